@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* str — a borrowed run of bytes: not NUL-terminated, never owned, may hold any byte. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct str {
+    const char *p;
+    size_t n;
+};
+
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+/* For printf("%.*s", STR_ARG(s)). */
+#define STR_ARG(s) (int)(s).n, (s).p
+
+/* `text` may be NULL: the empty str. */
+static inline struct str str_of(const char *text)
+{
+    return (struct str){text, text == NULL ? 0 : strlen(text)};
+}
+
+static inline bool str_is(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* ASCII case-insensitive equality, as HTTP field names compare. */
+bool str_is_nocase(struct str a, struct str b);
+bool str_starts(struct str s, struct str prefix);
+/* Without leading and trailing spaces and tabs. */
+struct str str_trim(struct str s);
+/* Cuts the next piece before `separator` off the front of *rest; false when nothing is left.
+ * "a,,b" gives "a", "", "b". */
+bool str_cut(struct str *rest, char separator, struct str *ret_piece);
+/* A NUL-terminated copy on the heap, or NULL without memory. */
+char *str_dup(struct str s);
+/* A whole decimal number without sign, spaces or leading '+'; ERR_SYNTAX, ERR_TOO_LARGE over `max`.
+ */
+int str_to_u64(struct str s, uint64_t max, uint64_t *ret);
+/* The same with an optional '-'. */
+int str_to_i64(struct str s, int64_t *ret);
+/* Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF). */
+bool str_is_utf8(struct str s);
+/* Compares in a time that depends on the lengths only (secrets). */
+bool str_is_constant_time(struct str a, struct str b);

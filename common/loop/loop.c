@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libuv closes handles asynchronously: _free marks the handle, libuv's close callback releases it.
+ */
+#include "loop/loop.h"
+
+#include "base/panic.h"
+
+#include <stdlib.h>
+#include <uv.h>
+
+struct loop {
+    uv_loop_t uv;
+};
+
+struct loop_timer {
+    uv_timer_t uv;
+    loop_timer_cb cb;
+    void *arg;
+};
+
+struct loop_fd {
+    uv_poll_t uv;
+    loop_fd_cb cb;
+    void *arg;
+    unsigned int
+        wanted; /* libuv makes two system calls of a start, also of one that changes nothing */
+};
+
+struct loop_hook {
+    uv_prepare_t uv;
+    loop_hook_cb cb;
+    void *arg;
+};
+
+struct loop_signal {
+    uv_signal_t uv;
+    loop_signal_cb cb;
+    void *arg;
+};
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+/* `owner` is the block that embeds the handle; freed when libuv lets go of it. */
+static void release(uv_handle_t *handle, void *owner)
+{
+    handle->data = owner;
+    uv_close(handle, on_closed);
+}
+
+int loop_new(struct loop **ret)
+{
+    struct loop *l = calloc(1, sizeof *l);
+
+    if (l == NULL) {
+        return ERR_NOMEM;
+    }
+    if (uv_loop_init(&l->uv) != 0) {
+        free(l);
+        return ERR_IO;
+    }
+    *ret = l;
+    return ERR_OK;
+}
+
+void loop_free(struct loop *l)
+{
+    if (l == NULL) {
+        return;
+    }
+    /* Lets the close callbacks of freed handles run. */
+    (void)uv_run(&l->uv, UV_RUN_NOWAIT);
+    int rc = uv_loop_close(&l->uv);
+    CHECK(rc == 0);
+    free(l);
+}
+
+void loop_run(struct loop *l)
+{
+    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+
+void loop_stop(struct loop *l)
+{
+    uv_stop(&l->uv);
+}
+
+struct mono loop_now(const struct loop *l)
+{
+    /* libuv's own clock stops in suspend; leases must not. */
+    (void)l;
+    return clock_mono();
+}
+
+static void on_timer(uv_timer_t *uv)
+{
+    struct loop_timer *t = uv->data;
+
+    t->cb(t, t->arg);
+}
+
+int loop_timer_new(struct loop *l, loop_timer_cb cb, void *arg, struct loop_timer **ret)
+{
+    struct loop_timer *t = calloc(1, sizeof *t);
+
+    if (t == NULL) {
+        return ERR_NOMEM;
+    }
+    (void)uv_timer_init(&l->uv, &t->uv);
+    t->uv.data = t;
+    t->cb = cb;
+    t->arg = arg;
+    *ret = t;
+    return ERR_OK;
+}
+
+void loop_timer_set(struct loop_timer *t, int64_t delay_ms)
+{
+    uv_update_time(t->uv.loop);
+    (void)uv_timer_start(&t->uv, on_timer, delay_ms > 0 ? (uint64_t)delay_ms : 0, 0);
+}
+
+void loop_timer_cancel(struct loop_timer *t)
+{
+    (void)uv_timer_stop(&t->uv);
+}
+
+bool loop_timer_is_set(const struct loop_timer *t)
+{
+    return uv_is_active((const uv_handle_t *)&t->uv) != 0;
+}
+
+void loop_timer_free(struct loop_timer *t)
+{
+    if (t != NULL) {
+        release((uv_handle_t *)&t->uv, t);
+    }
+}
+
+static void on_poll(uv_poll_t *uv, int status, int events)
+{
+    struct loop_fd *f = uv->data;
+    unsigned int ready = 0;
+
+    if (status != 0) {
+        (void)uv_poll_stop(uv);
+        f->wanted = 0;
+        f->cb(f, LOOP_ERROR, f->arg);
+        return;
+    }
+    ready |= (events & UV_READABLE) != 0 ? (unsigned int)LOOP_READ : 0;
+    ready |= (events & UV_WRITABLE) != 0 ? (unsigned int)LOOP_WRITE : 0;
+    f->cb(f, ready, f->arg);
+}
+
+int loop_fd_new(struct loop *l, int fd, loop_fd_cb cb, void *arg, struct loop_fd **ret)
+{
+    struct loop_fd *f = calloc(1, sizeof *f);
+
+    if (f == NULL) {
+        return ERR_NOMEM;
+    }
+    if (uv_poll_init(&l->uv, &f->uv, fd) != 0) {
+        free(f);
+        return ERR_IO;
+    }
+    f->uv.data = f;
+    f->cb = cb;
+    f->arg = arg;
+    *ret = f;
+    return ERR_OK;
+}
+
+void loop_fd_want(struct loop_fd *f, unsigned int events)
+{
+    int wanted = 0;
+
+    if (events == f->wanted) {
+        return;
+    }
+    f->wanted = events;
+    wanted |= (events & LOOP_READ) != 0 ? UV_READABLE : 0;
+    wanted |= (events & LOOP_WRITE) != 0 ? UV_WRITABLE : 0;
+    if (wanted == 0) {
+        (void)uv_poll_stop(&f->uv);
+    } else {
+        (void)uv_poll_start(&f->uv, wanted, on_poll);
+    }
+}
+
+void loop_fd_free(struct loop_fd *f)
+{
+    if (f != NULL) {
+        (void)uv_poll_stop(&f->uv);
+        release((uv_handle_t *)&f->uv, f);
+    }
+}
+
+static void on_prepare(uv_prepare_t *uv)
+{
+    struct loop_hook *h = uv->data;
+
+    h->cb(h->arg);
+}
+
+int loop_hook_new(struct loop *l, loop_hook_cb cb, void *arg, struct loop_hook **ret)
+{
+    struct loop_hook *h = calloc(1, sizeof *h);
+
+    if (h == NULL) {
+        return ERR_NOMEM;
+    }
+    (void)uv_prepare_init(&l->uv, &h->uv);
+    h->uv.data = h;
+    h->cb = cb;
+    h->arg = arg;
+    (void)uv_prepare_start(&h->uv, on_prepare);
+
+    *ret = h;
+    return ERR_OK;
+}
+
+void loop_hook_free(struct loop_hook *h)
+{
+    if (h != NULL) {
+        release((uv_handle_t *)&h->uv, h);
+    }
+}
+
+static void on_signal(uv_signal_t *uv, int signum)
+{
+    struct loop_signal *s = uv->data;
+
+    s->cb(signum, s->arg);
+}
+
+int loop_signal_new(struct loop *l, int signum, loop_signal_cb cb, void *arg,
+                    struct loop_signal **ret)
+{
+    struct loop_signal *s = calloc(1, sizeof *s);
+
+    if (s == NULL) {
+        return ERR_NOMEM;
+    }
+    (void)uv_signal_init(&l->uv, &s->uv);
+    s->uv.data = s;
+    s->cb = cb;
+    s->arg = arg;
+    (void)uv_signal_start(&s->uv, on_signal, signum);
+    *ret = s;
+    return ERR_OK;
+}
+
+void loop_signal_free(struct loop_signal *s)
+{
+    if (s != NULL) {
+        release((uv_handle_t *)&s->uv, s);
+    }
+}
