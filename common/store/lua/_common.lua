@@ -1,0 +1,183 @@
+-- What every script stands on. Prepended to each file.
+--
+-- KEYS[1] is '{tenant}:t', the tenant's hash; all other keys of the tenant are named from its tag:
+--   {T}:t  hash    ep epoch, il instances ("name \t url \t concurrency \n"), tc concurrency, c slots
+--                  taken, c:<instance> likewise, up:<instance> '0' when out, run running jobs, ind jobs in
+--                  doubt, sb bytes on the shelf, rr round robin, ww channels of workers without a slot
+--   {T}:j:<name>   hash, the job's record (below)        {T}:r:<name>  its stored answer
+--   {T}:k:<key>    the name of the job that holds the key
+--   {T}:u  zset    unended jobs by next check            {T}:w  zset   not yet due, by due time
+--   {T}:s  hash    slots: "<name>:<n>:<token>" -> "<end> \t <worker> \t <instance>"
+--   {T}:d  zset    dead workers (incarnations)           {T}:h  zset   names on the shelf, by time
+--   {T}:o  zset    outbox: names by time                 {T}:b:<name>  hash, stored request: h, b, q
+--   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
+--
+-- A record: st state, cl class (sync|normal), fp fingerprint, k key, cr caller, m method, p path,
+--   ca created, ea ended, al accept lease's end, due, ex latest deadline of its callers (0 never), xa
+--   its own (0 never), o2 '1' once a 202 was given, rc waiters ("channel|waiter" by spaces), n newest
+--   attempt, tk its token, w its worker, i its instance, sa its start, se its slot's end, cnt counted
+--   attempts, db '1' while an attempt is in doubt, ls status of the last answer, os outcome status,
+--   ob its bytes, er error, dn "<n>:<token>" last completed, dv what that gave, sh '1' on the shelf,
+--   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
+local T = string.sub(KEYS[1], 1, -2)
+local FINAL = {succeeded = true, failed = true, expired = true, canceled = true}
+
+local function job(name)
+    return T .. 'j:' .. name
+end
+
+local function now_ms()
+    local t = redis.call('TIME')
+    return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+local function int(n)
+    return string.format('%.0f', n)
+end
+
+local FIELDS = {'st', 'n', 'tk', 'w', 'i', 'sa', 'se', 'due', 'ex', 'xa', 'cnt', 'k', 'rc', 'cl', 'db',
+                'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp'}
+local NUMBERS = {n = true, sa = true, se = true, due = true, ex = true, xa = true, cnt = true, al = true}
+
+-- The record as a table, numbers as numbers (0 when absent); nil when there is none.
+local function read(name)
+    local values = redis.call('HMGET', job(name), unpack(FIELDS))
+    if not values[1] then
+        return nil
+    end
+    local r = {}
+    for i, field in ipairs(FIELDS) do
+        local value = values[i] or ''
+        r[field] = NUMBERS[field] and (tonumber(value) or 0) or value
+    end
+    return r
+end
+
+-- Tells every ingress that waits: "job <id> <state> <attempts> <1: the answer rides along>\n<answer>". A
+-- small answer rides along, so that nobody needs to read it.
+local function announce(name, r, state, answer)
+    local told = {}
+    for channel in string.gmatch(r.rc, '([^%s|]+)|%S+') do
+        if not told[channel] then
+            told[channel] = true
+            local ride = answer ~= '' and #answer <= 16384
+            redis.call('PUBLISH', channel, 'job ' .. string.sub(T, 2, -3) .. '.' .. name .. ' ' .. state .. ' ' .. int(r.n) .. (ride and ' 1\n' or ' 0\n') ..
+                       (ride and answer or ''))
+        end
+    end
+end
+
+-- A job that ended without a sent attempt frees its key; else the window runs from its end.
+local function release_key(name, r, window_ms)
+    if r.k == '' then
+        return
+    end
+    local key = T .. 'k:' .. r.k
+    if redis.call('GET', key) ~= name then
+        return
+    end
+    if r.cnt == 0 then
+        redis.call('DEL', key)
+    else
+        redis.call('PEXPIRE', key, window_ms)
+    end
+end
+
+local function unshelve(name)
+    local size = redis.call('HGET', T .. 'b:' .. name, 'q')
+    if size then
+        redis.call('HINCRBY', KEYS[1], 'sb', -tonumber(size))
+    end
+    redis.call('DEL', T .. 'b:' .. name)
+    redis.call('ZREM', T .. 'h', name)
+    redis.call('HDEL', job(name), 'sh')
+end
+
+-- Leaves whatever counted it: the running, the in doubt, the delayed.
+local function leave(name, r)
+    if r.st == 'running' then
+        redis.call('HINCRBY', KEYS[1], 'run', -1)
+    elseif r.st == 'in_doubt' then
+        redis.call('HINCRBY', KEYS[1], 'ind', -1)
+    end
+    if r.due > 0 then
+        redis.call('ZREM', T .. 'w', name)
+    end
+end
+
+-- keep: {record_ms, window_ms, result_ms}. sets: further fields. answer: '' or what was answered.
+local function finish(name, r, state, now, sets, keep, answer)
+    leave(name, r)
+    redis.call('HSET', job(name), 'st', state, 'ea', int(now), 'rc', '', unpack(sets))
+    redis.call('ZREM', T .. 'u', name)
+    release_key(name, r, keep.window_ms)
+    local record_ms = math.max(keep.record_ms, r.k ~= '' and keep.window_ms or 0)
+    redis.call('PEXPIRE', job(name), int(record_ms))
+    if answer ~= '' then
+        local result_ms = math.max(keep.result_ms, r.k ~= '' and keep.window_ms or 0)
+        redis.call('SET', T .. 'r:' .. name, answer, 'PX', int(result_ms))
+    elseif r.ls ~= '' or r.st == 'in_doubt' then
+        redis.call('PEXPIRE', T .. 'r:' .. name, int(keep.result_ms))
+    end
+    announce(name, r, state, answer)
+end
+
+local function attempt_row(r, now, status, error)
+    return r.i .. '\t' .. int(r.sa) .. '\t' .. int(now) .. '\t' .. status .. '\t' .. error
+end
+
+-- Frees the slot of (n, token), once, and wakes the workers that found none.
+local function free_slot(name, n, token)
+    local field = name .. ':' .. n .. ':' .. token
+    local slot = redis.call('HGET', T .. 's', field)
+    if not slot then
+        return
+    end
+    redis.call('HDEL', T .. 's', field)
+    redis.call('HINCRBY', KEYS[1], 'c', -1)
+    redis.call('HINCRBY', KEYS[1], 'c:' .. string.match(slot, '\t.-\t(.*)$'), -1)
+    local waiting = redis.call('HGET', KEYS[1], 'ww')
+    if waiting and waiting ~= '' then
+        redis.call('HDEL', KEYS[1], 'ww')
+        for channel in string.gmatch(waiting, '%S+') do
+            redis.call('PUBLISH', channel, 'slot ' .. string.sub(T, 2, -3))
+        end
+    end
+end
+
+-- Puts a request on the shelf; false when the shelf is full. limit 0: no bound.
+local function put_on_shelf(name, now, head, body, limit)
+    local size = #head + #body
+    local held = tonumber(redis.call('HGET', KEYS[1], 'sb') or '0')
+    local before = tonumber(redis.call('HGET', T .. 'b:' .. name, 'q') or '0')
+    if limit > 0 and held - before + size > limit then
+        return false
+    end
+    redis.call('HSET', T .. 'b:' .. name, 'h', head, 'b', body, 'q', size)
+    redis.call('HINCRBY', KEYS[1], 'sb', size - before)
+    redis.call('ZADD', T .. 'h', int(now), name)
+    return true
+end
+
+-- What is in the outbox is published by whoever put it there, and by the leader until confirmed.
+-- The shelf's copy of the request becomes the outbox's.
+local function to_outbox(name, r, now, due)
+    leave(name, r)
+    redis.call('HSET', job(name), 'st', due > now and 'scheduled' or 'queued', 'due', int(due))
+    redis.call('HDEL', job(name), 'sh', 'ea', 'er', 'os', 'ob')
+    redis.call('PERSIST', job(name))
+    redis.call('ZREM', T .. 'h', name)
+    redis.call('ZADD', T .. 'u', int(math.max(now, due) + 3600000), name)
+    if due > now then
+        redis.call('ZADD', T .. 'w', int(due), name)
+    end
+    redis.call('ZADD', T .. 'o', int(now), name)
+end
+
+-- 0 never, else the later one: a deadline is never moved earlier.
+local function later(a, b)
+    if a == 0 or b == 0 then
+        return 0
+    end
+    return math.max(a, b)
+end

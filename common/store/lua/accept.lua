@@ -1,0 +1,66 @@
+-- ARGV: 1 epoch, 2 name, 3 key or '', 4 fingerprint, 5 class, 6 'wait' or 'async', 7 ms until the
+-- caller's deadline (0 never), 8 ms until the job's own (0 never), 9 ms until it is due (0 now),
+-- 10 "channel|waiter" or '', 11 accept lease in ms, 12 max_queue, 13… further fields of the record.
+-- Gives {verdict, name, now, …}: new | undone | replay state | busy ms | reused | full | memory.
+local name, key, fingerprint, mode, waiter = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[10]
+if redis.call('HGET', KEYS[1], 'ep') ~= ARGV[1] then
+    return {'memory', name, '0'}
+end
+local now = now_ms()
+
+local function from_now(ms)
+    return tonumber(ms) > 0 and now + tonumber(ms) or 0
+end
+
+-- A caller that got no answer sends the same again.
+local again = redis.call('HGET', job(name), 'st')
+if again then
+    return {again == 'canceled' and 'undone' or 'new', name, int(now)}
+end
+
+local function join(held, r)
+    if not FINAL[r.st] and r.st ~= 'in_doubt' then
+        if mode == 'wait' then
+            local rc = string.find(r.rc, waiter, 1, true) and r.rc or (r.rc .. ' ' .. waiter)
+            redis.call('HSET', job(held), 'rc', rc, 'ex', int(later(r.ex, from_now(ARGV[7]))))
+        else
+            redis.call('HSET', job(held), 'o2', '1', 'ex', int(later(r.ex, r.xa)))
+        end
+    end
+    return {'replay', held, int(now), r.st}
+end
+
+if key ~= '' then
+    local held = redis.call('GET', T .. 'k:' .. key)
+    local r = held and read(held)
+    if r then
+        if r.fp ~= fingerprint then
+            return {'reused', held, int(now)}
+        end
+        if r.st ~= 'accepted' then
+            return join(held, r)
+        end
+        if now < r.al then
+            return {'busy', held, int(now), int(r.al - now)}
+        end
+        finish(held, r, 'canceled', now, {'er', 'not_accepted'},
+               {record_ms = 86400000, window_ms = 0, result_ms = 0}, '')
+    end
+end
+
+local bound = tonumber(ARGV[12])
+if bound > 0 and redis.call('ZCARD', T .. 'u') >= bound then
+    return {'full', name, int(now)}
+end
+local own = from_now(ARGV[8])
+local due = from_now(ARGV[9])
+local deadline = mode == 'wait' and from_now(ARGV[7]) or own
+local lease = now + tonumber(ARGV[11])
+redis.call('HSET', job(name), 'st', 'accepted', 'fp', fingerprint, 'k', key, 'cl', ARGV[5], 'ca', int(now),
+           'al', int(lease), 'ex', int(deadline), 'xa', int(own), 'due', int(due), 'rc', waiter,
+           'o2', mode == 'async' and '1' or '0', 'n', '0', 'cnt', '0', unpack(ARGV, 13))
+if key ~= '' then
+    redis.call('SET', T .. 'k:' .. key, name)
+end
+redis.call('ZADD', T .. 'u', int(lease), name)
+return {'new', name, int(now)}

@@ -1,0 +1,91 @@
+-- ARGV: 1 epoch, 2 name, 3 n, 4 token, 5 verdict, 6 state, 7 status or '', 8 error or '', 9 answer or '',
+-- 10 answer's body bytes, 11 '1' when the slot is free now, 12 ms until the retry, 13 record_ms,
+-- 14 window_ms, 15 result_ms, 16 shelf head, 17 shelf body, 18 shelf bound in bytes, 19 '1': the
+-- instance refused the connection.
+-- Verdicts: end (state succeeded|failed), dead (failed, to the shelf), retry (answered, again later),
+-- unsent (again later, not counted), doubt (may have arrived; policy retry: again later), hold (in doubt,
+-- to the shelf).
+-- Gives {what happened, due}: ended | waiting | in_doubt | outbox | late | full | missing.
+local name, n, token, verdict, status, error = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[7], ARGV[8]
+local now = now_ms()
+local r = read(name)
+if not r then
+    free_slot(name, n, token)
+    return {'missing', '0'}
+end
+local mine = n .. ':' .. token
+if r.dn == mine then
+    return {r.dv, int(r.due)}
+end
+if ARGV[11] == '1' then
+    free_slot(name, n, token)
+end
+if ARGV[19] == '1' then
+    redis.call('HSET', KEYS[1], 'up:' .. r.i, '0')
+end
+local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry'
+local is_newest = r.n == n and r.tk == token
+if FINAL[r.st] or not is_newest or (r.st ~= 'running' and not is_answer) then
+    redis.call('HSET', job(name), 'lt' .. n, status .. '\t' .. error)
+    return {'late', '0'}
+end
+local keep = {record_ms = tonumber(ARGV[13]), window_ms = tonumber(ARGV[14]), result_ms = tonumber(ARGV[15])}
+local was_shelved = r.sh == '1'
+local row = attempt_row(r, now, status, error)
+
+-- What goes to the shelf must fit before anything changes.
+if verdict == 'dead' or verdict == 'hold' then
+    if not put_on_shelf(name, now, ARGV[16], ARGV[17], tonumber(ARGV[18])) then
+        return {'full', '0'}
+    end
+end
+
+local function done(gave, ...)
+    redis.call('HSET', job(name), 'dn', mine, 'dv', gave, 'a' .. n, row, ...)
+end
+
+if verdict == 'end' or verdict == 'dead' then
+    local sets = {'os', status, 'ob', ARGV[10], 'er', error, 'db', '0'}
+    finish(name, r, ARGV[6], now, sets, keep, ARGV[9])
+    if verdict == 'dead' then
+        done('ended', 'sh', '1')
+        redis.call('PERSIST', job(name))
+    else
+        if was_shelved then
+            unshelve(name)
+        end
+        done('ended')
+    end
+    return {'ended', '0'}
+end
+
+if verdict == 'hold' then
+    leave(name, r)
+    redis.call('HINCRBY', KEYS[1], 'ind', 1)
+    done('in_doubt', 'st', 'in_doubt', 'er', error, 'db', '1', 'sh', '1', 'rc', '', 'os', status)
+    announce(name, r, 'in_doubt', ARGV[9])
+    if ARGV[9] ~= '' then
+        redis.call('SET', T .. 'r:' .. name, ARGV[9])
+    end
+    return {'in_doubt', '0'}
+end
+
+local due = now + tonumber(ARGV[12])
+if verdict == 'retry' and ARGV[9] ~= '' then
+    redis.call('SET', T .. 'r:' .. name, ARGV[9])
+end
+if was_shelved then
+    to_outbox(name, r, now, due)
+    done('outbox', 'ls', status, 'db', '0')
+    return {'outbox', int(due)}
+end
+leave(name, r)
+redis.call('ZADD', T .. 'w', int(due), name)
+if verdict == 'retry' then
+    done('waiting', 'st', 'waiting', 'due', int(due), 'ls', status, 'db', '0')
+elseif verdict == 'unsent' then
+    done('waiting', 'st', 'waiting', 'due', int(due), 'cnt', math.max(0, r.cnt - 1))
+else
+    done('waiting', 'st', 'waiting', 'due', int(due), 'db', '1')
+end
+return {'waiting', int(due)}

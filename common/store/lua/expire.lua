@@ -1,0 +1,32 @@
+-- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves, 4 'deadline' or 'hangup', 5 record_ms.
+-- Done only if nothing was claimed and either the latest deadline has passed, or the last waiter left
+-- and no 202 was ever given. Gives {state afterwards, attempts}; a record that is gone: the final one is
+-- written.
+local name = ARGV[2]
+local now = now_ms()
+local r = read(name)
+local keep = {record_ms = tonumber(ARGV[5]), window_ms = 0, result_ms = 0}
+if not r then
+    redis.call('HSET', job(name), 'st', 'expired', 'er', 'expired', 'ca', int(now), 'ea', int(now))
+    redis.call('PEXPIRE', job(name), ARGV[5])
+    return {'expired', 0}
+end
+if FINAL[r.st] or r.st == 'in_doubt' then
+    return {r.st, r.n}
+end
+local rest = {}
+for waiter in string.gmatch(r.rc, '%S+') do
+    if waiter ~= ARGV[3] then
+        rest[#rest + 1] = waiter
+    end
+end
+r.rc = table.concat(rest, ' ')
+local never_claimed = r.n == 0 and r.st ~= 'running'
+local is_over = r.ex > 0 and now >= r.ex
+local is_abandoned = #rest == 0 and r.o2 ~= '1'
+if never_claimed and (is_over or is_abandoned) then
+    finish(name, r, 'expired', now, {'er', 'expired'}, keep, '')
+    return {'expired', 0}
+end
+redis.call('HSET', job(name), 'rc', r.rc)
+return {r.st, r.n}

@@ -1,0 +1,35 @@
+-- ARGV: 1 epoch, 2 schedule, 3 cursor as it was read ('' for a schedule never seen), 4 the new cursor,
+-- 5 name of the job ('' to move the cursor only), 6 '1' to skip while the last job has not ended,
+-- 7 shelf head, 8 shelf body, 9 ms until the job's own deadline (0 never), 10 lost_after in ms, 11… fields.
+-- One script moves the cursor and puts the job into the outbox. Gives {what happened, cursor}: fired |
+-- moved | skipped | behind (the cursor is another) | memory.
+local schedule, name = ARGV[2], ARGV[5]
+if redis.call('HGET', KEYS[1], 'ep') ~= ARGV[1] then
+    return {'memory', ''}
+end
+local cursor = redis.call('HGET', T .. 'c', schedule) or ''
+if cursor ~= ARGV[3] then
+    return {'behind', cursor}
+end
+local now = now_ms()
+redis.call('HSET', T .. 'c', schedule, ARGV[4])
+if name == '' then
+    return {'moved', ARGV[4]}
+end
+if ARGV[6] == '1' then
+    local last = redis.call('HGET', T .. 'c', schedule .. ':last')
+    local st = last and redis.call('HGET', job(last), 'st')
+    if st and not FINAL[st] then
+        redis.call('HINCRBY', T .. 'c', schedule .. ':skipped', 1)
+        return {'skipped', ARGV[4]}
+    end
+end
+local own = tonumber(ARGV[9]) > 0 and now + tonumber(ARGV[9]) or 0
+redis.call('HSET', T .. 'c', schedule .. ':last', name, schedule .. ':fired', int(now))
+redis.call('HSET', job(name), 'st', 'queued', 'cl', 'normal', 'k', '', 'ca', int(now), 'ex', int(own), 'xa', int(own),
+           'due', '0', 'rc', '', 'o2', '1', 'n', '0', 'cnt', '0', unpack(ARGV, 11))
+redis.call('ZADD', T .. 'u', int(now + tonumber(ARGV[10])), name)
+redis.call('HSET', T .. 'b:' .. name, 'h', ARGV[7], 'b', ARGV[8], 'q', #ARGV[7] + #ARGV[8])
+redis.call('HINCRBY', KEYS[1], 'sb', #ARGV[7] + #ARGV[8])
+redis.call('ZADD', T .. 'o', int(now), name)
+return {'fired', ARGV[4]}

@@ -1,0 +1,18 @@
+-- ARGV: 1 epoch, 2… pairs of instance and '1' (up) or '0' (down). Wakes the workers that wait.
+local woke = false
+for i = 2, #ARGV, 2 do
+    local field = 'up:' .. ARGV[i]
+    local before = redis.call('HGET', KEYS[1], field) or '1'
+    if before ~= ARGV[i + 1] then
+        redis.call('HSET', KEYS[1], field, ARGV[i + 1])
+        woke = woke or ARGV[i + 1] == '1'
+    end
+end
+local waiting = woke and redis.call('HGET', KEYS[1], 'ww')
+if waiting and waiting ~= '' then
+    redis.call('HDEL', KEYS[1], 'ww')
+    for channel in string.gmatch(waiting, '%S+') do
+        redis.call('PUBLISH', channel, 'slot ' .. string.sub(T, 2, -3))
+    end
+end
+return {woke and 1 or 0}

@@ -1,0 +1,15 @@
+-- ARGV: 1 epoch, 2 name, 3 the entry's time as it was read. An entry that was put anew since stays.
+local score = redis.call('ZSCORE', T .. 'o', ARGV[2])
+if not score or tonumber(score) ~= tonumber(ARGV[3]) then
+    return {0}
+end
+redis.call('ZREM', T .. 'o', ARGV[2])
+-- Back on the shelf already: the copy is the shelf's again.
+if not redis.call('ZSCORE', T .. 'h', ARGV[2]) then
+    local size = redis.call('HGET', T .. 'b:' .. ARGV[2], 'q')
+    if size then
+        redis.call('HINCRBY', KEYS[1], 'sb', -tonumber(size))
+    end
+    redis.call('DEL', T .. 'b:' .. ARGV[2])
+end
+return {1}

@@ -1,0 +1,19 @@
+-- ARGV: 1 epoch, 2 the tenant's document ('' removes it), 3 instances "name \t url \t concurrency \n",
+-- 4 concurrency. Gives {1} changed, {0} the same, {-1} not removed: it has unended jobs.
+-- The registry's index (another tag) is written by the caller, afterwards.
+if ARGV[2] == '' then
+    if redis.call('ZCARD', T .. 'u') > 0 then
+        return {-1}
+    end
+    redis.call('DEL', T .. 'doc')
+    redis.call('HDEL', KEYS[1], 'ep', 'il', 'tc')
+    return {1}
+end
+local before = redis.call('HMGET', KEYS[1], 'ep', 'il', 'tc')
+if redis.call('GET', T .. 'doc') == ARGV[2] and before[1] == ARGV[1] and before[2] == ARGV[3] and
+    before[3] == ARGV[4] then
+    return {0}
+end
+redis.call('SET', T .. 'doc', ARGV[2])
+redis.call('HSET', KEYS[1], 'ep', ARGV[1], 'il', ARGV[3], 'tc', ARGV[4])
+return {1}

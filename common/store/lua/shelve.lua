@@ -1,0 +1,50 @@
+-- ARGV: 1 epoch, 2 name, 3 n seen, 4 token seen, 5 reason, 6 shelf head, 7 shelf body, 8 shelf bound,
+-- 9 'in_doubt' or 'failed' (dead: attempts used up), 10 window_ms, 11… fields for a record that is missing
+-- (n seen '-1').
+-- Gives {'shelved'} (also when it is so already), {'full'} or {'changed', state}: look again.
+local name, n, token, reason = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local now = now_ms()
+local r = read(name)
+if n == -1 then
+    if r then
+        return {r.st == 'in_doubt' and 'shelved' or 'changed', r.st}
+    end
+    if not put_on_shelf(name, now, ARGV[6], ARGV[7], tonumber(ARGV[8])) then
+        return {'full', ''}
+    end
+    redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'ca', int(now), 'n', '0', 'cnt', '0', 'ex', '0',
+               'due', '0', 'xa', '0', 'sh', '1', unpack(ARGV, 11))
+    redis.call('ZADD', T .. 'u', int(now + 86400000), name)
+    redis.call('HINCRBY', KEYS[1], 'ind', 1)
+    return {'shelved', ''}
+end
+if not r then
+    return {'changed', ''}
+end
+if r.n == n and r.sh == '1' then
+    return {'shelved', ''}
+end
+if r.n ~= n or r.tk ~= token or FINAL[r.st] then
+    return {'changed', r.st}
+end
+if not put_on_shelf(name, now, ARGV[6], ARGV[7], tonumber(ARGV[8])) then
+    return {'full', ''}
+end
+local sets = {}
+if r.st == 'running' then
+    sets = {'a' .. r.n, attempt_row(r, now, '', reason)}
+end
+if ARGV[9] == 'failed' then
+    sets[#sets + 1] = 'er'
+    sets[#sets + 1] = reason
+    sets[#sets + 1] = 'sh'
+    sets[#sets + 1] = '1'
+    finish(name, r, 'failed', now, sets, {record_ms = 86400000, window_ms = tonumber(ARGV[10]), result_ms = 86400000}, '')
+    redis.call('PERSIST', job(name))
+    return {'shelved', ''}
+end
+leave(name, r)
+redis.call('HINCRBY', KEYS[1], 'ind', 1)
+redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'db', '1', 'sh', '1', 'rc', '', unpack(sets))
+announce(name, r, 'in_doubt', '')
+return {'shelved', ''}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AUTH, SELECT, INFO, CONFIG and SCRIPT LOAD leave together; when all have been answered well, the
+ * arrive script follows, with the run_id that INFO told. */
+#include "base/random.h"
+#include "store/core.h"
+#include "store/scripts.h"
+
+#include <stdio.h>
+
+static const struct {
+    const char *name;
+    const char *wanted;
+} PERSISTENCE[] = {
+    {"appendonly", "yes"},
+    {"appendfsync", "always"},
+    {"maxmemory-policy", "noeviction"},
+};
+
+/* "run_id:<id>\r\n" somewhere in INFO's text. */
+static struct str find_run_id(struct str info)
+{
+    const struct str name = STR("run_id:");
+    struct str line = {NULL, 0};
+
+    while (str_cut(&info, '\n', &line)) {
+        if (str_starts(line, name)) {
+            size_t n = line.n - name.n;
+            n -= n > 0 && line.p[line.n - 1] == '\r' ? 1 : 0;
+            return (struct str){line.p + name.n, n};
+        }
+    }
+    return (struct str){NULL, 0};
+}
+
+/* False: too long, or nothing. */
+static bool keep(struct str from, char *to, size_t size)
+{
+    if (from.n == 0 || from.n >= size) {
+        return false;
+    }
+    memcpy(to, from.p, from.n);
+    to[from.n] = '\0';
+    return true;
+}
+
+static void on_arrived(struct store *s, size_t index, const struct store_value *v)
+{
+    char epoch[STORE_NAME_SIZE];
+
+    (void)index;
+    if (v->type == STORE_ERROR) {
+        store_lost(s, "arrive: %.*s", STR_ARG(v->text));
+        return;
+    }
+    if (v->type != STORE_ARRAY || v->n_items < 2 || v->items[0].type != STORE_TEXT ||
+        v->items[1].type != STORE_INTEGER || !keep(v->items[0].text, epoch, sizeof epoch)) {
+        store_lost(s, "arrive: not an epoch and a generation");
+        return;
+    }
+    memcpy(s->epoch, epoch, sizeof epoch);
+    s->generation = v->items[1].integer;
+    store_arrived(s);
+}
+
+static void arrive(struct store *s)
+{
+    char candidate[RANDOM_NAME_SIZE];
+
+    random_name(candidate);
+    const struct str words[] = {STR("EVALSHA"),    str_of(s->sha[STORE_ARRIVE]),
+                                STR("1"),          STORE_EPOCH_KEY,
+                                str_of(candidate), str_of(s->run_id)};
+    store_ask(s, words, sizeof words / sizeof words[0], on_arrived, 0);
+}
+
+static void step_done(struct store *s)
+{
+    s->steps--;
+    if (s->steps == 0 && !s->is_lost) {
+        arrive(s);
+    }
+}
+
+static void on_selected(struct store *s, size_t index, const struct store_value *v)
+{
+    (void)index;
+    if (v->type == STORE_ERROR) {
+        store_lost(s, "%.*s", STR_ARG(v->text));
+    }
+    step_done(s);
+}
+
+static void on_info(struct store *s, size_t index, const struct store_value *v)
+{
+    (void)index;
+    if (v->type == STORE_ERROR) {
+        store_lost(s, "INFO: %.*s", STR_ARG(v->text));
+    } else if (v->type != STORE_TEXT || !keep(find_run_id(v->text), s->run_id, sizeof s->run_id)) {
+        store_lost(s, "INFO: no run_id");
+    }
+    step_done(s);
+}
+
+static void on_config(struct store *s, size_t index, const struct store_value *v)
+{
+    const char *name = PERSISTENCE[index].name;
+    const char *wanted = PERSISTENCE[index].wanted;
+
+    if (!s->o.is_strict) {
+        /* Asked all the same: one way through. */
+    } else if (v->type == STORE_ERROR) {
+        store_lost(s, "durability cannot be verified: %.*s", STR_ARG(v->text));
+    } else if (v->type != STORE_ARRAY || v->n_items < 2 || v->items[1].type != STORE_TEXT) {
+        store_lost(s, "durability cannot be verified: %s is not told", name);
+    } else if (!str_is(v->items[1].text, str_of(wanted))) {
+        store_lost(s, "not durable: %s is %.*s, not %s", name, STR_ARG(v->items[1].text), wanted);
+    }
+    step_done(s);
+}
+
+static void on_loaded(struct store *s, size_t index, const struct store_value *v)
+{
+    s->is_loading[index] = false;
+    if (v->type == STORE_ERROR) {
+        store_lost(s, "script %s: %.*s", store_script_name((enum store_script)index),
+                   STR_ARG(v->text));
+    } else if (v->type != STORE_TEXT || !keep(v->text, s->sha[index], sizeof s->sha[index])) {
+        store_lost(s, "script %s: no digest", store_script_name((enum store_script)index));
+    }
+}
+
+static void on_first_loaded(struct store *s, size_t index, const struct store_value *v)
+{
+    on_loaded(s, index, v);
+    step_done(s);
+}
+
+static void load(struct store *s, enum store_script script, command_step step)
+{
+    const struct str words[] = {STR("SCRIPT"), STR("LOAD"), store_script_text(script)};
+
+    s->is_loading[script] = true;
+    store_ask(s, words, 3, step, script);
+}
+
+void store_reload(struct store *s, enum store_script script)
+{
+    if (!s->is_loading[script]) {
+        load(s, script, on_loaded);
+    }
+}
+
+static void step(struct store *s, const struct str *words, size_t n_words, command_step then,
+                 size_t index)
+{
+    s->steps++;
+    store_ask(s, words, n_words, then, index);
+}
+
+static void log_in(struct store *s)
+{
+    struct str words[3] = {STR("AUTH")};
+    size_t n = 1;
+    char db[16];
+
+    if (s->url.user[0] != '\0') {
+        words[n++] = str_of(s->url.user);
+    }
+    if (s->url.password[0] != '\0') {
+        words[n++] = str_of(s->url.password);
+        step(s, words, n, on_selected, 0);
+    }
+    if (s->url.db != 0) {
+        (void)snprintf(db, sizeof db, "%u", s->url.db);
+        const struct str choose[] = {STR("SELECT"), str_of(db)};
+        step(s, choose, 2, on_selected, 0);
+    }
+}
+
+void store_opening_begin(struct store *s)
+{
+    const struct str info[] = {STR("INFO"), STR("server")};
+
+    s->steps = 0;
+    log_in(s);
+    step(s, info, 2, on_info, 0);
+    for (size_t i = 0; i < sizeof PERSISTENCE / sizeof PERSISTENCE[0]; i++) {
+        const struct str words[] = {STR("CONFIG"), STR("GET"), str_of(PERSISTENCE[i].name)};
+        step(s, words, 3, on_config, i);
+    }
+    for (size_t i = 0; i < STORE_SCRIPTS; i++) {
+        s->steps++;
+        load(s, (enum store_script)i, on_first_loaded);
+    }
+}

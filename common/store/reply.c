@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/reply.h"
+
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+
+static const struct redis_refusal REFUSALS[] = {
+    {"NOSCRIPT", ERR_DENIED, .is_resent = true},
+    {"LOADING", ERR_DENIED, false, false},
+    {"BUSY", ERR_DENIED, false, false}, /* a script runs over its time */
+    {"MISCONF", ERR_DENIED, false, false},
+    {"NOREPLICAS", ERR_DENIED, false, false},
+    {"READONLY", ERR_DENIED, .is_our_end = true}, /* a demoted master */
+    {"MASTERDOWN", ERR_DENIED, .is_our_end = true},
+    {"OOM", ERR_LIMIT, false, false},
+};
+static const struct redis_refusal BUG = {"", ERR_BUG, false, false};
+
+const struct redis_refusal *redis_refusal_of(struct str error)
+{
+    struct str word = {error.p, 0};
+
+    while (word.n < error.n && error.p[word.n] != ' ') {
+        word.n++;
+    }
+    for (size_t i = 0; i < sizeof REFUSALS / sizeof REFUSALS[0]; i++) {
+        if (str_is(word, str_of(REFUSALS[i].word))) {
+            return &REFUSALS[i];
+        }
+    }
+    return &BUG;
+}
+
+void redis_values_fini(struct redis_values *v)
+{
+    free(v->items);
+    *v = (struct redis_values){NULL, 0};
+}
+
+/* All items below `r`, at every depth (hiredis bounds the depth). */
+static size_t count(const redisReply *r)
+{
+    size_t n = 0;
+
+    if (r->type == REDIS_REPLY_ARRAY) {
+        n = r->elements;
+        for (size_t i = 0; i < r->elements; i++) {
+            n += count(r->element[i]);
+        }
+    }
+    return n;
+}
+
+static int make_room(struct redis_values *v, size_t n)
+{
+    if (n <= v->room) {
+        return ERR_OK;
+    }
+    struct store_value *items = calloc(n, sizeof *items);
+    if (items == NULL) {
+        return ERR_NOMEM;
+    }
+    free(v->items);
+    *v = (struct redis_values){items, n};
+    return ERR_OK;
+}
+
+/* *next: the first free item; advanced past those that `r` takes. */
+static struct store_value convert(const redisReply *r, struct store_value **next)
+{
+    struct store_value v = {.type = STORE_NIL};
+
+    switch (r->type) {
+    case REDIS_REPLY_STRING:
+    case REDIS_REPLY_STATUS:
+        v.type = STORE_TEXT;
+        v.text = (struct str){r->str, r->len};
+        break;
+    case REDIS_REPLY_ERROR:
+        v.type = STORE_ERROR;
+        v.text = (struct str){r->str, r->len};
+        break;
+    case REDIS_REPLY_INTEGER:
+        v.type = STORE_INTEGER;
+        v.integer = r->integer;
+        break;
+    case REDIS_REPLY_ARRAY: {
+        struct store_value *items = *next;
+        *next += r->elements;
+        for (size_t i = 0; i < r->elements; i++) {
+            items[i] = convert(r->element[i], next);
+        }
+        v.type = STORE_ARRAY;
+        v.items = items;
+        v.n_items = r->elements;
+        break;
+    }
+    default: /* NIL; the types of RESP3 are never asked for */
+        break;
+    }
+    return v;
+}
+
+int redis_value_of(const struct redisReply *reply, struct redis_values *room,
+                   struct store_value *ret)
+{
+    int rc = make_room(room, count(reply));
+
+    if (rc == ERR_OK) {
+        struct store_value *next = room->items;
+        *ret = convert(reply, &next);
+    }
+    return rc;
+}

@@ -1,0 +1,692 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Callers' code runs in three places only: when an answer or a message is read, in the tick (what
+ * falls with a lost link), and in store_free(). Each may free the store, so `depth` puts the end of
+ * its memory off.
+ *
+ * Commands wait in `queue` until the hook at the end of the turn gives them to hiredis, and never
+ * more than FEED_BYTES at once: hiredis moves its whole buffer after each partial write. */
+#include "store/store.h"
+
+#include "base/backoff.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "base/random.h"
+#include "store/core.h"
+
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum {
+    FEED_BYTES = 256 * 1024,
+    MAX_OUTSTANDING = 65536,
+    MAX_BYTES = 64 * 1024 * 1024,
+    /* A flush of the script cache between load and call is bad luck; three in a row are not. */
+    MAX_RESENT = 3,
+    /* Short against an operator's patience, long against the cost of two commands. */
+    PROBE_MS = 2000
+};
+
+static const struct backoff RECONNECT = {.initial_ms = 50, .factor = 2, .max_ms = 2000};
+
+/* First in every probe: no message of ours begins with it. */
+#define PROBE_PREFIX "\001probe "
+
+static bool is_reached(struct mono when, struct mono now)
+{
+    return now.ns >= when.ns;
+}
+
+static void move(struct store *s, enum link_event event)
+{
+    enum link_state to = s->state;
+
+    if (!store_link_next(s->state, event, &to)) {
+        PANIC("store link: event %d in state %d", (int)event, (int)s->state);
+    }
+    s->state = to;
+    log_event(LOG_DEBUG, "store_link", "state=\"%s\" host=%s port=%s", store_link_text(to),
+              s->url.host, s->url.port);
+}
+
+/* Sees to it that the tick runs at `due` or before. */
+static void wake(struct store *s, struct mono due)
+{
+    if (s->is_freed || (loop_timer_is_set(s->timer) && s->due.ns <= due.ns)) {
+        return;
+    }
+    int64_t ns = due.ns - loop_now(s->loop).ns;
+    s->due = due;
+    loop_timer_set(s->timer, ns > 0 ? (ns + 999999) / 1000000 : 0);
+}
+
+void store_lost(struct store *s, const char *format, ...)
+{
+    va_list args;
+
+    if (s->is_lost || s->is_freed || s->state == LINK_DOWN) {
+        return;
+    }
+    s->is_lost = true;
+    va_start(args, format);
+    (void)vsnprintf(s->trouble, sizeof s->trouble, format, args);
+    va_end(args);
+    wake(s, loop_now(s->loop));
+}
+
+static void destroy(struct store *s)
+{
+    redis_values_fini(&s->values);
+    free(s->channel);
+    free(s);
+}
+
+static void enter(struct store *s)
+{
+    s->depth++;
+}
+
+static void leave(struct store *s)
+{
+    s->depth--;
+    if (s->is_freed && s->depth == 0) {
+        destroy(s);
+    }
+}
+
+/* Commands: queue, flight, end. */
+
+static void take_in(struct store *s, struct command *c)
+{
+    bool is_oldest = list_is_empty(&s->queue) && list_is_empty(&s->flying);
+
+    c->since = loop_now(s->loop);
+    list_push_back(&s->queue, &c->link);
+    if (c->step == NULL) {
+        s->n++;
+        s->n_bytes += c->n;
+    }
+    if (is_oldest) {
+        wake(s, mono_plus_ms(c->since, s->o.answer_ms));
+    }
+}
+
+static struct command *take_out(struct store *s, struct list *from)
+{
+    struct list *link = list_pop_front(from);
+
+    if (link == NULL) {
+        return NULL;
+    }
+    struct command *c = LIST_OF(link, struct command, link);
+    if (c->step == NULL) {
+        s->n--;
+        s->n_bytes -= c->n;
+    }
+    return c;
+}
+
+/* Where the oldest command stands, if there is one. */
+static struct list *oldest_of(struct store *s)
+{
+    return list_is_empty(&s->flying) ? &s->queue : &s->flying;
+}
+
+static const struct command *oldest(struct store *s)
+{
+    struct list *from = oldest_of(s);
+
+    return list_is_empty(from) ? NULL : LIST_OF(from->next, struct command, link);
+}
+
+static void finish(struct command *c, int rc, const struct store_value *value)
+{
+    if (c->cb != NULL) {
+        c->cb(rc, value, c->arg);
+    }
+    free(c);
+}
+
+static void finish_all(struct store *s)
+{
+    struct command *c = NULL;
+
+    while ((c = take_out(s, oldest_of(s))) != NULL) {
+        finish(c, ERR_UNKNOWN, NULL);
+    }
+}
+
+void store_ask(struct store *s, const struct str *words, size_t n_words, command_step step,
+               size_t index)
+{
+    struct command *c = store_command_new(&(struct words){words, n_words}, 1);
+
+    if (c == NULL) {
+        store_lost(s, "%s", err_text(ERR_NOMEM));
+        return;
+    }
+    c->step = step;
+    c->index = index;
+    take_in(s, c);
+}
+
+/* Answers. */
+
+static void answer_caller(struct store *s, struct command *c, const struct store_value *value)
+{
+    int rc = ERR_OK;
+
+    if (value->type == STORE_ERROR) {
+        const struct redis_refusal *refusal = redis_refusal_of(value->text);
+        rc = refusal->rc;
+        if (refusal->is_resent && c->script != COMMAND_NO_SCRIPT && c->resent < MAX_RESENT) {
+            /* The load goes into the same queue, ahead of it. */
+            store_reload(s, (enum store_script)c->script);
+            c->resent++;
+            take_in(s, c);
+            return;
+        }
+        if (refusal->is_our_end) {
+            store_lost(s, "%.*s", STR_ARG(value->text));
+        }
+    }
+    finish(c, rc, value);
+}
+
+static void answer_us(struct store *s, struct command *c, const struct store_value *value)
+{
+    if (!s->is_lost) {
+        c->step(s, c->index, value);
+    }
+    free(c);
+}
+
+static void on_reply(const struct redisReply *reply, void *arg)
+{
+    struct store *s = arg;
+    struct store_value value = {.type = STORE_NIL};
+    struct command *c = take_out(s, &s->flying);
+
+    s->answered++;
+    if (c == NULL) {
+        store_lost(s, "an answer that nobody asked for");
+        return;
+    }
+    enter(s);
+    if (redis_value_of(reply, &s->values, &value) != ERR_OK) {
+        /* It happened, but what it gave cannot be told. */
+        store_lost(s, "%s", err_text(ERR_NOMEM));
+        finish(c, ERR_UNKNOWN, NULL);
+    } else if (c->step != NULL) {
+        answer_us(s, c, &value);
+    } else {
+        answer_caller(s, c, &value);
+    }
+    leave(s);
+}
+
+static void on_commands_lost(const char *why, void *arg)
+{
+    store_lost(arg, "connection: %s", why);
+}
+
+/* The channel. */
+
+static void on_subscribed(struct store *s)
+{
+    move(s, LINK_SUBSCRIBED);
+    s->failures = 0;
+    s->trouble[0] = '\0';
+    s->is_probing = false;
+    s->probe_at = mono_plus_ms(loop_now(s->loop), PROBE_MS);
+    wake(s, s->probe_at);
+    if (s->o.on_state != NULL) {
+        s->o.on_state(s, /* is_open= */ true, s->o.arg);
+    }
+}
+
+static void take_message(struct store *s, struct str channel, struct str message)
+{
+    if (str_starts(message, STR(PROBE_PREFIX))) {
+        s->is_probing = s->is_probing && !str_is(message, str_of(s->probe));
+    } else if (s->state == LINK_OPEN && s->o.on_message != NULL) {
+        s->o.on_message(channel, message, s->o.arg);
+    }
+}
+
+static void on_channel_value(struct store *s, const struct store_value *v)
+{
+    if (v->type == STORE_ERROR) {
+        store_lost(s, "channel: %.*s", STR_ARG(v->text));
+    } else if (v->type != STORE_ARRAY || v->n_items < 3) {
+        return; /* AUTH's OK */
+    } else if (str_is(v->items[0].text, STR("message"))) {
+        take_message(s, v->items[1].text, v->items[2].text);
+    } else if (str_is(v->items[0].text, STR("subscribe")) && s->state == LINK_SUBSCRIBING) {
+        on_subscribed(s);
+    }
+}
+
+static void on_channel_reply(const struct redisReply *reply, void *arg)
+{
+    struct store *s = arg;
+    struct store_value value = {.type = STORE_NIL};
+
+    if (s->is_lost) {
+        return;
+    }
+    enter(s);
+    if (redis_value_of(reply, &s->values, &value) != ERR_OK) {
+        store_lost(s, "%s", err_text(ERR_NOMEM));
+    } else {
+        on_channel_value(s, &value);
+    }
+    leave(s);
+}
+
+static void on_channel_lost(const char *why, void *arg)
+{
+    store_lost(arg, "channel: %s", why);
+}
+
+static int send_to_channel(struct store *s, const struct str *words, size_t n_words)
+{
+    struct command *c = store_command_new(&(struct words){words, n_words}, 1);
+
+    if (c == NULL) {
+        return ERR_NOMEM;
+    }
+    int rc = redis_adapter_send(s->messages, (struct str){c->wire, c->n});
+    free(c);
+    return rc;
+}
+
+static int dial(struct store *s, void (*on_answer)(const struct redisReply *, void *),
+                void (*on_end)(const char *, void *), struct redis_adapter **ret)
+{
+    const struct redis_adapter_calls calls = {on_answer, on_end, s};
+    uint64_t port = 0;
+    int rc = str_to_u64(str_of(s->url.port), 65535, &port);
+
+    CHECK(rc == ERR_OK); /* the URL's parser has seen to it */
+    /* The first address comes first again after a success. */
+    const char *address = s->addresses[s->failures % s->n_addresses];
+    return redis_adapter_open(s->loop, address, (int)port, &calls, ret);
+}
+
+static int subscribe(struct store *s)
+{
+    const struct str words[] = {STR("SUBSCRIBE"), str_of(s->channel)};
+    struct str auth[3] = {STR("AUTH")};
+    size_t n = 1;
+    int rc = dial(s, on_channel_reply, on_channel_lost, &s->messages);
+
+    if (rc == ERR_OK && s->url.password[0] != '\0') {
+        if (s->url.user[0] != '\0') {
+            auth[n++] = str_of(s->url.user);
+        }
+        auth[n++] = str_of(s->url.password);
+        rc = send_to_channel(s, auth, n);
+    }
+    return rc != ERR_OK ? rc : send_to_channel(s, words, 2);
+}
+
+void store_arrived(struct store *s)
+{
+    move(s, LINK_ARRIVED);
+    if (s->channel == NULL) {
+        on_subscribed(s);
+        return;
+    }
+    int rc = subscribe(s);
+    if (rc != ERR_OK) {
+        store_lost(s, "channel: %s", err_text(rc));
+    }
+}
+
+/* The tick: all that time does. */
+
+static void begin(struct store *s, struct mono now)
+{
+    move(s, LINK_DIALED);
+    s->opening_until = mono_plus_ms(now, s->o.connect_ms);
+    memset(s->is_loading, 0, sizeof s->is_loading);
+    int rc = dial(s, on_reply, on_commands_lost, &s->commands);
+    if (rc != ERR_OK) {
+        store_lost(s, "connection: %s", err_text(rc));
+        return;
+    }
+    store_opening_begin(s);
+}
+
+/* What a lost link takes with it. */
+static void fall(struct store *s, struct mono now)
+{
+    bool was_open = s->state == LINK_OPEN;
+
+    redis_adapter_close(s->commands);
+    redis_adapter_close(s->messages);
+    s->commands = NULL;
+    s->messages = NULL;
+    s->is_lost = false;
+    s->failures++;
+    s->retry_at = mono_plus_ms(now, backoff_half_jitter_ms(&RECONNECT, s->failures, random_unit()));
+    move(s, LINK_LOST);
+    finish_all(s);
+    if (was_open && !s->is_freed && s->o.on_state != NULL) {
+        s->o.on_state(s, /* is_open= */ false, s->o.arg);
+    }
+}
+
+/* Late ourselves (stopped, or a long turn)? Then the answer may lie in the socket: read first. */
+static void check_answers(struct store *s, struct mono now)
+{
+    const struct command *c = oldest(s);
+    uint64_t answered = s->answered;
+
+    if (c == NULL || mono_since_ms(c->since, now) < s->o.answer_ms) {
+        return;
+    }
+    redis_adapter_read(s->commands);
+    if (s->answered == answered) {
+        store_lost(s, "no answer within %lld ms", (long long)s->o.answer_ms);
+    }
+}
+
+static void on_published(struct store *s, size_t index, const struct store_value *v)
+{
+    (void)index;
+    if (v->type == STORE_INTEGER && v->integer == 0) {
+        store_lost(s, "channel: nobody listens");
+    } else if (v->type == STORE_ERROR) {
+        s->is_probing = false; /* refused, which says nothing about the channel */
+    }
+}
+
+static void on_epoch(struct store *s, size_t index, const struct store_value *v)
+{
+    (void)index;
+    if (v->type == STORE_NIL || (v->type == STORE_TEXT && !str_is(v->text, str_of(s->epoch)))) {
+        store_lost(s, "the store lost its memory: another epoch");
+    }
+}
+
+static void send_probe(struct store *s, struct mono now)
+{
+    const struct str get[] = {STR("GET"), STORE_EPOCH_KEY};
+
+    store_ask(s, get, 2, on_epoch, 0);
+    if (s->channel != NULL) {
+        const struct str publish[] = {STR("PUBLISH"), str_of(s->channel), str_of(s->probe)};
+        store_ask(s, publish, 3, on_published, 0);
+        s->is_probing = true;
+    }
+    s->probe_until = mono_plus_ms(now, s->o.answer_ms);
+    s->probe_at = mono_plus_ms(now, PROBE_MS);
+}
+
+static void check_probe(struct store *s, struct mono now)
+{
+    if (s->is_probing && is_reached(s->probe_until, now)) {
+        redis_adapter_read(s->messages);
+        if (s->is_freed || s->is_lost) {
+            return;
+        }
+        if (s->is_probing) {
+            store_lost(s, "channel: deaf for %lld ms", (long long)s->o.answer_ms);
+        }
+    } else if (!s->is_probing && is_reached(s->probe_at, now)) {
+        send_probe(s, now);
+    }
+}
+
+static void check_open(struct store *s, struct mono now)
+{
+    check_answers(s, now);
+    if (!s->is_freed && !s->is_lost) {
+        check_probe(s, now);
+    }
+}
+
+static struct mono earlier(struct mono a, struct mono b)
+{
+    return a.ns < b.ns ? a : b;
+}
+
+static struct mono next_due(struct store *s, struct mono now)
+{
+    const struct command *c = oldest(s);
+
+    if (s->is_lost) {
+        return now;
+    }
+    if (s->state == LINK_DOWN) {
+        return s->retry_at;
+    }
+    if (s->state != LINK_OPEN) {
+        return s->opening_until;
+    }
+    struct mono due = s->is_probing ? s->probe_until : s->probe_at;
+    if (c != NULL) {
+        due = earlier(due, mono_plus_ms(c->since, s->o.answer_ms));
+    }
+    /* Late, but answers come: libuv would run a timer of 0 again before it reads. */
+    struct mono soon = mono_plus_ms(now, 1);
+    return is_reached(due, now) ? soon : due;
+}
+
+static void tick(struct store *s, struct mono now)
+{
+    if (s->is_lost) {
+        fall(s, now);
+    }
+    if (s->is_freed) {
+        return;
+    }
+    if (s->state == LINK_DOWN) {
+        if (is_reached(s->retry_at, now)) {
+            begin(s, now);
+        }
+    } else if (s->state == LINK_OPEN) {
+        check_open(s, now);
+    } else if (is_reached(s->opening_until, now)) {
+        store_lost(s, "not %s within %lld ms", s->state == LINK_OPENING ? "verified" : "subscribed",
+                   (long long)s->o.connect_ms);
+    }
+}
+
+static void on_timer(struct loop_timer *t, void *arg)
+{
+    struct store *s = arg;
+    struct mono now = loop_now(s->loop);
+
+    (void)t;
+    enter(s);
+    tick(s, now);
+    if (!s->is_freed) {
+        wake(s, next_due(s, now));
+    }
+    leave(s);
+}
+
+/* The end of a turn: everything leaves in one write a connection. */
+
+static void feed(struct store *s)
+{
+    while (!list_is_empty(&s->queue) && redis_adapter_backlog(s->commands) < FEED_BYTES) {
+        struct list *link = list_pop_front(&s->queue);
+        const struct command *c = LIST_OF(link, struct command, link);
+        list_push_back(&s->flying, link);
+        if (redis_adapter_send(s->commands, (struct str){c->wire, c->n}) != ERR_OK) {
+            store_lost(s, "connection lost");
+            return;
+        }
+    }
+}
+
+static void on_turn_end(void *arg)
+{
+    struct store *s = arg;
+
+    if (s->commands != NULL && !s->is_lost) {
+        feed(s);
+        redis_adapter_flush(s->commands);
+    }
+    if (s->messages != NULL && !s->is_lost) {
+        redis_adapter_flush(s->messages);
+    }
+}
+
+/* Making, asking, freeing. */
+
+static int resolve(struct store *s)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+
+    if (getaddrinfo(s->url.host, s->url.port, &hints, &found) != 0) {
+        return ERR_DOWN;
+    }
+    for (struct addrinfo *a = found; a != NULL && s->n_addresses < STORE_MAX_ADDRESSES;
+         a = a->ai_next) {
+        char *to = s->addresses[s->n_addresses];
+        if (getnameinfo(a->ai_addr, a->ai_addrlen, to, STORE_ADDRESS_SIZE, NULL, 0,
+                        NI_NUMERICHOST) == 0) {
+            s->n_addresses++;
+        }
+    }
+    freeaddrinfo(found);
+    return s->n_addresses > 0 ? ERR_OK : ERR_DOWN;
+}
+
+static int set_up(struct store *s, const struct store_options *o)
+{
+    char name[RANDOM_NAME_SIZE];
+    int rc = redis_url_parse(o->url, &s->url);
+
+    if (rc == ERR_OK) {
+        rc = resolve(s);
+    }
+    if (rc == ERR_OK && o->channel != NULL) {
+        s->channel = str_dup(str_of(o->channel));
+        rc = s->channel == NULL ? ERR_NOMEM : ERR_OK;
+    }
+    s->o = *o;
+    s->o.url = NULL;
+    s->o.channel = NULL;
+    s->o.max_outstanding = o->max_outstanding > 0 ? o->max_outstanding : MAX_OUTSTANDING;
+    s->o.max_bytes = o->max_bytes > 0 ? o->max_bytes : MAX_BYTES;
+    random_name(name);
+    (void)snprintf(s->probe, sizeof s->probe, PROBE_PREFIX "%s", name);
+    (void)snprintf(s->trouble, sizeof s->trouble, "not connected yet");
+    return rc;
+}
+
+int store_new(struct loop *l, const struct store_options *o, struct store **ret)
+{
+    struct store *s = calloc(1, sizeof *s);
+
+    if (s == NULL) {
+        return ERR_NOMEM;
+    }
+    s->loop = l;
+    list_init(&s->queue);
+    list_init(&s->flying);
+    int rc = set_up(s, o);
+    if (rc == ERR_OK) {
+        rc = loop_timer_new(l, on_timer, s, &s->timer);
+    }
+    if (rc == ERR_OK) {
+        rc = loop_hook_new(l, on_turn_end, s, &s->hook);
+    }
+    if (rc != ERR_OK) {
+        store_free(s);
+        return rc;
+    }
+    s->retry_at = loop_now(l);
+    wake(s, s->retry_at);
+    *ret = s;
+    return ERR_OK;
+}
+
+void store_free(struct store *s)
+{
+    if (s == NULL || s->is_freed) {
+        return;
+    }
+    s->is_freed = true;
+    enter(s);
+    loop_timer_free(s->timer);
+    loop_hook_free(s->hook);
+    redis_adapter_close(s->commands);
+    redis_adapter_close(s->messages);
+    s->commands = NULL;
+    s->messages = NULL;
+    finish_all(s);
+    leave(s);
+}
+
+bool store_is_open(const struct store *s)
+{
+    return s->state == LINK_OPEN && !s->is_lost && !s->is_freed;
+}
+
+const char *store_trouble(const struct store *s)
+{
+    return s->trouble;
+}
+
+const char *store_epoch(const struct store *s)
+{
+    return s->epoch[0] == '\0' ? NULL : s->epoch;
+}
+
+int64_t store_generation(const struct store *s)
+{
+    return s->generation;
+}
+
+size_t store_outstanding(const struct store *s)
+{
+    return s->n;
+}
+
+static int issue(struct store *s, const struct words *parts, size_t n_parts, int script,
+                 store_cb cb, void *arg)
+{
+    if (!store_is_open(s)) {
+        return ERR_DOWN;
+    }
+    if (s->n >= s->o.max_outstanding) {
+        return ERR_LIMIT;
+    }
+    struct command *c = store_command_new(parts, n_parts);
+    if (c == NULL || s->n_bytes + c->n > s->o.max_bytes) {
+        free(c);
+        return ERR_LIMIT;
+    }
+    c->script = script;
+    c->cb = cb;
+    c->arg = arg;
+    take_in(s, c);
+    return ERR_OK;
+}
+
+int store_call(struct store *s, enum store_script script, const struct str *keys, size_t n_keys,
+               const struct str *args, size_t n_args, store_cb cb, void *arg)
+{
+    char count[24];
+
+    CHECK(script < STORE_SCRIPTS);
+    int n = snprintf(count, sizeof count, "%zu", n_keys);
+    const struct str head[] = {STR("EVALSHA"), str_of(s->sha[script]), {count, (size_t)n}};
+    const struct words parts[] = {{head, 3}, {keys, n_keys}, {args, n_args}};
+    return issue(s, parts, 3, (int)script, cb, arg);
+}
+
+int store_command(struct store *s, const struct str *words, size_t n_words, store_cb cb, void *arg)
+{
+    return issue(s, &(struct words){words, n_words}, 1, COMMAND_NO_SCRIPT, cb, arg);
+}
