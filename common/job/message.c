@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "job/message.h"
+
+#include "base/panic.h"
+#include "job/id.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void add(struct job_fields *f, const char *name, struct str value)
+{
+    CHECK(f->n < JOB_FIELDS_MAX);
+    f->at[f->n++] = (struct job_field){name, value};
+}
+
+static void add_text(struct job_fields *f, const char *name, struct str value)
+{
+    if (value.n > 0) {
+        add(f, name, value);
+    }
+}
+
+static void add_number(struct job_fields *f, size_t *used, const char *name, int64_t value)
+{
+    char *at = f->numbers + *used;
+
+    if (value == 0) {
+        return;
+    }
+    int n = snprintf(at, sizeof f->numbers - *used, "%" PRId64, value);
+    CHECK(n > 0 && *used + (size_t)n < sizeof f->numbers);
+    *used += (size_t)n;
+    add(f, name, (struct str){at, (size_t)n});
+}
+
+void job_message_fields(const struct job_message *m, struct job_fields *ret)
+{
+    size_t used = 0;
+
+    ret->n = 0;
+#define TEXT(name, member) add_text(ret, name, m->member);
+#define NUMBER(name, member) add_number(ret, &used, name, (int64_t)m->member);
+#include "job/message_fields.def"
+#undef TEXT
+#undef NUMBER
+}
+
+static int read_number(struct str value, int64_t *ret)
+{
+    return str_to_i64(value, ret);
+}
+
+int job_message_read(struct job_message *m, struct str name, struct str value)
+{
+    int64_t number = 0;
+
+#define TEXT(header, member)                                                                       \
+    if (str_is(name, STR(header))) {                                                               \
+        m->member = value;                                                                         \
+        return ERR_OK;                                                                             \
+    }
+#define NUMBER(header, member)                                                                     \
+    if (str_is(name, STR(header))) {                                                               \
+        if (read_number(value, &number) != ERR_OK) {                                               \
+            return ERR_SYNTAX;                                                                     \
+        }                                                                                          \
+        m->member = (__typeof__(m->member))number;                                                 \
+        return ERR_OK;                                                                             \
+    }
+#include "job/message_fields.def"
+#undef TEXT
+#undef NUMBER
+    return ERR_OK;
+}
+
+int job_message_check(const struct job_message *m)
+{
+    struct job_id id;
+
+    if (!job_id_parse(m->id, &id) || m->method.n == 0 || m->path.n == 0 || m->path.p[0] != '/') {
+        return ERR_PROTOCOL;
+    }
+    if (!str_is(m->class, STR("sync")) && !str_is(m->class, STR("normal"))) {
+        return ERR_PROTOCOL;
+    }
+    return ERR_OK;
+}
+
+static void pack_field(struct buf *b, const char *name, struct str value)
+{
+    buf_printf(b, "%s %zu\n", name, value.n);
+    buf_str(b, value);
+    buf_char(b, '\n');
+}
+
+void job_message_pack(const struct job_message *m, struct buf *ret_head)
+{
+    struct job_fields fields;
+
+    job_message_fields(m, &fields);
+    pack_field(ret_head, "id", m->id);
+    for (size_t i = 0; i < fields.n; i++) {
+        pack_field(ret_head, fields.at[i].name, fields.at[i].value);
+    }
+}
+
+/* Cuts "name length\nvalue\n" off *rest. */
+static int unpack_field(struct str *rest, struct str *ret_name, struct str *ret_value)
+{
+    struct str line;
+    struct str after = *rest;
+    uint64_t n;
+
+    if (!str_cut(&after, '\n', &line) || after.p == NULL) {
+        return ERR_SYNTAX;
+    }
+    struct str length = line;
+    if (!str_cut(&length, ' ', ret_name) || length.p == NULL ||
+        str_to_u64(length, SIZE_MAX / 2, &n) != ERR_OK) {
+        return ERR_SYNTAX;
+    }
+    if (after.n < n + 1 || after.p[n] != '\n') {
+        return ERR_SYNTAX;
+    }
+    *ret_value = (struct str){after.p, (size_t)n};
+    *rest = (struct str){after.p + n + 1, after.n - (size_t)n - 1};
+    return ERR_OK;
+}
+
+int job_message_unpack(struct str head, struct str body, struct job_message *ret)
+{
+    struct job_message m = {.body = body};
+    struct str name;
+    struct str value;
+
+    while (head.n > 0) {
+        int rc = unpack_field(&head, &name, &value);
+        if (rc != ERR_OK) {
+            return rc;
+        }
+        if (str_is(name, STR("id"))) {
+            m.id = value;
+            continue;
+        }
+        rc = job_message_read(&m, name, value);
+        if (rc != ERR_OK) {
+            return rc;
+        }
+    }
+    *ret = m;
+    return job_message_check(&m);
+}
