@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/wire.h"
+
+#include "job/id.h"
+
+#include <stdio.h>
+
+static void lay_out(const struct job_message *m, struct job_fields *fields, struct bus_message *out)
+{
+    job_message_fields(m, fields);
+    out->id = m->id;
+    out->body = m->body;
+    out->n_headers = fields->n;
+    for (size_t i = 0; i < fields->n; i++) {
+        out->headers[i] = (struct bus_header){fields->at[i].name, fields->at[i].value};
+    }
+}
+
+/* The tenant's and the class's names as text; ERR_INVALID for a message without. */
+static int names_of(const struct job_message *m, char tenant[JOB_TENANT_MAX + 1], char class[16])
+{
+    struct job_id id;
+
+    if (!job_id_parse(m->id, &id) || m->class.n >= 16) {
+        return ERR_INVALID;
+    }
+    (void)snprintf(tenant, JOB_TENANT_MAX + 1, "%.*s", STR_ARG(id.tenant));
+    (void)snprintf(class, 16, "%.*s", STR_ARG(m->class));
+    return ERR_OK;
+}
+
+int wire_publish(struct bus_link *k, const struct job_message *m, int64_t delay_ms,
+                 bus_outcome_cb cb, void *arg)
+{
+    char tenant[JOB_TENANT_MAX + 1];
+    char class[16];
+    char exchange[TOPOLOGY_KEY_SIZE];
+    char key[TOPOLOGY_KEY_SIZE];
+    struct job_fields fields;
+    struct bus_message out;
+
+    int rc = names_of(m, tenant, class);
+    if (rc != ERR_OK) {
+        return rc;
+    }
+    lay_out(m, &fields, &out);
+    topology_delay(delay_ms, tenant, class, exchange, key);
+    return bus_publish(k, exchange, key, &out, cb, arg);
+}
+
+int wire_publish_shelf(struct bus_link *k, const struct job_message *m, bus_outcome_cb cb,
+                       void *arg)
+{
+    char tenant[JOB_TENANT_MAX + 1];
+    char class[16];
+    struct job_fields fields;
+    struct bus_message out;
+
+    int rc = names_of(m, tenant, class);
+    if (rc != ERR_OK) {
+        return rc;
+    }
+    lay_out(m, &fields, &out);
+    return bus_publish(k, TOPOLOGY_SHELF, tenant, &out, cb, arg);
+}
+
+int wire_read(const struct bus_delivery *d, struct job_message *ret)
+{
+    const struct bus_message *in = bus_delivery_message(d);
+    struct job_message m = {.id = in->id, .body = in->body};
+
+    for (size_t i = 0; i < in->n_headers; i++) {
+        int rc = job_message_read(&m, str_of(in->headers[i].name), in->headers[i].value);
+        if (rc != ERR_OK) {
+            return rc;
+        }
+    }
+    *ret = m;
+    return job_message_check(&m);
+}
