@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatcher.h"
+
+#include "base/log.h"
+#include "bus/topology.h"
+#include "cron.h"
+#include "deaths.h"
+#include "enroll.h"
+#include "figures.h"
+#include "health.h"
+#include "leader.h"
+#include "outbox.h"
+#include "schedules.h"
+#include "shelf.h"
+#include "views.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    TICK_MS = 100,
+    ROUND_MS = 500, /* the slower rounds: heartbeats, health, figures */
+    HTTP_IDLE_S = 4,
+    CONNECT_MS = 5000,
+    ANSWER_MS = 3000,
+    PUBLISH_MS = 10000,
+    HEARTBEAT_S = 5,
+    COMMANDS_MAX = 100000,
+    PUBLISHES_MAX = 10000,
+    BUFFER_MAX = 256 * 1024 * 1024,
+    ARGS_MAX = 64,
+    DRAIN_MS = 2000
+};
+
+static struct daemon_server server_of(const struct config *c)
+{
+    return (struct daemon_server){.listen = c->dispatcher.listen,
+                                  .max_header_bytes = 16384,
+                                  .max_body_bytes = 1048576,
+                                  .max_connections = 1024,
+                                  .drain_ms = DRAIN_MS};
+}
+
+int dispatcher_call(struct dispatcher *d, enum store_script script, struct str tenant,
+                    const struct str *args, size_t n_args, store_cb cb, void *arg)
+{
+    char key[96];
+    struct str all[ARGS_MAX];
+
+    if (store_epoch(d->store) == NULL) {
+        return ERR_DOWN;
+    }
+    (void)snprintf(key, sizeof key, "{%.*s}:t", STR_ARG(tenant));
+    all[0] = str_of(store_epoch(d->store));
+    for (size_t i = 0; i < n_args && i + 1 < ARGS_MAX; i++) {
+        all[i + 1] = args[i];
+    }
+    struct str keys[] = {str_of(key)};
+    return store_call(d->store, script, keys, 1, all, n_args + 1, cb, arg);
+}
+
+struct str dispatcher_word(const struct store_value *v, size_t i)
+{
+    if (v == NULL || v->type != STORE_ARRAY || i >= v->n_items || v->items[i].type != STORE_TEXT) {
+        return (struct str){"", 0};
+    }
+    return v->items[i].text;
+}
+
+int64_t dispatcher_number(const struct store_value *v, size_t i)
+{
+    int64_t value = 0;
+
+    if (v != NULL && v->type == STORE_ARRAY && i < v->n_items &&
+        v->items[i].type == STORE_INTEGER) {
+        return v->items[i].integer;
+    }
+    return str_to_i64(dispatcher_word(v, i), &value) == ERR_OK ? value : 0;
+}
+
+/* --- links ------------------------------------------------------------------------------------ */
+
+static void on_tenant_declared(int rc, void *arg)
+{
+    (void)arg;
+    if (rc != ERR_OK) {
+        log_event(LOG_WARN, "queue_declare_failed", "err=%s", err_word(rc));
+    }
+}
+
+static void declare_tenant(struct dispatcher *d, const char *name)
+{
+    int rc = topology_declare_tenant(d->publisher, name, d->is_quorum, on_tenant_declared, NULL);
+
+    if (rc != ERR_OK) {
+        log_event(LOG_WARN, "queue_declare_failed", "tenant=%s err=%s", name, err_word(rc));
+    }
+}
+
+static void on_topology(int rc, void *arg)
+{
+    struct dispatcher *d = arg;
+    size_t cursor = 0;
+    struct registry_entry *e;
+
+    if (rc != ERR_OK) {
+        log_event(LOG_ERROR, "topology_failed", "err=%s", err_word(rc));
+        return;
+    }
+    d->is_topology_ready = true;
+    while (registry_next(d->registry, &cursor, &e)) {
+        declare_tenant(d, e->tenant->name);
+    }
+}
+
+static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
+{
+    struct dispatcher *d = arg;
+
+    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
+              "link=publisher");
+    d->is_topology_ready = false;
+    if (is_open && topology_declare_shared(k, on_topology, d) != ERR_OK) {
+        log_event(LOG_WARN, "topology_failed", "msg=\"not sent\"");
+    }
+}
+
+static void on_consumer_state(struct bus_link *k, bool is_open, void *arg)
+{
+    struct dispatcher *d = arg;
+
+    (void)k;
+    if (!is_open && d->shelf != NULL) {
+        shelf_reset(d->shelf);
+    }
+}
+
+static void on_store_state(struct store *s, bool is_open, void *arg)
+{
+    struct dispatcher *d = arg;
+
+    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "store_open" : "store_lost", "msg=\"%s\"",
+              is_open ? "" : store_trouble(s));
+    if (is_open && d->leader != NULL) {
+        schedules_begin(d->schedules);
+        leader_now(d->leader);
+    }
+}
+
+static void on_message(struct str channel, struct str message, void *arg)
+{
+    (void)channel;
+    (void)message;
+    (void)arg;
+}
+
+static void on_tenant(struct str name, struct registry_entry *before, struct registry_entry *now,
+                      void *arg)
+{
+    struct dispatcher *d = arg;
+
+    (void)name;
+    if (before == NULL && now != NULL && d->is_topology_ready) {
+        declare_tenant(d, now->tenant->name);
+    }
+}
+
+static void on_lead(bool leads, void *arg)
+{
+    struct dispatcher *d = arg;
+
+    if (leads) {
+        enroll_dirty(d->enroll);
+        deaths_begin(d->deaths);
+        schedules_begin(d->schedules);
+    }
+}
+
+/* --- the turn --------------------------------------------------------------------------------- */
+
+static void lead(struct dispatcher *d, bool is_round)
+{
+    enroll_turn(d->enroll);
+    schedules_turn(d->schedules);
+    if (is_round) {
+        deaths_turn(d->deaths);
+        health_turn(d->health);
+        shelf_turn(d->shelf);
+    }
+}
+
+static void on_tick(struct loop_timer *t, void *arg)
+{
+    struct dispatcher *d = arg;
+    struct mono now = loop_now(d->loop);
+    bool is_round = mono_since_ms(d->round, now) >= ROUND_MS;
+
+    if (d->is_draining) {
+        /* A turn after the lease was given back: the word has left. */
+        daemon_drained(d->daemon);
+        return;
+    }
+    if (store_is_open(d->store)) {
+        d->round = is_round ? now : d->round;
+        if (leader_leads(d->leader)) {
+            lead(d, is_round);
+        }
+        if (is_round) {
+            figures_turn(d->figures);
+        }
+    }
+    loop_timer_set(t, TICK_MS);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void make_metrics(struct dispatcher *d)
+{
+    struct metrics *m = daemon_metrics(d->daemon);
+
+    d->metrics.leader = metrics_gauge(m, "sluice_leader", "1 while this dispatcher leads", "");
+    d->metrics.fired = metrics_counter(m, "sluice_schedule_fires_total", "Instants handled here",
+                                       "schedule,outcome");
+    d->metrics.buried =
+        metrics_counter(m, "sluice_workers_buried_total", "Workers declared dead here", "");
+    d->metrics.queue_ready =
+        metrics_gauge(m, "sluice_queue_ready", "Jobs that could run now", "tenant");
+    d->metrics.running = metrics_gauge(m, "sluice_running", "Running jobs", "tenant");
+    d->metrics.in_doubt = metrics_gauge(m, "sluice_jobs_in_doubt", "Jobs in doubt", "tenant");
+    d->metrics.desired =
+        metrics_gauge(m, "sluice_desired_workers", "What an autoscaler should set", "");
+    d->metrics.instance_up =
+        metrics_gauge(m, "sluice_instance_up", "0 while an instance is out", "tenant,instance");
+}
+
+static int open_links(struct dispatcher *d, const struct config *c)
+{
+    struct bus_options bus = {.url = c->broker.url,
+                              .name = "sluice-dispatcher publisher",
+                              .heartbeat_s = HEARTBEAT_S,
+                              .connect_ms = CONNECT_MS,
+                              .publish_ms = PUBLISH_MS,
+                              .max_outstanding = PUBLISHES_MAX,
+                              .max_buffer_bytes = BUFFER_MAX,
+                              .on_state = on_publisher_state,
+                              .arg = d};
+    struct store_options store = {.url = c->store.url,
+                                  .is_strict = c->store.is_strict,
+                                  .connect_ms = CONNECT_MS,
+                                  .answer_ms = ANSWER_MS,
+                                  .max_outstanding = COMMANDS_MAX,
+                                  .on_state = on_store_state,
+                                  .on_message = on_message,
+                                  .arg = d};
+    int rc = store_new(d->loop, &store, &d->store);
+
+    if (rc == ERR_OK) {
+        rc = registry_new(d->loop, d->store, on_tenant, d, &d->registry);
+    }
+    if (rc == ERR_OK) {
+        rc = bus_link_new(d->loop, &bus, &d->publisher);
+    }
+    if (rc == ERR_OK) {
+        bus.name = "sluice-dispatcher consumer";
+        bus.on_state = on_consumer_state;
+        rc = bus_link_new(d->loop, &bus, &d->consumer);
+    }
+    return rc;
+}
+
+static int make_parts(struct dispatcher *d)
+{
+    int rc = httpc_new(d->loop, HTTP_IDLE_S, &d->http);
+
+    rc = rc != ERR_OK ? rc : enroll_new(d, &d->enroll);
+    rc = rc != ERR_OK ? rc : deaths_new(d, &d->deaths);
+    rc = rc != ERR_OK ? rc : health_new(d, &d->health);
+    rc = rc != ERR_OK ? rc : schedules_new(d, &d->schedules);
+    rc = rc != ERR_OK ? rc : outbox_new(d, &d->outbox);
+    rc = rc != ERR_OK ? rc : figures_new(d, &d->figures);
+    rc = rc != ERR_OK ? rc : shelf_new(d, &d->shelf);
+    rc = rc != ERR_OK ? rc : leader_new(d, on_lead, d, &d->leader);
+    return rc;
+}
+
+static void stop(void *self)
+{
+    struct dispatcher *d = self;
+
+    if (d == NULL) {
+        return;
+    }
+    d->is_draining = true;
+    loop_timer_free(d->tick);
+    leader_free(d->leader);
+    shelf_free(d->shelf);
+    figures_free(d->figures);
+    outbox_free(d->outbox);
+    schedules_free(d->schedules);
+    health_free(d->health);
+    deaths_free(d->deaths);
+    enroll_free(d->enroll);
+    registry_free(d->registry);
+    httpc_free(d->http);
+    d->shelf = NULL;
+    d->leader = NULL;
+    bus_link_free(d->consumer);
+    bus_link_free(d->publisher);
+    store_free(d->store);
+    free(d);
+}
+
+static int start(struct daemon *daemon, void **ret_self, struct buf *why)
+{
+    const struct config *c = daemon_config(daemon);
+    struct dispatcher *d = calloc(1, sizeof *d);
+
+    if (d == NULL) {
+        return ERR_NOMEM;
+    }
+    d->daemon = daemon;
+    d->loop = daemon_loop(daemon);
+    d->worker_concurrency = c->worker.concurrency;
+    d->leader_lease_ms = c->dispatcher.leader_lease_ms;
+    d->is_quorum = c->broker.is_quorum;
+    make_metrics(d);
+    int rc = open_links(d, c);
+    rc = rc != ERR_OK ? rc : make_parts(d);
+    rc = rc != ERR_OK ? rc : loop_timer_new(d->loop, on_tick, d, &d->tick);
+    if (rc != ERR_OK) {
+        buf_printf(why, "cannot open broker or store: %s", err_text(rc));
+        stop(d);
+        return rc;
+    }
+    schedules_load(d->schedules, c);
+    loop_timer_set(d->tick, TICK_MS);
+    *ret_self = d;
+    return ERR_OK;
+}
+
+static bool is_ready(void *self, struct buf *why)
+{
+    struct dispatcher *d = self;
+
+    if (!store_is_open(d->store)) {
+        buf_printf(why, "the store is not open: %s", store_trouble(d->store));
+    } else if (bus_link_state(d->publisher) != BUS_OPEN) {
+        buf_text(why, "the broker is not open, or takes nothing");
+    } else if (!d->is_topology_ready) {
+        buf_text(why, "the queues are being declared");
+    } else if (!registry_is_read(d->registry)) {
+        buf_text(why, "the registry is not written yet");
+    }
+    return why->n == 0;
+}
+
+static void on_reload(void *self, const struct config *c)
+{
+    struct dispatcher *d = self;
+
+    d->worker_concurrency = c->worker.concurrency;
+    schedules_load(d->schedules, c);
+    enroll_dirty(d->enroll);
+}
+
+static void on_drain(void *self)
+{
+    struct dispatcher *d = self;
+
+    d->is_draining = true;
+    leader_resign(d->leader);
+    loop_timer_set(d->tick, TICK_MS);
+}
+
+const struct daemon_program dispatcher_program = {.name = "sluice-dispatcher",
+                                                  .server = server_of,
+                                                  .cron_check = cron_check,
+                                                  .start = start,
+                                                  .on_request = views_request,
+                                                  .is_ready = is_ready,
+                                                  .on_scrape = views_scrape,
+                                                  .on_reload = on_reload,
+                                                  .on_drain = on_drain,
+                                                  .stop = stop};

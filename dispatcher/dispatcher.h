@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dispatcher — the process's one context: links, the lease of the leader, what it knows of tenants.
+ *
+ * Any replica answers reads; the one that holds the lease enrolls, polls, fires and recovers. All
+ * that it does is idempotent, so that two who believe they lead do no harm. */
+#pragma once
+
+#include "base/map.h"
+#include "bus/bus.h"
+#include "daemon/daemon.h"
+#include "daemon/registry.h"
+#include "httpc/httpc.h"
+#include "store/store.h"
+
+struct leader;
+struct enroll;
+struct deaths;
+struct health;
+struct schedules;
+struct outbox;
+struct figures;
+struct shelf;
+
+struct dispatcher {
+    struct daemon *daemon;
+    struct loop *loop;
+    struct store *store;
+    struct registry *registry;
+    struct bus_link *publisher;
+    struct bus_link *consumer; /* of the shelf's sweep */
+    struct httpc *http;
+    struct leader *leader;
+    struct enroll *enroll;
+    struct deaths *deaths;
+    struct health *health;
+    struct schedules *schedules;
+    struct outbox *outbox;
+    struct figures *figures;
+    struct shelf *shelf;
+    uint32_t worker_concurrency;
+    int64_t leader_lease_ms;
+    bool is_quorum;
+    bool is_topology_ready;
+    bool is_draining;
+    struct loop_timer *tick;
+    struct mono round; /* when the last slow round began */
+    struct {
+        struct metric *leader;
+        struct metric *fired;
+        struct metric *buried;
+        struct metric *queue_ready;
+        struct metric *running;
+        struct metric *in_doubt;
+        struct metric *desired;
+        struct metric *instance_up;
+    } metrics;
+};
+
+extern const struct daemon_program dispatcher_program;
+
+/* Calls a script about a tenant: KEYS[1] is "{tenant}:t", the first argument the epoch. Returns as
+ * store_call does; ERR_DOWN before the first opening. n_args at most 60. */
+MUST_CHECK int dispatcher_call(struct dispatcher *d, enum store_script script, struct str tenant,
+                               const struct str *args, size_t n_args, store_cb cb, void *arg);
+/* Item i of a script's answer. */
+struct str dispatcher_word(const struct store_value *v, size_t i);
+int64_t dispatcher_number(const struct store_value *v, size_t i);

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enroll.h"
+
+#include "base/log.h"
+#include "job/document.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { AGAIN_MS = 10000, VERSION_SIZE = 17 };
+
+struct enroll {
+    struct dispatcher *dispatcher;
+    bool is_dirty;
+    unsigned int writing; /* scripts under way of the round that runs */
+    bool has_failed;      /* the round */
+    bool is_freed;
+    unsigned int alive;
+    char epoch[64]; /* for which the last whole round was written */
+    struct mono written;
+};
+
+/* One tenant on its way. */
+struct write {
+    struct enroll *enroll;
+    char name[80];
+    char version[VERSION_SIZE]; /* "" to remove */
+};
+
+static void let_go(struct enroll *e)
+{
+    if (--e->alive == 0) {
+        free(e);
+    }
+}
+
+static void on_index(int rc, const struct store_value *v, void *arg);
+
+static void index_command(struct enroll *e, const char *word, const char *name, const char *version)
+{
+    struct str words[] = {str_of(word), STR(REGISTRY_INDEX), str_of(name), str_of(version)};
+    size_t n = version[0] == '\0' ? 3 : 4;
+
+    if (store_command(e->dispatcher->store, words, n, on_index, e) == ERR_OK) {
+        e->writing++;
+        e->alive++;
+    } else {
+        e->has_failed = true;
+    }
+}
+
+/* The round is whole when the index says so, last. */
+static void settle(struct enroll *e)
+{
+    if (e->writing > 0 || e->is_freed) {
+        return;
+    }
+    if (e->has_failed) {
+        e->is_dirty = true;
+        return;
+    }
+    e->written = loop_now(e->dispatcher->loop);
+    registry_refresh(e->dispatcher->registry);
+}
+
+static void on_index(int rc, const struct store_value *v, void *arg)
+{
+    struct enroll *e = arg;
+
+    (void)v;
+    e->writing--;
+    e->has_failed = e->has_failed || rc != ERR_OK;
+    settle(e);
+    let_go(e);
+}
+
+static void on_registered(int rc, const struct store_value *v, void *arg)
+{
+    struct write *w = arg;
+    struct enroll *e = w->enroll;
+
+    e->writing--;
+    if (!e->is_freed) {
+        int64_t what = dispatcher_number(v, 0);
+        if (rc != ERR_OK) {
+            e->has_failed = true;
+        } else if (w->version[0] != '\0') {
+            index_command(e, "HSET", w->name, w->version);
+        } else if (what >= 0) {
+            log_event(LOG_INFO, "tenant_removed", "tenant=%s", w->name);
+            index_command(e, "HDEL", w->name, "");
+        }
+        settle(e);
+    }
+    free(w);
+    let_go(e);
+}
+
+static void register_tenant(struct enroll *e, const char *name, struct str document,
+                            struct str instances, const char *concurrency, const char *version)
+{
+    struct write *w = calloc(1, sizeof *w);
+    struct str args[] = {document, instances, str_of(concurrency)};
+
+    if (w == NULL) {
+        e->has_failed = true;
+        return;
+    }
+    w->enroll = e;
+    (void)snprintf(w->name, sizeof w->name, "%s", name);
+    (void)snprintf(w->version, sizeof w->version, "%s", version);
+    if (dispatcher_call(e->dispatcher, STORE_REGISTER, str_of(name), args, 3, on_registered, w) ==
+        ERR_OK) {
+        e->writing++;
+        e->alive++;
+    } else {
+        e->has_failed = true;
+        free(w);
+    }
+}
+
+static void version_of(struct str document, char out[VERSION_SIZE])
+{
+    unsigned char digest[32];
+
+    job_sha256(document, digest);
+    for (size_t i = 0; i < (VERSION_SIZE - 1) / 2; i++) {
+        (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    }
+}
+
+static void write_tenant(struct enroll *e, const struct tenant *t)
+{
+    char *document = tenant_to_json(t);
+    char concurrency[16];
+    char version[VERSION_SIZE];
+    struct buf instances = {0};
+
+    if (document == NULL) {
+        e->has_failed = true;
+        return;
+    }
+    for (size_t i = 0; i < t->n_instances; i++) {
+        buf_printf(&instances, "%s\t%s\t%u\n", t->instances[i].name, t->instances[i].url,
+                   t->instances[i].concurrency);
+    }
+    (void)snprintf(concurrency, sizeof concurrency, "%u", t->concurrency);
+    version_of(str_of(document), version);
+    register_tenant(e, t->name, str_of(document), buf_as_str(&instances), concurrency, version);
+    buf_fini(&instances);
+    free(document);
+}
+
+/* What stands in the registry and no longer in the file. */
+static void remove_absent(struct enroll *e, const struct config *c)
+{
+    size_t cursor = 0;
+    struct registry_entry *entry;
+
+    while (registry_next(e->dispatcher->registry, &cursor, &entry)) {
+        if (config_tenant(c, str_of(entry->tenant->name)) == NULL) {
+            register_tenant(e, entry->tenant->name, STR(""), STR(""), "0", "");
+        }
+    }
+}
+
+void enroll_dirty(struct enroll *e)
+{
+    e->is_dirty = true;
+}
+
+static bool is_due(const struct enroll *e)
+{
+    struct dispatcher *d = e->dispatcher;
+    const char *epoch = store_epoch(d->store);
+
+    if (e->writing > 0 || epoch == NULL || !store_is_open(d->store)) {
+        return false;
+    }
+    /* Again from time to time: a tenant that could not be removed yet, a store that was emptied. */
+    return e->is_dirty || !str_is(str_of(e->epoch), str_of(epoch)) ||
+           mono_since_ms(e->written, loop_now(d->loop)) > AGAIN_MS;
+}
+
+void enroll_turn(struct enroll *e)
+{
+    const struct config *c = daemon_config(e->dispatcher->daemon);
+
+    if (!is_due(e)) {
+        return;
+    }
+    e->is_dirty = false;
+    e->has_failed = false;
+    (void)snprintf(e->epoch, sizeof e->epoch, "%s", store_epoch(e->dispatcher->store));
+    e->writing++; /* holds the round open until all is sent */
+    for (size_t i = 0; i < c->n_tenants; i++) {
+        write_tenant(e, c->tenants[i]);
+    }
+    remove_absent(e, c);
+    /* Commands of one connection are done in order: this one comes after the scripts, and the
+     * names' own index entries follow within the same breath. */
+    index_command(e, "HSET", REGISTRY_WRITTEN, e->epoch);
+    e->writing--;
+    settle(e);
+}
+
+int enroll_new(struct dispatcher *d, struct enroll **ret)
+{
+    struct enroll *e = calloc(1, sizeof *e);
+
+    if (e == NULL) {
+        return ERR_NOMEM;
+    }
+    e->dispatcher = d;
+    e->is_dirty = true;
+    e->alive = 1;
+    *ret = e;
+    return ERR_OK;
+}
+
+void enroll_free(struct enroll *e)
+{
+    if (e != NULL) {
+        e->is_freed = true;
+        let_go(e);
+    }
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "figures.h"
+
+#include "outbox.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct figures {
+    struct dispatcher *dispatcher;
+    struct map tenants; /* name → struct figure */
+    unsigned int alive;
+    bool is_freed;
+};
+
+struct sweep {
+    struct figures *figures;
+    char tenant[80];
+    int64_t lost_after_ms;
+};
+
+static void let_go(struct figures *f)
+{
+    if (--f->alive == 0) {
+        free(f);
+    }
+}
+
+void figure_derive(struct figure *g, uint32_t worker_concurrency)
+{
+    int64_t free_slots = g->capacity - g->running;
+
+    free_slots = free_slots > 0 ? free_slots : 0;
+    g->runnable = g->capacity < 0 || g->queued < free_slots ? g->queued : free_slots;
+    int64_t load = g->running + g->runnable;
+    g->desired_workers =
+        worker_concurrency == 0 ? 0 : (load + worker_concurrency - 1) / worker_concurrency;
+    if (g->running > 0 && g->desired_workers < 1) {
+        g->desired_workers = 1;
+    }
+}
+
+static int64_t capacity_of(const struct tenant *t)
+{
+    int64_t sum = 0;
+
+    for (size_t i = 0; i < t->n_instances; i++) {
+        if (t->instances[i].concurrency == 0) {
+            return t->concurrency > 0 ? (int64_t)t->concurrency : -1;
+        }
+        sum += t->instances[i].concurrency;
+    }
+    return t->concurrency > 0 && t->concurrency < sum ? t->concurrency : sum;
+}
+
+static void take(struct figure *g, const struct store_value *v, int64_t lost_after_ms)
+{
+    int64_t first = dispatcher_number(v, 7);
+
+    g->unended = dispatcher_number(v, 2);
+    g->running = dispatcher_number(v, 3);
+    g->in_doubt = dispatcher_number(v, 4);
+    g->delayed = dispatcher_number(v, 5);
+    g->outbox = dispatcher_number(v, 6);
+    g->queued = g->unended - g->running - g->in_doubt - g->delayed;
+    g->queued = g->queued > 0 ? g->queued : 0;
+    /* The next check lies lost_after behind the job's due time. */
+    double age = (double)(clock_wall().ms - (first - lost_after_ms)) / 1000.0;
+    g->oldest_s = g->queued > 0 && first > 0 && age > 0 ? age : 0;
+}
+
+static void on_swept(int rc, const struct store_value *v, void *arg)
+{
+    struct sweep *s = arg;
+    struct figures *f = s->figures;
+    struct figure *g = f->is_freed ? NULL : map_get(&f->tenants, str_of(s->tenant));
+
+    if (!f->is_freed && g == NULL) {
+        g = calloc(1, sizeof *g);
+        if (g != NULL && map_put(&f->tenants, str_of(s->tenant), g) != ERR_OK) {
+            free(g);
+            g = NULL;
+        }
+    }
+    if (g != NULL && rc == ERR_OK && v->type == STORE_ARRAY) {
+        take(g, v, s->lost_after_ms);
+        if (g->outbox > 0) {
+            outbox_look(f->dispatcher->outbox, s->tenant);
+        }
+    }
+    free(s);
+    let_go(f);
+}
+
+static void sweep(struct figures *f, const struct tenant *t)
+{
+    struct sweep *s = calloc(1, sizeof *s);
+    char lost[24];
+
+    if (s == NULL) {
+        return;
+    }
+    s->figures = f;
+    s->lost_after_ms = t->lost_after_ms;
+    (void)snprintf(s->tenant, sizeof s->tenant, "%s", t->name);
+    (void)snprintf(lost, sizeof lost, "%" PRId64, t->lost_after_ms);
+    struct str args[] = {str_of(lost)};
+    if (dispatcher_call(f->dispatcher, STORE_SWEEP, str_of(t->name), args, 1, on_swept, s) ==
+        ERR_OK) {
+        f->alive++;
+    } else {
+        free(s);
+    }
+}
+
+static void drop_absent(struct figures *f)
+{
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
+    while (map_next(&f->tenants, &cursor, &name, &value)) {
+        if (registry_find(f->dispatcher->registry, name) == NULL) {
+            (void)map_remove(&f->tenants, name);
+            free(value);
+        }
+    }
+}
+
+void figures_turn(struct figures *f)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+
+    drop_absent(f);
+    while (registry_next(f->dispatcher->registry, &cursor, &e)) {
+        sweep(f, e->tenant);
+    }
+}
+
+bool figures_of(const struct figures *f, const struct tenant *t, struct figure *ret)
+{
+    const struct figure *g = map_get(&f->tenants, str_of(t->name));
+
+    if (g == NULL) {
+        return false;
+    }
+    *ret = *g;
+    ret->capacity = capacity_of(t);
+    figure_derive(ret, f->dispatcher->worker_concurrency);
+    return true;
+}
+
+void figures_total(const struct figures *f, struct figure *ret)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+    struct figure g;
+
+    *ret = (struct figure){0};
+    while (registry_next(f->dispatcher->registry, &cursor, &e)) {
+        if (!figures_of(f, e->tenant, &g)) {
+            continue;
+        }
+        ret->queued += g.queued;
+        ret->running += g.running;
+        ret->in_doubt += g.in_doubt;
+        ret->delayed += g.delayed;
+        ret->runnable += g.runnable;
+        ret->capacity = ret->capacity < 0 || g.capacity < 0 ? -1 : ret->capacity + g.capacity;
+        ret->oldest_s = g.oldest_s > ret->oldest_s ? g.oldest_s : ret->oldest_s;
+    }
+    int64_t runnable = ret->runnable;
+    figure_derive(ret, f->dispatcher->worker_concurrency);
+    /* A tenant's free slots are of no use to another's queue. */
+    ret->runnable = runnable;
+    int64_t per = f->dispatcher->worker_concurrency;
+    ret->desired_workers = per == 0 ? 0 : (ret->running + runnable + per - 1) / per;
+    if (ret->running > 0 && ret->desired_workers < 1) {
+        ret->desired_workers = 1;
+    }
+}
+
+int figures_new(struct dispatcher *d, struct figures **ret)
+{
+    struct figures *f = calloc(1, sizeof *f);
+
+    if (f == NULL) {
+        return ERR_NOMEM;
+    }
+    f->dispatcher = d;
+    f->alive = 1;
+    *ret = f;
+    return ERR_OK;
+}
+
+void figures_free(struct figures *f)
+{
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
+    if (f == NULL) {
+        return;
+    }
+    while (map_next(&f->tenants, &cursor, &name, &value)) {
+        free(value);
+    }
+    map_fini(&f->tenants);
+    f->is_freed = true;
+    let_go(f);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "health.h"
+
+#include "base/log.h"
+#include "leader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PROBE_MS = 1000, ASK_MS = 5000, ANSWER_MAX = 65536, KEY_SIZE = 400 };
+
+struct instance {
+    struct health *health;
+    char *tenant;
+    char *name;
+    struct health_state state;
+    bool is_known; /* asked or told at least once */
+    bool is_asking;
+    bool is_gone; /* its tenant left while a poll runs */
+    struct buf url;
+};
+
+struct health {
+    struct dispatcher *dispatcher;
+    struct map instances; /* "tenant instance" → struct instance */
+    unsigned int alive;
+    bool is_freed;
+};
+
+static int64_t probe_ms(const struct tenant *t)
+{
+    return t->polling.retry_delay_ms > 0 ? t->polling.retry_delay_ms : PROBE_MS;
+}
+
+struct health_state health_after(struct health_state before, const struct tenant *t,
+                                 enum health_answer answer, struct mono now)
+{
+    struct health_state s = before;
+
+    if (answer == HEALTH_GOOD) {
+        s.is_up = true;
+        s.failures = 0;
+        s.next = t->polling.method == TENANT_POLL_NONE ? (struct mono){INT64_MAX}
+                                                       : mono_plus_ms(now, t->polling.frequency_ms);
+        return s;
+    }
+    s.failures++;
+    if (answer == HEALTH_REFUSED || s.failures > t->polling.retries) {
+        s.is_up = false;
+    }
+    s.next = mono_plus_ms(now, probe_ms(t));
+    return s;
+}
+
+static void let_go(struct health *h)
+{
+    if (--h->alive == 0) {
+        free(h);
+    }
+}
+
+static void instance_free(struct instance *i)
+{
+    free(i->tenant);
+    free(i->name);
+    buf_fini(&i->url);
+    free(i);
+}
+
+static void ignore(int rc, const struct store_value *v, void *arg)
+{
+    (void)rc; /* the next change, or the next turn's reading, mends it */
+    (void)v;
+    (void)arg;
+}
+
+static void tell(struct instance *i)
+{
+    struct str args[] = {str_of(i->name), i->state.is_up ? STR("1") : STR("0")};
+    struct dispatcher *d = i->health->dispatcher;
+
+    log_event(LOG_INFO, i->state.is_up ? "instance_up" : "instance_down", "tenant=%s instance=%s",
+              i->tenant, i->name);
+    if (dispatcher_call(d, STORE_HEALTH, str_of(i->tenant), args, 2, ignore, NULL) != ERR_OK) {
+        i->is_known = false; /* told again after the next answer */
+    }
+}
+
+static void on_asked(const struct httpc_result *r, void *arg)
+{
+    struct instance *i = arg;
+    struct health *h = i->health;
+
+    i->is_asking = false;
+    if (h->is_freed || i->is_gone) {
+        instance_free(i);
+        let_go(h);
+        return;
+    }
+    struct registry_entry *e = registry_find(h->dispatcher->registry, str_of(i->tenant));
+    if (e != NULL) {
+        bool wants_status = e->tenant->polling.method == TENANT_POLL_HEALTH;
+        bool is_good =
+            wants_status ? r->kind == HTTPC_ANSWERED && r->status < 400 : r->kind != HTTPC_UNSENT;
+        bool is_refused =
+            r->kind == HTTPC_UNSENT && str_is(str_of(r->error), STR("connect_refused"));
+        bool was_up = i->state.is_up;
+        bool was_known = i->is_known;
+        i->state = health_after(i->state, e->tenant,
+                                is_good      ? HEALTH_GOOD
+                                : is_refused ? HEALTH_REFUSED
+                                             : HEALTH_BAD,
+                                loop_now(h->dispatcher->loop));
+        i->is_known = true;
+        if (was_up != i->state.is_up || !was_known) {
+            tell(i);
+        }
+    }
+    let_go(h);
+}
+
+static void ask(struct instance *i, const struct tenant *t, const char *url)
+{
+    static const char *const head[] = {"User-Agent: sluice-health", NULL};
+    struct httpc_call *call;
+    bool wants_path = t->polling.method == TENANT_POLL_HEALTH && t->polling.endpoint != NULL;
+
+    buf_clear(&i->url);
+    buf_text(&i->url, url);
+    buf_text(&i->url, wants_path ? t->polling.endpoint : "/");
+    if (buf_failed(&i->url)) {
+        return;
+    }
+    struct httpc_request r = {.method = wants_path ? STR("GET") : STR("HEAD"),
+                              .url = i->url.p,
+                              .head = head,
+                              .connect_ms = t->timeouts.connect_ms,
+                              .first_byte_ms = ASK_MS,
+                              .total_ms = ASK_MS,
+                              .max_answer_bytes = ANSWER_MAX,
+                              .done = on_asked,
+                              .arg = i};
+    if (httpc_start(i->health->dispatcher->http, &r, &call) == ERR_OK) {
+        i->is_asking = true;
+        i->health->alive++;
+    }
+}
+
+static struct instance *instance_of(struct health *h, const struct tenant *t, const char *name)
+{
+    char key[KEY_SIZE];
+
+    (void)snprintf(key, sizeof key, "%s %s", t->name, name);
+    struct instance *i = map_get(&h->instances, str_of(key));
+    if (i != NULL) {
+        return i;
+    }
+    i = calloc(1, sizeof *i);
+    if (i == NULL) {
+        return NULL;
+    }
+    i->health = h;
+    i->state.is_up = true;
+    i->tenant = str_dup(str_of(t->name));
+    i->name = str_dup(str_of(name));
+    if (i->tenant == NULL || i->name == NULL || map_put(&h->instances, str_of(key), i) != ERR_OK) {
+        instance_free(i);
+        return NULL;
+    }
+    if (t->polling.method == TENANT_POLL_NONE) {
+        i->state.next = (struct mono){INT64_MAX};
+    }
+    return i;
+}
+
+/* What workers have found meanwhile: the tenant's hash says who is out. */
+struct reading {
+    struct health *health;
+    struct registry_entry *entry;
+};
+
+static void on_read(int rc, const struct store_value *v, void *arg)
+{
+    struct reading *g = arg;
+    struct health *h = g->health;
+    const struct tenant *t = g->entry->tenant;
+
+    for (size_t k = 0; !h->is_freed && rc == ERR_OK && v->type == STORE_ARRAY && k < t->n_instances;
+         k++) {
+        struct instance *i = instance_of(h, t, t->instances[k].name);
+        if (i == NULL) {
+            continue;
+        }
+        bool is_out = str_is(dispatcher_word(v, k), STR("0"));
+        if (is_out && i->state.is_up && !i->is_asking) {
+            i->state.is_up = false;
+            i->state.next = mono_plus_ms(loop_now(h->dispatcher->loop), probe_ms(t));
+            log_event(LOG_INFO, "instance_down", "tenant=%s instance=%s msg=\"by a worker's word\"",
+                      i->tenant, i->name);
+        } else if (!is_out && !i->state.is_up && !i->is_asking) {
+            /* The mark was lost (a store that forgot): told again. */
+            tell(i);
+        }
+    }
+    registry_unref(g->entry);
+    free(g);
+    let_go(h);
+}
+
+static void read_marks(struct health *h, struct registry_entry *e)
+{
+    const struct tenant *t = e->tenant;
+    struct reading *g = calloc(1, sizeof *g);
+    struct str *words = calloc(t->n_instances + 2, sizeof *words);
+    struct buf fields = {0};
+    char key[96];
+
+    if (g == NULL || words == NULL || t->n_instances == 0) {
+        goto out;
+    }
+    (void)snprintf(key, sizeof key, "{%s}:t", t->name);
+    for (size_t k = 0; k < t->n_instances; k++) {
+        buf_printf(&fields, "up:%s", t->instances[k].name);
+        buf_char(&fields, '\0');
+    }
+    if (buf_failed(&fields)) {
+        goto out;
+    }
+    words[0] = STR("HMGET");
+    words[1] = str_of(key);
+    const char *at = fields.p;
+    for (size_t k = 0; k < t->n_instances; k++) {
+        words[k + 2] = str_of(at);
+        at += words[k + 2].n + 1;
+    }
+    g->health = h;
+    g->entry = e;
+    if (store_command(h->dispatcher->store, words, t->n_instances + 2, on_read, g) == ERR_OK) {
+        (void)registry_ref(e);
+        h->alive++;
+        g = NULL;
+    }
+out:
+    free(g);
+    free(words);
+    buf_fini(&fields);
+}
+
+/* Instances whose tenant or name left the registry. */
+static bool is_registered(const struct health *h, const struct instance *i)
+{
+    struct registry_entry *e = registry_find(h->dispatcher->registry, str_of(i->tenant));
+
+    for (size_t k = 0; e != NULL && k < e->tenant->n_instances; k++) {
+        if (str_is(str_of(e->tenant->instances[k].name), str_of(i->name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void drop_absent(struct health *h)
+{
+    size_t cursor = 0;
+    struct str key;
+    void *value;
+
+    while (map_next(&h->instances, &cursor, &key, &value)) {
+        struct instance *i = value;
+        if (is_registered(h, i)) {
+            continue;
+        }
+        (void)map_remove(&h->instances, key);
+        if (i->is_asking) {
+            i->is_gone = true;
+        } else {
+            instance_free(i);
+        }
+    }
+}
+
+static void turn_tenant(struct health *h, struct registry_entry *e)
+{
+    const struct tenant *t = e->tenant;
+    struct mono now = loop_now(h->dispatcher->loop);
+
+    read_marks(h, e);
+    for (size_t k = 0; k < t->n_instances; k++) {
+        struct instance *i = instance_of(h, t, t->instances[k].name);
+        if (i != NULL && !i->is_asking && i->state.next.ns <= now.ns) {
+            ask(i, t, t->instances[k].url);
+        }
+    }
+}
+
+void health_turn(struct health *h)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+
+    drop_absent(h);
+    while (registry_next(h->dispatcher->registry, &cursor, &e)) {
+        turn_tenant(h, e);
+    }
+}
+
+bool health_is_up(const struct health *h, const char *tenant, const char *instance)
+{
+    char key[KEY_SIZE];
+
+    (void)snprintf(key, sizeof key, "%s %s", tenant, instance);
+    const struct instance *i = map_get(&h->instances, str_of(key));
+    return i == NULL || i->state.is_up;
+}
+
+int health_new(struct dispatcher *d, struct health **ret)
+{
+    struct health *h = calloc(1, sizeof *h);
+
+    if (h == NULL) {
+        return ERR_NOMEM;
+    }
+    h->dispatcher = d;
+    h->alive = 1;
+    *ret = h;
+    return ERR_OK;
+}
+
+void health_free(struct health *h)
+{
+    size_t cursor = 0;
+    struct str key;
+    void *value;
+
+    if (h == NULL) {
+        return;
+    }
+    h->is_freed = true;
+    while (map_next(&h->instances, &cursor, &key, &value)) {
+        struct instance *i = value;
+        if (!i->is_asking) {
+            instance_free(i);
+        }
+    }
+    map_fini(&h->instances);
+    let_go(h);
+}

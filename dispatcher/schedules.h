@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* schedules — the leader fires cron entries, each instant once: one script moves the cursor and
+ * puts the job into the outbox (protocol.md, invariant 6).
+ *
+ * What to do next is pure (schedule_decide): cursor and time go in. */
+#pragma once
+
+#include "cron.h"
+#include "dispatcher.h"
+
+/* The times of one schedule. */
+struct schedule_times {
+    struct cron **crons;
+    size_t n_crons;
+    struct cron **excludes;
+    size_t n_excludes;
+    struct zone *zone;
+    struct cron_rules rules;
+    enum config_catch_up catch_up;
+    int64_t catch_up_ms;
+    int64_t always_ms;        /* instants at most this old always fire */
+    int64_t start_ms, end_ms; /* 0: none */
+};
+
+enum schedule_action { SCHEDULE_WAIT, SCHEDULE_FIRE, SCHEDULE_PASS };
+struct schedule_decision {
+    enum schedule_action action;
+    struct wall instant; /* FIRE: which; PASS: up to which the cursor moves; WAIT: the next, or 0 */
+    bool is_late; /* FIRE: so old that an overlap is not judged: it was due while nobody led */
+};
+
+/* The first instant after `after` that is not excluded. Returns 0 or ERR_MISSING. Pure. */
+MUST_CHECK int schedule_next(const struct schedule_times *s, struct wall after, struct wall *ret);
+/* What to do at `now` with a schedule whose last handled instant is `cursor`. Pure. */
+struct schedule_decision schedule_decide(const struct schedule_times *s, struct wall cursor,
+                                         struct wall now);
+
+MUST_CHECK int schedules_new(struct dispatcher *d, struct schedules **ret);
+void schedules_free(struct schedules *s);
+/* The configuration changed. */
+void schedules_load(struct schedules *s, const struct config *c);
+/* The lease was taken, or the store forgot: cursors are read again. */
+void schedules_begin(struct schedules *s);
+/* The leader's turn. */
+void schedules_turn(struct schedules *s);
+/* "schedules": {…} as JSON, the object alone. name: only that one (then false when there is none).
+ */
+bool schedules_print(const struct schedules *s, struct str name, struct buf *out);

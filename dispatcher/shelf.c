@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shelf.h"
+
+#include "base/list.h"
+#include "bus/topology.h"
+#include "job/id.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PAGE = 100, ROUND_MS = 15000, PAGE_MS = 3000 };
+
+/* A delivery of the shelf queue, while its record is read. */
+struct held {
+    struct shelf *shelf;
+    struct bus_delivery *delivery;
+    struct list link; /* in shelf.kept once it is known to stay */
+};
+
+struct shelf {
+    struct dispatcher *dispatcher;
+    struct bus_consumer *consumer;
+    struct loop_timer *page_end;
+    struct list kept;
+    char tenant[80]; /* the last one that was swept */
+    struct mono swept;
+    unsigned int alive;
+    bool is_freed;
+};
+
+static void let_go(struct shelf *s)
+{
+    if (--s->alive == 0) {
+        free(s);
+    }
+}
+
+static void settle(struct held *h, bool is_gone)
+{
+    list_remove(&h->link);
+    if (is_gone) {
+        bus_ack(h->delivery);
+    } else {
+        bus_requeue(h->delivery);
+    }
+    free(h);
+}
+
+static void on_record(int rc, const struct store_value *v, void *arg)
+{
+    struct held *h = arg;
+    struct shelf *s = h->shelf;
+    /* Only a record that says so lets a copy go; a record that is missing may have been forgotten.
+     */
+    bool has_left = rc == ERR_OK && dispatcher_word(v, 0).n > 0 &&
+                    !str_is(dispatcher_word(v, 1), STR("1")) &&
+                    !str_is(dispatcher_word(v, 0), STR("running"));
+
+    if (has_left || s->is_freed || s->consumer == NULL) {
+        settle(h, has_left);
+    } else {
+        /* Kept in hand to the end of the page: given back at once it would come again at once. */
+        list_push_back(&s->kept, &h->link);
+    }
+    let_go(s);
+}
+
+static void on_delivery(struct bus_delivery *d, void *arg)
+{
+    struct shelf *s = arg;
+    struct job_id id;
+    char key[160];
+    struct held *h = calloc(1, sizeof *h);
+
+    if (h == NULL || !job_id_parse(bus_delivery_message(d)->id, &id)) {
+        free(h);
+        bus_requeue(d);
+        return;
+    }
+    h->shelf = s;
+    h->delivery = d;
+    (void)snprintf(key, sizeof key, "{%.*s}:j:%.*s", STR_ARG(id.tenant), STR_ARG(id.name));
+    struct str words[] = {STR("HMGET"), str_of(key), STR("st"), STR("sh")};
+    if (store_command(s->dispatcher->store, words, 4, on_record, h) == ERR_OK) {
+        s->alive++;
+    } else {
+        settle(h, /* is_gone= */ false);
+    }
+}
+
+static void end_page(struct shelf *s)
+{
+    struct bus_consumer *c = s->consumer;
+    struct list *link;
+
+    s->consumer = NULL;
+    loop_timer_cancel(s->page_end);
+    while ((link = list_pop_front(&s->kept)) != NULL) {
+        settle(LIST_OF(link, struct held, link), /* is_gone= */ false);
+    }
+    bus_consumer_retire(c);
+}
+
+static void on_page_end(struct loop_timer *t, void *arg)
+{
+    (void)t;
+    end_page(arg);
+}
+
+static void on_lost(struct bus_consumer *c, const char *why, void *arg)
+{
+    (void)c;
+    (void)why;
+    end_page(arg);
+}
+
+void shelf_reset(struct shelf *s)
+{
+    if (s->consumer != NULL) {
+        end_page(s);
+    }
+}
+
+/* The tenant after the last one, in no particular order, round and round. */
+static const char *next_tenant(const struct shelf *s)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+    const char *first = NULL;
+    bool takes_next = s->tenant[0] == '\0';
+
+    while (registry_next(s->dispatcher->registry, &cursor, &e)) {
+        if (takes_next) {
+            return e->tenant->name;
+        }
+        first = first == NULL ? e->tenant->name : first;
+        takes_next = str_is(str_of(e->tenant->name), str_of(s->tenant));
+    }
+    return first;
+}
+
+void shelf_turn(struct shelf *s)
+{
+    struct dispatcher *d = s->dispatcher;
+    char queue[TOPOLOGY_KEY_SIZE];
+    struct mono now = loop_now(d->loop);
+    size_t n = 1;
+    size_t cursor = 0;
+    struct registry_entry *e;
+
+    while (registry_next(d->registry, &cursor, &e)) {
+        n++;
+    }
+    if (s->consumer != NULL || bus_link_state(d->consumer) != BUS_OPEN || !d->is_topology_ready ||
+        mono_since_ms(s->swept, now) < ROUND_MS / (int64_t)n) {
+        return;
+    }
+    const char *tenant = next_tenant(s);
+    if (tenant == NULL) {
+        return;
+    }
+    s->swept = now;
+    (void)snprintf(s->tenant, sizeof s->tenant, "%s", tenant);
+    topology_queue(tenant, "shelf", queue);
+    if (bus_consume(d->consumer, queue, PAGE, on_delivery, on_lost, s, &s->consumer) != ERR_OK) {
+        s->consumer = NULL;
+        return;
+    }
+    loop_timer_set(s->page_end, PAGE_MS);
+}
+
+int shelf_new(struct dispatcher *d, struct shelf **ret)
+{
+    struct shelf *s = calloc(1, sizeof *s);
+
+    if (s == NULL) {
+        return ERR_NOMEM;
+    }
+    s->dispatcher = d;
+    s->alive = 1;
+    list_init(&s->kept);
+    int rc = loop_timer_new(d->loop, on_page_end, s, &s->page_end);
+    if (rc != ERR_OK) {
+        free(s);
+        return rc;
+    }
+    *ret = s;
+    return ERR_OK;
+}
+
+void shelf_free(struct shelf *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    end_page(s);
+    loop_timer_free(s->page_end);
+    s->is_freed = true;
+    let_go(s);
+}

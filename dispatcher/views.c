@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "views.h"
+
+#include "figures.h"
+#include "health.h"
+#include "leader.h"
+#include "schedules.h"
+
+static void answer_json(struct httpd_req *r, struct buf *body)
+{
+    struct httpd_answer a = {
+        .status = 200, .content_type = "application/json", .body = buf_as_str(body)};
+
+    if (buf_failed(body)) {
+        problem_answer(r, PROBLEM_UNAVAILABLE, NULL);
+    } else {
+        httpd_answer(r, &a);
+    }
+    buf_fini(body);
+}
+
+static void print_figure(const struct figure *g, struct buf *out)
+{
+    buf_printf(out, "\"queued\":%lld,\"running\":%lld,\"capacity\":", (long long)g->queued,
+               (long long)g->running);
+    if (g->capacity < 0) {
+        buf_text(out, "null");
+    } else {
+        buf_printf(out, "%lld", (long long)g->capacity);
+    }
+    buf_printf(out, ",\"runnable\":%lld,\"oldest_s\":%.3f,\"desired_workers\":%lld",
+               (long long)g->runnable, g->oldest_s, (long long)g->desired_workers);
+}
+
+static void print_scale(struct dispatcher *d, struct buf *out)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+    struct figure g;
+    bool is_first = true;
+
+    figures_total(d->figures, &g);
+    buf_char(out, '{');
+    print_figure(&g, out);
+    buf_text(out, ",\"tenants\":{");
+    while (registry_next(d->registry, &cursor, &e)) {
+        if (!figures_of(d->figures, e->tenant, &g)) {
+            continue;
+        }
+        buf_text(out, is_first ? "" : ",");
+        buf_json_str(out, str_of(e->tenant->name));
+        buf_text(out, ":{");
+        print_figure(&g, out);
+        buf_char(out, '}');
+        is_first = false;
+    }
+    buf_text(out, "}}");
+}
+
+static void print_instance(struct dispatcher *d, const struct tenant *t,
+                           const struct tenant_instance *i, struct buf *out)
+{
+    buf_text(out, "{\"url\":");
+    buf_json_str(out, str_of(i->url));
+    buf_printf(out, ",\"concurrency\":%u,\"healthy\":%s}", i->concurrency,
+               health_is_up(d->health, t->name, i->name) ? "true" : "false");
+}
+
+static void print_tenant(struct dispatcher *d, const struct tenant *t, struct buf *out)
+{
+    struct figure g = {0};
+
+    (void)figures_of(d->figures, t, &g);
+    buf_text(out, "{\"instances\":{");
+    for (size_t k = 0; k < t->n_instances; k++) {
+        buf_text(out, k == 0 ? "" : ",");
+        buf_json_str(out, str_of(t->instances[k].name));
+        buf_char(out, ':');
+        print_instance(d, t, &t->instances[k], out);
+    }
+    buf_printf(out, "},\"in_doubt\":%lld,\"delayed\":%lld,", (long long)g.in_doubt,
+               (long long)g.delayed);
+    print_figure(&g, out);
+    buf_char(out, '}');
+}
+
+static void print_tenants(struct dispatcher *d, struct buf *out)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+    bool is_first = true;
+
+    buf_char(out, '{');
+    while (registry_next(d->registry, &cursor, &e)) {
+        buf_text(out, is_first ? "" : ",");
+        buf_json_str(out, str_of(e->tenant->name));
+        buf_char(out, ':');
+        print_tenant(d, e->tenant, out);
+        is_first = false;
+    }
+    buf_char(out, '}');
+}
+
+static void print_health(struct dispatcher *d, struct buf *out)
+{
+    bool is_ok = store_is_open(d->store) && bus_link_state(d->publisher) == BUS_OPEN;
+
+    buf_printf(out, "{\"status\":\"%s\",\"leader\":%s,\"store\":\"%s\",\"broker\":\"%s\"}",
+               is_ok ? "ok" : "degraded", leader_leads(d->leader) ? "true" : "false",
+               store_is_open(d->store) ? "open" : "down",
+               bus_link_state(d->publisher) == BUS_OPEN      ? "open"
+               : bus_link_state(d->publisher) == BUS_BLOCKED ? "blocked"
+                                                             : "down");
+}
+
+static void print_stats(struct dispatcher *d, struct buf *out)
+{
+    buf_text(out, "{\"tenants\":");
+    print_tenants(d, out);
+    buf_char(out, '}');
+}
+
+static void print_dump(struct dispatcher *d, struct buf *out)
+{
+    buf_text(out, "{\"health\":");
+    print_health(d, out);
+    buf_text(out, ",\"scale\":");
+    print_scale(d, out);
+    buf_text(out, ",\"tenants\":");
+    print_tenants(d, out);
+    buf_text(out, ",\"schedules\":");
+    (void)schedules_print(d->schedules, (struct str){"", 0}, out);
+    buf_char(out, '}');
+}
+
+static void print_schedules(struct dispatcher *d, struct buf *out)
+{
+    buf_text(out, "{\"schedules\":");
+    (void)schedules_print(d->schedules, (struct str){"", 0}, out);
+    buf_char(out, '}');
+}
+
+static const struct view {
+    const char *path;
+    void (*print)(struct dispatcher *d, struct buf *out);
+} views[] = {{"/health", print_health},    {"/stats", print_stats},
+             {"/dump", print_dump},        {"/v1/scale", print_scale},
+             {"/v1/tenants", print_stats}, {"/v1/schedules", print_schedules}};
+
+static bool answer_one(struct dispatcher *d, struct httpd_req *r, struct str path)
+{
+    static const struct str tenants = {"/v1/tenants/", 12};
+    static const struct str schedules = {"/v1/schedules/", 14};
+    struct buf body = {0};
+
+    if (str_starts(path, tenants)) {
+        struct str name = {path.p + tenants.n, path.n - tenants.n};
+        struct registry_entry *e = registry_find(d->registry, name);
+        if (e == NULL) {
+            problem_answer(r, PROBLEM_UNKNOWN_TENANT, NULL);
+            return true;
+        }
+        print_tenant(d, e->tenant, &body);
+    } else if (str_starts(path, schedules)) {
+        struct str name = {path.p + schedules.n, path.n - schedules.n};
+        if (name.n == 0 || !schedules_print(d->schedules, name, &body)) {
+            problem_answer(r, PROBLEM_NOT_FOUND, NULL);
+            return true;
+        }
+    } else {
+        return false;
+    }
+    answer_json(r, &body);
+    return true;
+}
+
+void views_request(struct httpd_req *r, void *self)
+{
+    struct dispatcher *d = self;
+    struct httpd_field allow[] = {{STR("Allow"), STR("GET, HEAD")}};
+    struct problem_more more = {.fields = allow, .n_fields = 1};
+    struct str path = httpd_path(r);
+    struct buf body = {0};
+
+    if (!str_is(httpd_method(r), STR("GET")) && !str_is(httpd_method(r), STR("HEAD"))) {
+        problem_answer(r, PROBLEM_METHOD, &more);
+        return;
+    }
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
+        if (str_is(path, str_of(views[i].path))) {
+            views[i].print(d, &body);
+            answer_json(r, &body);
+            return;
+        }
+    }
+    if (!answer_one(d, r, path)) {
+        problem_answer(r, PROBLEM_NOT_FOUND, NULL);
+    }
+}
+
+void views_scrape(void *self)
+{
+    struct dispatcher *d = self;
+    size_t cursor = 0;
+    struct registry_entry *e;
+    struct figure g;
+
+    metric_set(d->metrics.leader, NULL, leader_leads(d->leader) ? 1 : 0);
+    figures_total(d->figures, &g);
+    metric_set(d->metrics.desired, NULL, (double)g.desired_workers);
+    metric_reset(d->metrics.queue_ready);
+    metric_reset(d->metrics.running);
+    metric_reset(d->metrics.in_doubt);
+    metric_reset(d->metrics.instance_up);
+    while (registry_next(d->registry, &cursor, &e)) {
+        struct str tenant = str_of(e->tenant->name);
+        if (figures_of(d->figures, e->tenant, &g)) {
+            metric_set(d->metrics.queue_ready, &tenant, (double)g.queued);
+            metric_set(d->metrics.running, &tenant, (double)g.running);
+            metric_set(d->metrics.in_doubt, &tenant, (double)g.in_doubt);
+        }
+        for (size_t k = 0; k < e->tenant->n_instances; k++) {
+            struct str labels[] = {tenant, str_of(e->tenant->instances[k].name)};
+            metric_set(d->metrics.instance_up, labels,
+                       health_is_up(d->health, e->tenant->name, e->tenant->instances[k].name) ? 1
+                                                                                              : 0);
+        }
+    }
+}
