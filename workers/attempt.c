@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "attempt.h"
+
+#include "base/log.h"
+#include "base/panic.h"
+#include "base/random.h"
+#include "calls.h"
+#include "daemon/wire.h"
+#include "forward.h"
+#include "job/answer.h"
+#include "job/id.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { AGAIN_MS = 500, TOKEN_SIZE = 17, SHELF_FULL_MS = 60000, SHELF_FULL_MAX_MS = 3600000 };
+
+/* What is under way: exactly one answer is awaited at a time, or the timer. */
+enum step {
+    STEP_CLAIM,   /* the claim script */
+    STEP_REFUSED, /* nothing: the lane tries again */
+    STEP_FORWARD, /* the HTTP call */
+    STEP_SHELF,   /* the confirm of the shelf queue's copy, before STEP_SETTLE or STEP_SHELVE */
+    STEP_SETTLE,  /* the complete script */
+    STEP_SHELVE,  /* the shelve script */
+    STEP_DELAY    /* the confirm of the message that takes this one's place */
+};
+
+struct attempt {
+    struct worker *worker;
+    struct lane *lane;
+    struct bus_delivery *delivery;
+    struct job_message message; /* borrows from the delivery */
+    struct registry_entry *tenant;
+    struct list all;
+    struct list refused;
+    struct loop_timer *timer;
+    enum step step;
+    char token[TOKEN_SIZE];
+    char fallback_id[JOB_ID_SIZE]; /* for an undecodable message */
+    bool is_undecodable;
+    bool is_running; /* claimed here, and not settled */
+    uint32_t number;
+    uint32_t counted;
+    int64_t rest_ms;
+    struct mono claimed;
+    struct httpc_call *call;
+    struct forward forward;
+    struct verdict verdict;
+    int status;
+    size_t body_bytes;
+    bool is_refused_connection;
+    struct buf answer;
+    int64_t seen_number; /* of the shelve script */
+    char seen_token[TOKEN_SIZE];
+    const char *reason;
+    bool is_dead;
+    int64_t delay_ms;
+    bool is_counted_park;
+};
+
+static void claim(struct attempt *a);
+static void forward(struct attempt *a, const struct store_value *v);
+static void settle(struct attempt *a);
+static void shelve(struct attempt *a);
+static void publish_shelf(struct attempt *a);
+static void delay(struct attempt *a);
+
+static struct calls_job job_of(const struct attempt *a)
+{
+    return (struct calls_job){.store = a->worker->store,
+                              .message = &a->message,
+                              .tenant = a->tenant->tenant,
+                              .token = a->token,
+                              .number = a->number,
+                              .shelf_max_bytes = a->worker->shelf_max_bytes};
+}
+
+struct list *attempt_refused_link(struct attempt *a)
+{
+    return &a->refused;
+}
+
+struct attempt *attempt_of_refused(struct list *link)
+{
+    return LIST_OF(link, struct attempt, refused);
+}
+
+static void set_running(struct attempt *a, bool is_running)
+{
+    if (a->is_running != is_running) {
+        a->is_running = is_running;
+        a->worker->running += is_running ? 1u : (size_t)-1;
+    }
+}
+
+/* The end of an attempt. is_done: acknowledge; else the delivery goes back to its queue. */
+static void end(struct attempt *a, bool is_done)
+{
+    struct worker *w = a->worker;
+
+    set_running(a, false);
+    list_remove(&a->refused);
+    list_remove(&a->all);
+    if (is_done) {
+        bus_ack(a->delivery);
+    } else {
+        bus_requeue(a->delivery);
+    }
+    loop_timer_free(a->timer);
+    forward_fini(&a->forward);
+    buf_fini(&a->answer);
+    registry_unref(a->tenant);
+    a->lane->in_hand--;
+    w->in_hand--;
+    w->moved = loop_now(w->loop);
+    free(a);
+    worker_note(w);
+}
+
+/* The step failed for a reason outside: it is tried again. What was not begun is let go when its
+ * channel is gone, for the broker has given the message to somebody else. */
+static void again(struct attempt *a, int64_t ms)
+{
+    if (!a->is_running && !bus_delivery_is_live(a->delivery)) {
+        end(a, /* is_done= */ false);
+        return;
+    }
+    loop_timer_set(a->timer, ms);
+}
+
+static void on_timer(struct loop_timer *t, void *arg)
+{
+    struct attempt *a = arg;
+
+    (void)t;
+    switch (a->step) {
+    case STEP_CLAIM:
+    case STEP_REFUSED:
+        claim(a);
+        break;
+    case STEP_SHELF:
+        publish_shelf(a);
+        break;
+    case STEP_SETTLE:
+        settle(a);
+        break;
+    case STEP_SHELVE:
+        shelve(a);
+        break;
+    case STEP_DELAY:
+        delay(a);
+        break;
+    case STEP_FORWARD:
+        PANIC("a forward has no timer of the attempt's");
+    }
+}
+
+/* --- another message takes this one's place --------------------------------------------------- */
+
+static void on_delayed(enum bus_outcome outcome, void *arg)
+{
+    struct attempt *a = arg;
+
+    a->worker->moved = loop_now(a->worker->loop);
+    if (outcome == BUS_CONFIRMED) {
+        end(a, /* is_done= */ true);
+        return;
+    }
+    /* Perhaps it is stored, perhaps not: a superfluous copy is acknowledged and forgotten. */
+    again(a, AGAIN_MS);
+}
+
+static void delay(struct attempt *a)
+{
+    struct job_message m = a->message;
+
+    a->step = STEP_DELAY;
+    m.was_attempted = m.was_attempted || a->number > 0 || bus_delivery_is_redelivered(a->delivery);
+    m.parks = a->is_counted_park ? m.parks + 1 : m.parks;
+    if (wire_publish(a->worker->publisher, &m, a->delay_ms, on_delayed, a) != ERR_OK) {
+        again(a, AGAIN_MS);
+    }
+}
+
+static void delay_for(struct attempt *a, int64_t ms)
+{
+    set_running(a, false);
+    a->delay_ms = ms;
+    delay(a);
+}
+
+void attempt_give_back(struct attempt *a)
+{
+    list_remove(&a->refused);
+    if (bus_link_state(a->worker->publisher) != BUS_OPEN) {
+        end(a, /* is_done= */ false);
+        return;
+    }
+    delay_for(a, 0);
+}
+
+/* --- the shelf -------------------------------------------------------------------------------- */
+
+/* Full: 1 min doubling to 1 h; the record stays as it is, and its message asks again. */
+static void shelf_is_full(struct attempt *a)
+{
+    int64_t ms = SHELF_FULL_MS;
+
+    metric_add(a->worker->metrics.shelf_full, (struct str[]){str_of(a->lane->tenant)}, 1);
+    for (uint32_t i = 0; i < a->message.parks && ms < SHELF_FULL_MAX_MS; i++) {
+        ms *= 2;
+    }
+    a->is_counted_park = true;
+    delay_for(a, ms);
+}
+
+static void on_shelved(int rc, const struct store_value *v, void *arg)
+{
+    struct attempt *a = arg;
+    struct str word = calls_word(v, 0);
+
+    if (rc != ERR_OK) {
+        again(a, AGAIN_MS);
+    } else if (str_is(word, STR("shelved"))) {
+        metric_add(
+            a->worker->metrics.ended,
+            (struct str[]){str_of(a->lane->tenant), a->is_dead ? STR("failed") : STR("in_doubt")},
+            1);
+        log_event(LOG_WARN, "job_shelved", "job=%.*s reason=%s", STR_ARG(a->message.id), a->reason);
+        end(a, /* is_done= */ true);
+    } else if (str_is(word, STR("full"))) {
+        shelf_is_full(a);
+    } else {
+        claim(a); /* the record changed: look again */
+    }
+}
+
+static void shelve(struct attempt *a)
+{
+    struct calls_job j = job_of(a);
+
+    a->step = STEP_SHELVE;
+    if (calls_shelve(&j, a->seen_number, str_of(a->seen_token), a->reason, a->is_dead, on_shelved,
+                     a) != ERR_OK) {
+        again(a, AGAIN_MS);
+    }
+}
+
+static void on_shelf_stored(enum bus_outcome outcome, void *arg)
+{
+    struct attempt *a = arg;
+
+    if (outcome != BUS_CONFIRMED) {
+        a->step = STEP_SHELF;
+        again(a, AGAIN_MS);
+    } else if (a->is_running) {
+        settle(a);
+    } else {
+        shelve(a);
+    }
+}
+
+/* First the durable copy, then the record that says so, then the acknowledgement. */
+static void publish_shelf(struct attempt *a)
+{
+    struct job_message m = a->message;
+
+    a->step = STEP_SHELF;
+    m.was_attempted = true;
+    if (wire_publish_shelf(a->worker->publisher, &m, on_shelf_stored, a) != ERR_OK) {
+        again(a, AGAIN_MS);
+    }
+}
+
+static void to_shelf(struct attempt *a, int64_t seen_number, struct str seen_token,
+                     const char *reason)
+{
+    a->seen_number = seen_number;
+    (void)snprintf(a->seen_token, sizeof a->seen_token, "%.*s", STR_ARG(seen_token));
+    a->reason = reason;
+    publish_shelf(a);
+}
+
+/* --- the claim -------------------------------------------------------------------------------- */
+
+/* A message of this epoch whose record is gone: an unkeyed synchronous one past its deadline is
+ * superfluous; all else waits for a person (protocol.md, "Loss of memory"). */
+static void on_missing(struct attempt *a, int64_t now_ms)
+{
+    const struct job_message *m = &a->message;
+    bool is_this_epoch = str_is(m->epoch, str_of(store_epoch(a->worker->store)));
+
+    if (is_this_epoch && str_is(m->class, STR("sync")) && m->key.n == 0 && m->deadline_ms > 0 &&
+        now_ms > m->deadline_ms) {
+        end(a, /* is_done= */ true);
+        return;
+    }
+    metric_add(a->worker->metrics.missing, NULL, 1);
+    to_shelf(a, -1, STR(""), a->is_undecodable ? "undecodable" : "record_missing");
+}
+
+static const char *reason_of(struct str word)
+{
+    static const char *const known[] = {"deadline", "worker_lost"};
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (str_is(word, str_of(known[i]))) {
+            return known[i];
+        }
+    }
+    return "in_doubt";
+}
+
+static void act_on(struct attempt *a, const struct store_value *v)
+{
+    struct str word = calls_word(v, 0);
+
+    if (str_is(word, STR("ack"))) {
+        end(a, /* is_done= */ true);
+    } else if (str_is(word, STR("go"))) {
+        forward(a, v);
+    } else if (str_is(word, STR("park"))) {
+        delay_for(a, calls_number(v, 2));
+    } else if (str_is(word, STR("hold"))) {
+        to_shelf(a, calls_number(v, 1), calls_word(v, 2), reason_of(calls_word(v, 3)));
+    } else if (str_is(word, STR("used_up"))) {
+        a->is_dead = true;
+        to_shelf(a, calls_number(v, 1), calls_word(v, 2), "attempts_used_up");
+    } else if (str_is(word, STR("wait"))) {
+        a->step = STEP_REFUSED;
+        lane_refused(a->lane, a);
+    } else if (str_is(word, STR("missing"))) {
+        on_missing(a, calls_number(v, 1));
+    } else {
+        if (str_is(word, STR("dead"))) {
+            heartbeat_reborn(a->worker->heartbeat);
+        }
+        again(a, AGAIN_MS);
+    }
+}
+
+static void on_claimed(int rc, const struct store_value *v, void *arg)
+{
+    struct attempt *a = arg;
+
+    a->worker->moved = loop_now(a->worker->loop);
+    if (rc != ERR_OK) {
+        if (rc == ERR_BUG) {
+            log_event(LOG_ERROR, "script_failed", "job=%.*s script=claim err=\"%.*s\"",
+                      STR_ARG(a->message.id), STR_ARG(v->text));
+        }
+        again(a, AGAIN_MS);
+        return;
+    }
+    act_on(a, v);
+}
+
+static void claim(struct attempt *a)
+{
+    struct worker *w = a->worker;
+    struct calls_job j = job_of(a);
+
+    a->step = STEP_CLAIM;
+    /* Without a renewed lease nothing may be sent: a claim would only hold a slot. */
+    if (!heartbeat_may_send(w->heartbeat) ||
+        calls_claim(&j, heartbeat_name(w->heartbeat), w->channel, w->lease_ms, on_claimed, a) !=
+            ERR_OK) {
+        again(a, AGAIN_MS);
+    }
+}
+
+void attempt_retry_claim(struct attempt *a)
+{
+    claim(a);
+}
+
+bool attempt_is_refused(const struct attempt *a)
+{
+    return a->step == STEP_REFUSED;
+}
+
+/* --- forwarding ------------------------------------------------------------------------------- */
+
+static bool may_send(void *arg)
+{
+    struct attempt *a = arg;
+
+    return heartbeat_may_send(a->worker->heartbeat);
+}
+
+static const char *outcome_word(const struct httpc_result *r)
+{
+    if (r->kind == HTTPC_ANSWERED) {
+        return r->status < 400 ? "succeeded" : "answered";
+    }
+    return r->error;
+}
+
+/* Keeps what the script needs: the result's bytes live only until this returns. */
+static void keep_answer(struct attempt *a, const struct httpc_result *r)
+{
+    struct job_answer answer = {r->status, r->head, r->body};
+
+    a->status = r->kind == HTTPC_ANSWERED ? r->status : 0;
+    a->body_bytes = r->body_bytes;
+    a->is_refused_connection =
+        r->kind == HTTPC_UNSENT && str_is(str_of(r->error), STR("connect_refused"));
+    if (r->kind == HTTPC_ANSWERED && !r->is_too_large) {
+        job_answer_pack(&answer, &a->answer);
+    }
+}
+
+static void on_answered(const struct httpc_result *r, void *arg)
+{
+    struct attempt *a = arg;
+    struct worker *w = a->worker;
+    struct str tenant = str_of(a->lane->tenant);
+
+    a->call = NULL;
+    int64_t took_ms = mono_since_ms(a->claimed, loop_now(w->loop));
+    struct verdict_input in = {.tenant = a->tenant->tenant,
+                               .message = &a->message,
+                               .result = r,
+                               .number = a->number,
+                               .counted = a->counted,
+                               .rest_ms = a->rest_ms < 0         ? -1
+                                          : a->rest_ms > took_ms ? a->rest_ms - took_ms
+                                                                 : 0,
+                               .now = clock_wall(),
+                               .unit = random_unit()};
+    a->verdict = verdict_of(&in);
+    metric_add(w->metrics.attempts, (struct str[]){tenant, str_of(outcome_word(r))}, 1);
+    metric_observe(w->metrics.seconds, (struct str[]){tenant}, (double)took_ms / 1000.0);
+    keep_answer(a, r);
+    if (a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD) {
+        publish_shelf(a);
+    } else {
+        settle(a);
+    }
+}
+
+/* What could not even be asked: as an attempt that never left. */
+static void fail_to_start(struct attempt *a)
+{
+    struct httpc_result r = {.kind = HTTPC_UNSENT, .error = "not_sent"};
+
+    on_answered(&r, a);
+}
+
+static void forward(struct attempt *a, const struct store_value *v)
+{
+    const struct tenant *t = a->tenant->tenant;
+    struct calls_job j = job_of(a);
+
+    a->step = STEP_FORWARD;
+    set_running(a, true);
+    a->number = (uint32_t)calls_number(v, 1);
+    a->counted = (uint32_t)calls_number(v, 5);
+    a->rest_ms = calls_number(v, 6);
+    a->claimed = loop_now(a->worker->loop);
+    forward_fini(&a->forward);
+    if (forward_make(&a->message, calls_word(v, 3), a->number, &a->forward) != ERR_OK) {
+        fail_to_start(a);
+        return;
+    }
+    struct httpc_request r = {.method = a->message.method,
+                              .url = a->forward.url.p,
+                              .head = (const char *const *)a->forward.lines,
+                              .body = a->message.body,
+                              .connect_ms = t->timeouts.connect_ms,
+                              .first_byte_ms = t->timeouts.first_byte_ms,
+                              .total_ms = calls_limit_ms(&j),
+                              .max_answer_bytes = t->max_result_bytes,
+                              .may_send = may_send,
+                              .done = on_answered,
+                              .arg = a};
+    int rc = httpc_start(a->worker->http, &r, &a->call);
+    if (rc != ERR_OK) {
+        log_event(LOG_ERROR, "forward_failed", "job=%.*s err=%s", STR_ARG(a->message.id),
+                  err_word(rc));
+        fail_to_start(a);
+    }
+}
+
+/* --- the outcome ------------------------------------------------------------------------------ */
+
+static void count_end(struct attempt *a)
+{
+    struct str tenant = str_of(a->lane->tenant);
+    struct str state = a->verdict.kind == VERDICT_SUCCEEDED ? STR("succeeded")
+                       : a->verdict.kind == VERDICT_HOLD    ? STR("in_doubt")
+                                                            : STR("failed");
+
+    metric_add(a->worker->metrics.ended, (struct str[]){tenant, state}, 1);
+}
+
+static void on_settled(int rc, const struct store_value *v, void *arg)
+{
+    struct attempt *a = arg;
+    struct str word = calls_word(v, 0);
+
+    if (rc != ERR_OK) {
+        /* The truth is never thrown away: asked again until it is recorded. */
+        if (rc == ERR_BUG) {
+            log_event(LOG_ERROR, "script_failed", "job=%.*s script=complete err=\"%.*s\"",
+                      STR_ARG(a->message.id), STR_ARG(v->text));
+        }
+        again(a, AGAIN_MS);
+        return;
+    }
+    struct lane *l = a->lane;
+    if (str_is(word, STR("waiting"))) {
+        delay_for(a, a->verdict.delay_ms);
+    } else if (str_is(word, STR("full"))) {
+        shelf_is_full(a);
+    } else if (str_is(word, STR("late")) || str_is(word, STR("missing"))) {
+        set_running(a, false);
+        a->number = 0;
+        claim(a); /* somebody else decided: the record says what this delivery is worth */
+    } else {
+        count_end(a);
+        end(a, /* is_done= */ true);
+    }
+    lane_hint(l);
+}
+
+static void settle(struct attempt *a)
+{
+    struct calls_job j = job_of(a);
+
+    a->step = STEP_SETTLE;
+    if (calls_complete(&j, &a->verdict, a->status, buf_as_str(&a->answer), a->body_bytes,
+                       a->is_refused_connection, on_settled, a) != ERR_OK) {
+        again(a, AGAIN_MS);
+    }
+}
+
+/* --- the beginning ---------------------------------------------------------------------------- */
+
+/* Poisonous: it gets an id of its own, if it has none, and goes to the shelf as it is. */
+static void make_decodable(struct attempt *a)
+{
+    struct job_id id;
+
+    a->is_undecodable = true;
+    if (!job_id_parse(a->message.id, &id)) {
+        char name[RANDOM_NAME_SIZE];
+        random_name(name);
+        job_id_print(str_of(a->lane->tenant), name, a->fallback_id);
+        a->message.id = str_of(a->fallback_id);
+    }
+    a->message.class = str_of(a->lane->class);
+    a->message.method = a->message.method.n > 0 ? a->message.method : STR("POST");
+    a->message.path = a->message.path.n > 0 ? a->message.path : STR("/");
+}
+
+void attempt_begin(struct lane *l, struct bus_delivery *d)
+{
+    struct worker *w = l->worker;
+    struct registry_entry *tenant = registry_find(w->registry, str_of(l->tenant));
+    struct attempt *a = calloc(1, sizeof *a);
+
+    if (a == NULL || tenant == NULL || loop_timer_new(w->loop, on_timer, a, &a->timer) != ERR_OK) {
+        free(a);
+        bus_requeue(d);
+        return;
+    }
+    a->worker = w;
+    a->lane = l;
+    a->delivery = d;
+    a->tenant = registry_ref(tenant);
+    (void)snprintf(a->token, sizeof a->token, "%016" PRIx64, random_u64());
+    w->in_hand++;
+    list_push_back(&w->attempts, &a->all);
+    l->in_hand++;
+    if (wire_read(d, &a->message) != ERR_OK) {
+        a->message = (struct job_message){.id = bus_delivery_message(d)->id,
+                                          .body = bus_delivery_message(d)->body};
+        make_decodable(a);
+        metric_add(w->metrics.missing, NULL, 1);
+        to_shelf(a, -1, STR(""), "undecodable");
+        return;
+    }
+    claim(a);
+}
+
+void attempt_drop_all(struct worker *w)
+{
+    while (!list_is_empty(&w->attempts)) {
+        end(LIST_OF(w->attempts.next, struct attempt, all), /* is_done= */ false);
+    }
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attempt — the life of one delivery in this worker: claim, forward, record, announce, acknowledge.
+ *
+ *   claim ──go──► forward ──► settle ──ended──────────────► acknowledge
+ *     │                          └─waiting─► delay ─confirm─► acknowledge
+ *     ├─park──► delay ─confirm─► acknowledge
+ *     ├─hold──► shelf queue ─confirm─► shelve ───────────────► acknowledge
+ *     ├─wait──► (lane: refused) ─hint─► claim, or given back
+ *     └─ack───────────────────────────────────────────────────► acknowledge
+ *
+ * Invariant: a delivery is acknowledged at most once, and only when its job is final or shelved or
+ * another message of the job is confirmed. A step whose answer did not come is asked again, with
+ * the same token: scripts give the same answer. Memory: frees itself when the delivery is settled.
+ */
+#pragma once
+
+#include "lane.h"
+
+struct attempt;
+
+/* Takes the delivery over. */
+void attempt_begin(struct lane *l, struct bus_delivery *d);
+/* The claim again, for one that was refused. */
+void attempt_retry_claim(struct attempt *a);
+/* Gives back what has not begun: published anew with a confirm, then acknowledged. */
+void attempt_give_back(struct attempt *a);
+/* Whether nothing was claimed yet and no script is under way. */
+bool attempt_is_refused(const struct attempt *a);
+/* The attempt that holds this link in lane.refused. */
+struct attempt *attempt_of_refused(struct list *link);
+struct list *attempt_refused_link(struct attempt *a);
+/* The process ends: what is left in hand is forgotten; the broker gives it to others. Links must
+ * have been freed before. */
+void attempt_drop_all(struct worker *w);

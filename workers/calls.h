@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* calls — the job scripts that a worker sends, by their own names (what each does: store/lua). The
+ * callback gets the script's answer as it came; calls_word and calls_number read it. */
+#pragma once
+
+#include "config/tenant.h"
+#include "job/message.h"
+#include "store/store.h"
+#include "verdict.h"
+
+/* Who asks, about which job. */
+struct calls_job {
+    struct store *store;
+    const struct job_message *message;
+    const struct tenant *tenant;
+    const char *token;
+    uint32_t number; /* the attempt's; 0 before the claim */
+    uint64_t shelf_max_bytes;
+};
+
+MUST_CHECK int calls_claim(const struct calls_job *j, const char *worker, const char *channel,
+                           int64_t lease_ms, store_cb cb, void *arg);
+/* answer: packed, or empty. is_refused: the instance refused the connection. */
+MUST_CHECK int calls_complete(const struct calls_job *j, const struct verdict *v, int status,
+                              struct str answer, size_t body_bytes, bool is_refused, store_cb cb,
+                              void *arg);
+/* seen_number, seen_token: what the claim's answer named. is_dead: attempts used up, else in doubt.
+ * For a job without a record, seen_number is −1. */
+MUST_CHECK int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,
+                            const char *reason, bool is_dead, store_cb cb, void *arg);
+
+/* The attempt's own limit: the tenant's total_s, or the job's smaller timeout_s. */
+int64_t calls_limit_ms(const struct calls_job *j);
+/* Item i of a script's answer as text ("" when it is none) or number (0 likewise). */
+struct str calls_word(const struct store_value *v, size_t i);
+int64_t calls_number(const struct store_value *v, size_t i);
+/* "{tenant}:t" of a job; false when the id is none. */
+bool calls_key(struct str id, char out[96], struct str *ret_name);

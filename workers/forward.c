@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "forward.h"
+
+#include "job/answer.h"
+
+#include <stdlib.h>
+
+static void add_line(struct forward *f, size_t *n, const char *name, struct str value)
+{
+    buf_printf(&f->text, "%s: %.*s", name, STR_ARG(value));
+    buf_char(&f->text, '\0');
+    ++*n;
+}
+
+static void add_optional(struct forward *f, size_t *n, const char *name, struct str value)
+{
+    if (value.n > 0) {
+        add_line(f, n, name, value);
+    }
+}
+
+static void add_callers(struct forward *f, size_t *n, struct str head)
+{
+    struct str name;
+    struct str value;
+
+    while (job_head_next(&head, &name, &value)) {
+        buf_str(&f->text, name);
+        buf_text(&f->text, ": ");
+        buf_str(&f->text, value);
+        buf_char(&f->text, '\0');
+        ++*n;
+    }
+}
+
+/* The lines' places are known only when the text has stopped growing. */
+static int index_lines(struct forward *f, size_t n)
+{
+    f->lines = calloc(n + 1, sizeof *f->lines);
+    if (f->lines == NULL || buf_failed(&f->text) || buf_failed(&f->url)) {
+        return ERR_NOMEM;
+    }
+    char *at = f->text.p;
+    for (size_t i = 0; i < n; i++) {
+        f->lines[i] = at;
+        at += strlen(at) + 1;
+    }
+    return ERR_OK;
+}
+
+int forward_make(const struct job_message *m, struct str base, uint32_t number, struct forward *ret)
+{
+    struct forward f = {0};
+    size_t n = 0;
+
+    buf_str(&f.url, base);
+    buf_str(&f.url, m->path);
+    add_callers(&f, &n, m->head);
+    add_line(&f, &n, "Idempotency-Key", m->key_value.n > 0 ? m->key_value : m->id);
+    add_line(&f, &n, "Sluice-Job-Id", m->id);
+    buf_printf(&f.text, "Sluice-Attempt: %u", number);
+    buf_char(&f.text, '\0');
+    n++;
+    add_optional(&f, &n, "traceparent", m->traceparent);
+    add_optional(&f, &n, "Sluice-Schedule", m->schedule);
+    add_optional(&f, &n, "Sluice-Scheduled-Time", m->scheduled_time);
+    int rc = index_lines(&f, n);
+    if (rc != ERR_OK) {
+        forward_fini(&f);
+        return rc;
+    }
+    *ret = f;
+    return ERR_OK;
+}
+
+void forward_fini(struct forward *f)
+{
+    buf_fini(&f->url);
+    buf_fini(&f->text);
+    free(f->lines);
+    f->lines = NULL;
+}

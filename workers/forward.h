@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forward — the request that goes out, made from a job's message and the chosen instance. Pure. */
+#pragma once
+
+#include "base/buf.h"
+#include "job/message.h"
+
+struct forward {
+    struct buf url;
+    struct buf text; /* the head lines, NUL-separated; `lines` points into it */
+    char **lines;    /* NULL-terminated */
+};
+
+/* base: the instance's URL. Returns 0 or ERR_NOMEM. */
+MUST_CHECK int forward_make(const struct job_message *m, struct str base, uint32_t number,
+                            struct forward *ret);
+void forward_fini(struct forward *f);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* verdict — what an attempt's outcome means for its job. Pure: no clock, no I/O; the random number
+ * is an argument. protocol.md, invariant 5; configuration.md, `retry`. */
+#pragma once
+
+#include "config/tenant.h"
+#include "httpc/httpc.h"
+#include "job/message.h"
+
+enum verdict_kind {
+    VERDICT_SUCCEEDED,
+    VERDICT_FAILED, /* ended with the tenant's answer, or without one (sync) */
+    VERDICT_DEAD,   /* failed with its attempts used up: to the shelf */
+    VERDICT_RETRY,  /* answered; again after delay_ms */
+    VERDICT_UNSENT, /* provably never left; again after delay_ms, not counted */
+    VERDICT_DOUBT,  /* may have arrived, policy retry; again after delay_ms */
+    VERDICT_HOLD    /* in doubt: to the shelf */
+};
+
+struct verdict_input {
+    const struct tenant *tenant;
+    const struct job_message *message;
+    const struct httpc_result *result;
+    uint32_t number;  /* the attempt's number: failures so far, for the backoff */
+    uint32_t counted; /* attempts counted so far, this one among them */
+    int64_t rest_ms;  /* until the job's deadline; -1: none */
+    struct wall now;  /* for dates in Retry-After */
+    double unit;      /* in [0, 1) */
+};
+
+struct verdict {
+    enum verdict_kind kind;
+    const char *error; /* stable word, or "" */
+    int64_t delay_ms;
+    bool frees_slot;
+};
+
+struct verdict verdict_of(const struct verdict_input *in);
+
+/* The job's own retry settings laid over the tenant's. */
+struct tenant_retry verdict_retry_settings(const struct tenant *t, struct str own);
+
+/* Retry-After (RFC 9110, 10.2.3), seconds or an IMF-fixdate, as milliseconds from now; 0 without
+ * one, at most a day. head: "Name: value\r\n" lines. */
+int64_t verdict_retry_after_ms(struct str head, struct wall now);

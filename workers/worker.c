@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+
+#include "attempt.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "bus/topology.h"
+#include "lane.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    TICK_MS = 1000,
+    HTTP_IDLE_S = 4, /* below the usual 5 s of a tenant's keep-alive */
+    CONNECT_MS = 5000,
+    ANSWER_MS = 3000,
+    PUBLISH_MS = 15000,
+    COMMANDS_MAX = 200000,
+    PUBLISHES_MAX = 20000,
+    BUFFER_MAX = 256 * 1024 * 1024,
+    PROGRESS_MS = 60000
+};
+
+static const char *const classes[] = {"sync", "normal"};
+
+static struct daemon_server server_of(const struct config *c)
+{
+    int64_t longest = 0;
+
+    for (size_t i = 0; i < c->n_tenants; i++) {
+        int64_t total = c->tenants[i]->timeouts.total_ms;
+        longest = total > longest ? total : longest;
+    }
+    return (struct daemon_server){.listen = c->worker.listen,
+                                  .max_header_bytes = 16384,
+                                  .max_body_bytes = 65536,
+                                  .max_connections = 256,
+                                  .drain_ms = c->worker.drain_ms >= 0 ? c->worker.drain_ms
+                                                                      : longest + 5000};
+}
+
+/* --- lanes ------------------------------------------------------------------------------------ */
+
+static void lane_key(const char *tenant, const char *class, char out[TOPOLOGY_KEY_SIZE])
+{
+    topology_work_key(tenant, class, out);
+}
+
+static struct lane *find_lane(struct worker *w, const char *tenant, const char *class)
+{
+    char key[TOPOLOGY_KEY_SIZE];
+
+    lane_key(tenant, class, key);
+    return map_get(&w->lanes, str_of(key));
+}
+
+static void wake_lane(struct worker *w, struct lane *l)
+{
+    if (w->is_topology_ready && !w->is_draining) {
+        lane_move(l, LANE_LINK_UP);
+    }
+}
+
+static void add_lane(struct worker *w, const char *tenant, const char *class)
+{
+    char key[TOPOLOGY_KEY_SIZE];
+    struct lane *l;
+
+    if (find_lane(w, tenant, class) != NULL || lane_new(w, tenant, class, &l) != ERR_OK) {
+        return;
+    }
+    lane_key(tenant, class, key);
+    if (map_put(&w->lanes, str_of(key), l) != ERR_OK) {
+        lane_free(l);
+        return;
+    }
+    wake_lane(w, l);
+}
+
+static void on_tenant(struct str name, struct registry_entry *before, struct registry_entry *now,
+                      void *arg)
+{
+    struct worker *w = arg;
+    char tenant[80];
+
+    (void)before;
+    (void)snprintf(tenant, sizeof tenant, "%.*s", STR_ARG(name));
+    for (size_t i = 0; i < 2; i++) {
+        struct lane *l = find_lane(w, tenant, classes[i]);
+        if (now != NULL && l == NULL) {
+            add_lane(w, tenant, classes[i]);
+        } else if (now == NULL && l != NULL) {
+            lane_move(l, LANE_LEAVE);
+        }
+    }
+}
+
+static void each_lane(struct worker *w, void (*do_it)(struct lane *l, enum lane_event event),
+                      enum lane_event event)
+{
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
+    while (map_next(&w->lanes, &cursor, &name, &value)) {
+        do_it(value, event);
+    }
+}
+
+/* A tenant that left: its lanes go when nothing of them is in hand. */
+static void free_left_lanes(struct worker *w)
+{
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
+    while (map_next(&w->lanes, &cursor, &name, &value)) {
+        struct lane *l = value;
+        if (l->state == LANE_LEFT && l->in_hand == 0 && !w->is_draining) {
+            (void)map_remove(&w->lanes, name);
+            lane_free(l);
+        }
+    }
+}
+
+/* --- links ------------------------------------------------------------------------------------ */
+
+static void on_topology(int rc, void *arg)
+{
+    struct worker *w = arg;
+
+    if (rc != ERR_OK) {
+        log_event(LOG_ERROR, "topology_failed", "err=%s", err_word(rc));
+        return;
+    }
+    w->is_topology_ready = true;
+    if (!w->is_draining) {
+        each_lane(w, lane_move, LANE_LINK_UP);
+    }
+}
+
+static void declare_shared(struct worker *w)
+{
+    int rc = topology_declare_shared(w->consumer, on_topology, w);
+
+    if (rc != ERR_OK) {
+        log_event(LOG_WARN, "topology_failed", "err=%s", err_word(rc));
+    }
+}
+
+static void on_consumer_state(struct bus_link *k, bool is_open, void *arg)
+{
+    struct worker *w = arg;
+
+    (void)k;
+    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
+              "link=consumer");
+    w->is_topology_ready = false;
+    if (is_open) {
+        w->moved = loop_now(w->loop);
+        declare_shared(w);
+    } else {
+        each_lane(w, lane_move, LANE_LINK_DOWN);
+    }
+}
+
+static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
+{
+    (void)k;
+    (void)arg;
+    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
+              "link=publisher");
+}
+
+static void on_store_state(struct store *s, bool is_open, void *arg)
+{
+    struct worker *w = arg;
+
+    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "store_open" : "store_lost", "msg=\"%s\"",
+              is_open ? "" : store_trouble(s));
+    if (is_open && w->heartbeat != NULL) {
+        heartbeat_now(w->heartbeat);
+        registry_refresh(w->registry);
+    }
+}
+
+/* "slot <tenant>": a slot came free somewhere. */
+static void on_message(struct str channel, struct str message, void *arg)
+{
+    struct worker *w = arg;
+    char tenant[80];
+    struct str word;
+
+    (void)channel;
+    if (!str_cut(&message, ' ', &word) || !str_is(word, STR("slot"))) {
+        return;
+    }
+    (void)snprintf(tenant, sizeof tenant, "%.*s", STR_ARG(message));
+    for (size_t i = 0; i < 2; i++) {
+        struct lane *l = find_lane(w, tenant, classes[i]);
+        if (l != NULL) {
+            lane_hint(l);
+        }
+    }
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void make_metrics(struct worker *w)
+{
+    struct metrics *m = daemon_metrics(w->daemon);
+
+    w->metrics.attempts =
+        metrics_counter(m, "sluice_attempts_total", "Attempts by outcome", "tenant,outcome");
+    w->metrics.ended =
+        metrics_counter(m, "sluice_jobs_ended_total", "Jobs that ended here", "tenant,state");
+    w->metrics.seconds =
+        metrics_histogram(m, "sluice_attempt_seconds", "From claim to answer", "tenant");
+    w->metrics.missing = metrics_counter(m, "sluice_record_missing_total",
+                                         "Messages without a record, and undecodable ones", "");
+    w->metrics.shelf_full = metrics_counter(m, "sluice_shelf_full_total",
+                                            "Jobs parked because the shelf is full", "tenant");
+    w->metrics.running = metrics_gauge(m, "sluice_worker_running", "Attempts that run here", "");
+    w->metrics.in_hand = metrics_gauge(m, "sluice_worker_in_hand", "Deliveries in hand", "");
+}
+
+static void on_scrape(void *self)
+{
+    struct worker *w = self;
+
+    metric_set(w->metrics.running, NULL, (double)w->running);
+    metric_set(w->metrics.in_hand, NULL, (double)w->in_hand);
+}
+
+void worker_note(struct worker *w)
+{
+    if (w->is_draining && !w->is_stopping && w->in_hand == 0) {
+        heartbeat_leave(w->heartbeat);
+        daemon_drained(w->daemon);
+    }
+}
+
+static void on_tick(struct loop_timer *t, void *arg)
+{
+    struct worker *w = arg;
+
+    if (bus_link_state(w->consumer) == BUS_OPEN && !w->is_topology_ready) {
+        declare_shared(w);
+    }
+    free_left_lanes(w);
+    loop_timer_set(t, TICK_MS);
+}
+
+static int open_links(struct worker *w, const struct config *c)
+{
+    struct bus_options bus = {.url = c->broker.url,
+                              .name = "sluice-worker consumer",
+                              .heartbeat_s =
+                                  c->worker.lease_ms / 1000 < 10 ? c->worker.lease_ms / 1000 : 10,
+                              .connect_ms = CONNECT_MS,
+                              .publish_ms = PUBLISH_MS,
+                              .max_outstanding = PUBLISHES_MAX,
+                              .max_buffer_bytes = BUFFER_MAX,
+                              .on_state = on_consumer_state,
+                              .arg = w};
+    struct store_options store = {.url = c->store.url,
+                                  .is_strict = c->store.is_strict,
+                                  .connect_ms = CONNECT_MS,
+                                  .answer_ms = ANSWER_MS,
+                                  .max_outstanding = COMMANDS_MAX,
+                                  .channel = w->channel,
+                                  .on_state = on_store_state,
+                                  .on_message = on_message,
+                                  .arg = w};
+
+    bus.heartbeat_s = bus.heartbeat_s < 1 ? 1 : bus.heartbeat_s;
+    int rc = store_new(w->loop, &store, &w->store);
+    if (rc == ERR_OK) {
+        rc = registry_new(w->loop, w->store, on_tenant, w, &w->registry);
+    }
+    if (rc == ERR_OK) {
+        rc = heartbeat_new(w->loop, w->store, w->lease_ms, &w->heartbeat);
+    }
+    if (rc == ERR_OK) {
+        rc = bus_link_new(w->loop, &bus, &w->consumer);
+    }
+    if (rc == ERR_OK) {
+        bus.name = "sluice-worker publisher";
+        bus.on_state = on_publisher_state;
+        rc = bus_link_new(w->loop, &bus, &w->publisher);
+    }
+    return rc;
+}
+
+static void stop(void *self)
+{
+    struct worker *w = self;
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
+    if (w == NULL) {
+        return;
+    }
+    w->is_stopping = true;
+    loop_timer_free(w->tick);
+    /* Links first: their callbacks still find the attempts; then the attempts, then their lanes. */
+    httpc_free(w->http);
+    store_free(w->store);
+    bus_link_free(w->publisher);
+    bus_link_free(w->consumer);
+    attempt_drop_all(w);
+    while (map_next(&w->lanes, &cursor, &name, &value)) {
+        lane_free(value);
+    }
+    map_fini(&w->lanes);
+    heartbeat_free(w->heartbeat);
+    registry_free(w->registry);
+    free(w);
+}
+
+static int start(struct daemon *d, void **ret_self, struct buf *why)
+{
+    const struct config *c = daemon_config(d);
+    struct worker *w = calloc(1, sizeof *w);
+    char name[RANDOM_NAME_SIZE];
+
+    if (w == NULL) {
+        return ERR_NOMEM;
+    }
+    w->daemon = d;
+    w->loop = daemon_loop(d);
+    w->concurrency = c->worker.concurrency;
+    w->lease_ms = c->worker.lease_ms;
+    w->shelf_max_bytes = c->store.shelf_max_bytes;
+    w->is_quorum = c->broker.is_quorum;
+    w->moved = loop_now(w->loop);
+    list_init(&w->attempts);
+    random_name(name);
+    (void)snprintf(w->channel, sizeof w->channel, "{sluice}:worker:%s", name);
+    make_metrics(w);
+    int rc = httpc_new(w->loop, HTTP_IDLE_S, &w->http);
+    if (rc == ERR_OK) {
+        rc = open_links(w, c);
+    }
+    if (rc == ERR_OK) {
+        rc = loop_timer_new(w->loop, on_tick, w, &w->tick);
+    }
+    if (rc != ERR_OK) {
+        buf_printf(why, "cannot open broker or store: %s", err_text(rc));
+        stop(w);
+        return rc;
+    }
+    loop_timer_set(w->tick, TICK_MS);
+    *ret_self = w;
+    return ERR_OK;
+}
+
+static bool is_ready(void *self, struct buf *why)
+{
+    struct worker *w = self;
+
+    if (!store_is_open(w->store)) {
+        buf_printf(why, "the store is not open: %s", store_trouble(w->store));
+    } else if (bus_link_state(w->consumer) != BUS_OPEN ||
+               bus_link_state(w->publisher) != BUS_OPEN) {
+        buf_text(why, "the broker is not open");
+    } else if (!registry_is_read(w->registry)) {
+        buf_text(why, "no dispatcher has written the registry yet");
+    } else if (!w->is_topology_ready) {
+        buf_text(why, "the queues are being declared");
+    } else if (!heartbeat_may_send(w->heartbeat)) {
+        buf_text(why, "the lease was not renewed");
+    } else if (w->in_hand > w->running &&
+               mono_since_ms(w->moved, loop_now(w->loop)) > PROGRESS_MS) {
+        buf_text(why, "deliveries are in hand and nothing has moved for a minute");
+    }
+    return why->n == 0;
+}
+
+static void on_drain(void *self)
+{
+    struct worker *w = self;
+
+    w->is_draining = true;
+    each_lane(w, lane_move, LANE_LEAVE);
+    worker_note(w);
+}
+
+static void on_request(struct httpd_req *r, void *self)
+{
+    (void)self;
+    problem_answer(r, PROBLEM_NOT_FOUND, NULL);
+}
+
+const struct daemon_program worker_program = {.name = "sluice-worker",
+                                              .server = server_of,
+                                              .start = start,
+                                              .on_request = on_request,
+                                              .is_ready = is_ready,
+                                              .on_scrape = on_scrape,
+                                              .on_drain = on_drain,
+                                              .stop = stop};

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker — the process's one context: its links, its lanes, what is in its hand. */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "bus/bus.h"
+#include "daemon/daemon.h"
+#include "daemon/registry.h"
+#include "heartbeat.h"
+#include "httpc/httpc.h"
+#include "store/store.h"
+
+enum { WORKER_CHANNEL_SIZE = 64 };
+
+struct worker {
+    struct daemon *daemon;
+    struct loop *loop;
+    struct store *store;
+    struct registry *registry;
+    struct bus_link *publisher;
+    struct bus_link *consumer;
+    struct httpc *http;
+    struct heartbeat *heartbeat;
+    char channel[WORKER_CHANNEL_SIZE]; /* where slots' hints come */
+    struct map lanes;                  /* "tenant.class" → struct lane */
+    uint32_t concurrency;
+    int64_t lease_ms;
+    uint64_t shelf_max_bytes;
+    bool is_quorum;
+    bool is_topology_ready; /* the shared part, on this consumer link's current life */
+    bool is_draining;
+    bool is_stopping;  /* everything is being freed */
+    struct list attempts; /* all that live */
+    size_t in_hand;       /* how many */
+    size_t running;    /* of them, claimed and not settled */
+    struct mono moved; /* when a delivery, confirm or record last moved */
+    struct loop_timer *tick;
+    struct {
+        struct metric *attempts;
+        struct metric *ended;
+        struct metric *seconds;
+        struct metric *missing;
+        struct metric *running;
+        struct metric *in_hand;
+        struct metric *shelf_full;
+    } metrics;
+};
+
+extern const struct daemon_program worker_program;
+
+/* An attempt was begun or is done: bookkeeping, and the end of a drain. */
+void worker_note(struct worker *w);
