@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "caller.h"
+
+#include <stdio.h>
+
+enum { FIELDS_MAX = 128 };
+
+static struct httpd_req *take(struct caller *c)
+{
+    struct httpd_req *r = c->request;
+
+    c->request = NULL;
+    return r;
+}
+
+static size_t add_common(const struct caller *c, struct httpd_field *f)
+{
+    size_t n = 0;
+
+    f[n++] = (struct httpd_field){STR("Sluice-Job-Id"), str_of(c->id)};
+    f[n++] = (struct httpd_field){STR("Vary"), STR("Prefer")};
+    if (c->is_replayed) {
+        f[n++] = (struct httpd_field){STR("Idempotent-Replayed"), STR("true")};
+    }
+    return n;
+}
+
+void caller_accepted(struct caller *c, const char *state)
+{
+    char location[JOB_ID_SIZE + 16];
+    char applied[32] = "respond-async";
+    struct httpd_field f[8];
+    struct buf body = {0};
+
+    if (c->request == NULL) {
+        return;
+    }
+    (void)snprintf(location, sizeof location, "/v1/jobs/%s", c->id);
+    size_t n = add_common(c, f);
+    f[n++] = (struct httpd_field){STR("Location"), str_of(location)};
+    if (c->mode == CALLER_WAIT) {
+        (void)snprintf(applied, sizeof applied, "wait=%lld", (long long)(c->wait_ms / 1000));
+    }
+    f[n++] = (struct httpd_field){STR("Preference-Applied"), str_of(applied)};
+    struct str tenant = str_of(c->id);
+    struct str rest = tenant;
+    (void)str_cut(&rest, '.', &tenant);
+    buf_printf(&body,
+               "{\"id\":\"%s\",\"tenant\":\"%.*s\",\"state\":\"%s\",\"links\":{\"self\":\"%s\","
+               "\"result\":\"%s/result\"}}",
+               c->id, STR_ARG(tenant), state, location, location);
+    struct httpd_answer a = {.status = 202,
+                             .content_type = "application/json",
+                             .fields = f,
+                             .n_fields = n,
+                             .body = buf_as_str(&body)};
+    httpd_answer(take(c), &a);
+    buf_fini(&body);
+}
+
+void caller_answer(struct caller *c, const struct job_answer *answer, uint32_t attempts)
+{
+    struct httpd_field f[FIELDS_MAX];
+    char number[16];
+    struct str rest = answer->head;
+    struct str name;
+    struct str value;
+
+    if (c->request == NULL) {
+        return;
+    }
+    size_t n = add_common(c, f);
+    (void)snprintf(number, sizeof number, "%u", attempts);
+    f[n++] = (struct httpd_field){STR("Sluice-Attempts"), str_of(number)};
+    while (n < FIELDS_MAX && job_head_next(&rest, &name, &value)) {
+        f[n++] = (struct httpd_field){name, value};
+    }
+    struct httpd_answer a = {
+        .status = answer->status, .fields = f, .n_fields = n, .body = answer->body};
+    httpd_answer(take(c), &a);
+}
+
+void caller_problem(struct caller *c, enum problem p, const char *detail, int retry_after_s)
+{
+    struct httpd_field vary[] = {{STR("Vary"), STR("Prefer")}};
+    struct problem_more more = {.detail = detail,
+                                .job = str_of(c->id),
+                                .retry_after_s = retry_after_s,
+                                .fields = vary,
+                                .n_fields = 1};
+
+    if (c->request != NULL) {
+        problem_answer(take(c), p, &more);
+    }
+}
+
+void caller_no_answer(struct caller *c, enum job_state state, struct str error)
+{
+    if (str_is(error, STR("result_too_large"))) {
+        caller_problem(
+            c, PROBLEM_RESULT_TOO_LARGE,
+            "The tenant answered, but the answer is larger than max_result_bytes; ask for "
+            "the job by its id.",
+            0);
+    } else if (state == JOB_IN_DOUBT) {
+        caller_problem(
+            c, PROBLEM_CALL_IN_DOUBT,
+            "The request may have reached the tenant, and no complete answer came. It is "
+            "not repeated; an operator can resolve the job.",
+            0);
+    } else if (state == JOB_CANCELED) {
+        caller_problem(c, PROBLEM_CANCELED, "The job was canceled before it was started.", 0);
+    } else if (state == JOB_EXPIRED) {
+        caller_problem(c, PROBLEM_SYNC_TIMEOUT,
+                       "The call was not started in time, and will not be.", 0);
+    } else if (str_starts(error, STR("timeout"))) {
+        caller_problem(c, PROBLEM_SYNC_TIMEOUT, "The tenant did not answer in time.", 0);
+    } else {
+        caller_problem(c, PROBLEM_TENANT_UNREACHABLE, "No instance of the tenant gave an answer.",
+                       0);
+    }
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* caller — one HTTP request that waits for its job: what it asked for, and how it is answered.
+ *
+ * A caller is answered exactly once, or leaves; either ends it. Thread: the loop's. */
+#pragma once
+
+#include "ingress.h"
+#include "job/answer.h"
+#include "job/id.h"
+#include "job/record.h"
+
+enum caller_mode {
+    CALLER_ASYNC, /* 202 once accepted */
+    CALLER_SYNC,  /* the tenant's answer, or 504 */
+    CALLER_WAIT   /* the answer if it comes in time, else 202 */
+};
+
+struct caller {
+    struct httpd_req *request; /* NULL once it hung up */
+    enum caller_mode mode;
+    int64_t wait_ms;      /* from its arrival */
+    bool is_wait_applied; /* Prefer: wait=N was honoured */
+    bool is_replayed;     /* joined a job that was there already */
+    char id[JOB_ID_SIZE];
+};
+
+/* 202 with Location and the job's document (what was asked for, with `state`). */
+void caller_accepted(struct caller *c, const char *state);
+/* The tenant's own answer, verbatim, with Sluice-Job-Id and Sluice-Attempts. */
+void caller_answer(struct caller *c, const struct job_answer *a, uint32_t attempts);
+/* A problem that carries the job's id. */
+void caller_problem(struct caller *c, enum problem p, const char *detail, int retry_after_s);
+/* What an ended or in-doubt job without a kept answer means for a synchronous caller. error: the
+ * record's word. */
+void caller_no_answer(struct caller *c, enum job_state state, struct str error);

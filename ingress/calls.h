@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* calls — the job scripts that an ingress sends (what each does: store/lua). Each returns as
+ * store_call does; the callback gets the script's answer; calls_word and calls_number read it. */
+#pragma once
+
+#include "config/tenant.h"
+#include "ingress.h"
+#include "job/message.h"
+
+enum { CALLS_ACCEPT_LEASE_MS = 30000, CALLS_DAY_MS = 86400000 };
+
+struct calls_accept {
+    const struct job_message *message;
+    const struct tenant *tenant;
+    bool is_async;
+    int64_t deadline_in_ms; /* the caller's; 0 never */
+    int64_t ttl_ms;         /* the job's own; 0 never */
+    int64_t due_in_ms;
+    const char *waiter; /* "channel|token", or "" */
+};
+
+MUST_CHECK int calls_accept(struct ingress *g, const struct calls_accept *a, store_cb cb,
+                            void *arg);
+MUST_CHECK int calls_undo(struct ingress *g, struct str id, store_cb cb, void *arg);
+MUST_CHECK int calls_expire(struct ingress *g, struct str id, const char *waiter, bool is_hangup,
+                            store_cb cb, void *arg);
+MUST_CHECK int calls_give_202(struct ingress *g, struct str id, const char *waiter, store_cb cb,
+                              void *arg);
+MUST_CHECK int calls_cancel(struct ingress *g, struct str id, const struct tenant *t, store_cb cb,
+                            void *arg);
+/* to: "retry", "succeeded", "failed". */
+MUST_CHECK int calls_resolve(struct ingress *g, struct str id, const struct tenant *t,
+                             const char *to, struct str note, store_cb cb, void *arg);
+/* The whole record (HGETALL), some of its fields (HMGET), its answer (GET). */
+MUST_CHECK int calls_record(struct ingress *g, struct str id, store_cb cb, void *arg);
+MUST_CHECK int calls_state(struct ingress *g, struct str id, store_cb cb, void *arg);
+MUST_CHECK int calls_result(struct ingress *g, struct str id, store_cb cb, void *arg);
+
+struct str calls_word(const struct store_value *v, size_t i);
+int64_t calls_number(const struct store_value *v, size_t i);

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingress.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "bus/topology.h"
+#include "keyring.h"
+#include "marks.h"
+#include "route.h"
+#include "submission.h"
+#include "waiters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    TICK_MS = 1000,
+    CONNECT_MS = 5000,
+    ANSWER_MS = 1500, /* a frozen store is told from a slow one well within five seconds */
+    PUBLISH_MS = 3000,
+    HEARTBEAT_S = 5,
+    COMMANDS_MAX = 200000,
+    PUBLISHES_MAX = 50000,
+    BUFFER_MAX = 256 * 1024 * 1024,
+    STUCK_MS = 20000
+};
+
+static struct daemon_server server_of(const struct config *c)
+{
+    return (struct daemon_server){.listen = c->ingress.listen,
+                                  .max_header_bytes = c->ingress.max_header_bytes,
+                                  .max_body_bytes = c->ingress.max_body_bytes,
+                                  .max_connections = c->ingress.max_connections,
+                                  .drain_ms = c->ingress.drain_ms};
+}
+
+/* --- topology --------------------------------------------------------------------------------- */
+
+/* A declare under way: the tenant's name, for the registry may have dropped it meanwhile. */
+struct declare {
+    struct ingress *ingress;
+    char tenant[80];
+};
+
+static void on_declared(int rc, void *arg)
+{
+    struct declare *d = arg;
+
+    if (rc == ERR_OK) {
+        /* The value only says "yes". */
+        rc = map_put(&d->ingress->declared, str_of(d->tenant), d->ingress);
+    }
+    if (rc != ERR_OK) {
+        log_event(LOG_WARN, "queue_declare_failed", "tenant=%s err=%s", d->tenant, err_word(rc));
+    }
+    free(d);
+}
+
+static void declare_tenant(struct ingress *g, const char *tenant)
+{
+    struct declare *d = calloc(1, sizeof *d);
+
+    if (d == NULL) {
+        return;
+    }
+    d->ingress = g;
+    (void)snprintf(d->tenant, sizeof d->tenant, "%s", tenant);
+    if (topology_declare_tenant(g->publisher, tenant, g->is_quorum, on_declared, d) != ERR_OK) {
+        free(d);
+    }
+}
+
+static void declare_missing(struct ingress *g)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+
+    while (registry_next(g->registry, &cursor, &e)) {
+        if (map_get(&g->declared, str_of(e->tenant->name)) == NULL) {
+            declare_tenant(g, e->tenant->name);
+        }
+    }
+}
+
+static void on_topology(int rc, void *arg)
+{
+    struct ingress *g = arg;
+
+    if (rc != ERR_OK) {
+        log_event(LOG_ERROR, "topology_failed", "err=%s", err_word(rc));
+        return;
+    }
+    g->is_topology_ready = true;
+    declare_missing(g);
+}
+
+static void declare_shared(struct ingress *g)
+{
+    int rc = topology_declare_shared(g->publisher, on_topology, g);
+
+    if (rc != ERR_OK) {
+        log_event(LOG_WARN, "topology_failed", "err=%s", err_word(rc));
+    }
+}
+
+static void on_tenant(struct str name, struct registry_entry *before, struct registry_entry *now,
+                      void *arg)
+{
+    struct ingress *g = arg;
+
+    (void)name;
+    if (before == NULL && now != NULL && g->is_topology_ready) {
+        declare_tenant(g, now->tenant->name);
+    }
+}
+
+/* --- links ------------------------------------------------------------------------------------ */
+
+static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
+{
+    struct ingress *g = arg;
+
+    (void)k;
+    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
+              "link=publisher");
+    g->is_topology_ready = false;
+    /* Queues may have been deleted while the link was away. */
+    map_fini(&g->declared);
+    if (is_open) {
+        declare_shared(g);
+    }
+}
+
+static void on_store_state(struct store *s, bool is_open, void *arg)
+{
+    struct ingress *g = arg;
+
+    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "store_open" : "store_lost", "msg=\"%s\"",
+              is_open ? "" : store_trouble(s));
+    if (is_open && g->registry != NULL) {
+        registry_refresh(g->registry);
+        waiters_read_all(g);
+    }
+}
+
+static void on_message(struct str channel, struct str message, void *arg)
+{
+    struct ingress *g = arg;
+
+    (void)channel;
+    g->moved = loop_now(g->loop);
+    waiters_on_message(g, message);
+}
+
+static int open_links(struct ingress *g, const struct config *c)
+{
+    struct bus_options bus = {.url = c->broker.url,
+                              .name = "sluice-ingress publisher",
+                              .heartbeat_s = HEARTBEAT_S,
+                              .connect_ms = CONNECT_MS,
+                              .publish_ms = PUBLISH_MS,
+                              .max_outstanding = PUBLISHES_MAX,
+                              .max_buffer_bytes = BUFFER_MAX,
+                              .on_state = on_publisher_state,
+                              .arg = g};
+    struct store_options store = {.url = c->store.url,
+                                  .is_strict = c->store.is_strict,
+                                  .connect_ms = CONNECT_MS,
+                                  .answer_ms = ANSWER_MS,
+                                  .max_outstanding = COMMANDS_MAX,
+                                  .channel = g->channel,
+                                  .on_state = on_store_state,
+                                  .on_message = on_message,
+                                  .arg = g};
+    int rc = store_new(g->loop, &store, &g->store);
+
+    if (rc == ERR_OK) {
+        rc = registry_new(g->loop, g->store, on_tenant, g, &g->registry);
+    }
+    if (rc == ERR_OK) {
+        rc = bus_link_new(g->loop, &bus, &g->publisher);
+    }
+    return rc;
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void make_metrics(struct ingress *g)
+{
+    struct metrics *m = daemon_metrics(g->daemon);
+
+    g->metrics.accepted =
+        metrics_counter(m, "sluice_jobs_accepted_total", "Jobs accepted here", "class");
+    g->metrics.refused = metrics_counter(m, "sluice_requests_refused_total",
+                                         "Requests refused, by problem type", "type");
+    g->metrics.waiting = metrics_gauge(m, "sluice_waiting_callers", "Callers that wait here", "");
+}
+
+static void on_scrape(void *self)
+{
+    struct ingress *g = self;
+
+    metric_set(g->metrics.waiting, NULL, (double)g->n_waiting);
+}
+
+void ingress_note(struct ingress *g)
+{
+    if (g->is_draining && g->n_submissions == 0 && g->n_waiting == 0) {
+        daemon_drained(g->daemon);
+    }
+}
+
+static void on_tick(struct loop_timer *t, void *arg)
+{
+    struct ingress *g = arg;
+
+    if (bus_link_state(g->publisher) == BUS_OPEN) {
+        if (!g->is_topology_ready) {
+            declare_shared(g);
+        } else {
+            declare_missing(g);
+        }
+    }
+    loop_timer_set(t, TICK_MS);
+}
+
+static void stop(void *self)
+{
+    struct ingress *g = self;
+
+    if (g == NULL) {
+        return;
+    }
+    g->is_draining = false; /* nothing is noted any more */
+    loop_timer_free(g->tick);
+    waiters_dismiss(g);
+    /* Links first: what was under way ends with an unknown outcome, and its callers learn so. */
+    bus_link_free(g->publisher);
+    store_free(g->store);
+    submissions_free(g);
+    waiters_free(g);
+    marks_free(g->marks);
+    registry_free(g->registry);
+    keyring_free(g->keys);
+    map_fini(&g->declared);
+    free(g);
+}
+
+static int start(struct daemon *d, void **ret_self, struct buf *why)
+{
+    const struct config *c = daemon_config(d);
+    struct ingress *g = calloc(1, sizeof *g);
+    char name[RANDOM_NAME_SIZE];
+
+    if (g == NULL) {
+        return ERR_NOMEM;
+    }
+    g->daemon = d;
+    g->loop = daemon_loop(d);
+    g->is_quorum = c->broker.is_quorum;
+    g->moved = loop_now(g->loop);
+    list_init(&g->submissions);
+    random_name(name);
+    (void)snprintf(g->channel, sizeof g->channel, "{sluice}:reply:%s", name);
+    make_metrics(g);
+    int rc = keyring_new(c, &g->keys);
+    if (rc == ERR_OK) {
+        rc = open_links(g, c);
+    }
+    if (rc == ERR_OK) {
+        rc = marks_new(g, &g->marks);
+    }
+    if (rc == ERR_OK) {
+        rc = loop_timer_new(g->loop, on_tick, g, &g->tick);
+    }
+    if (rc != ERR_OK) {
+        buf_printf(why, "cannot open broker or store: %s", err_text(rc));
+        stop(g);
+        return rc;
+    }
+    loop_timer_set(g->tick, TICK_MS);
+    *ret_self = g;
+    return ERR_OK;
+}
+
+static bool is_ready(void *self, struct buf *why)
+{
+    struct ingress *g = self;
+
+    if (!store_is_open(g->store)) {
+        buf_printf(why, "the store is not open: %s", store_trouble(g->store));
+    } else if (bus_link_state(g->publisher) == BUS_BLOCKED) {
+        buf_text(why, "the broker takes nothing: an alarm is raised");
+    } else if (bus_link_state(g->publisher) != BUS_OPEN) {
+        buf_text(why, "the broker is not open");
+    } else if (!registry_is_read(g->registry)) {
+        buf_text(why, "no dispatcher has written the registry yet");
+    } else if (!g->is_topology_ready || g->declared.n == 0) {
+        buf_text(why, "the queues are being declared");
+    } else if (g->n_submissions > 0 && mono_since_ms(g->moved, loop_now(g->loop)) > STUCK_MS) {
+        buf_text(why, "requests are being accepted and nothing has moved for a while");
+    }
+    return why->n == 0;
+}
+
+static void on_reload(void *self, const struct config *c)
+{
+    struct ingress *g = self;
+    struct keyring *keys;
+
+    if (keyring_new(c, &keys) == ERR_OK) {
+        keyring_free(g->keys);
+        g->keys = keys;
+    }
+}
+
+/* Waiting callers are held until their answer or the end of the drain time. */
+static void on_drain(void *self)
+{
+    struct ingress *g = self;
+
+    g->is_draining = true;
+    ingress_note(g);
+}
+
+const struct daemon_program ingress_program = {.name = "sluice-ingress",
+                                               .server = server_of,
+                                               .start = start,
+                                               .on_head = route_head,
+                                               .on_request = route_request,
+                                               .is_ready = is_ready,
+                                               .on_scrape = on_scrape,
+                                               .on_reload = on_reload,
+                                               .on_drain = on_drain,
+                                               .stop = stop};

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobs.h"
+
+#include "calls.h"
+#include "daemon/problem.h"
+#include "job/answer.h"
+#include "job/id.h"
+#include "job/record.h"
+#include "prefer.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { POLL_MS = 250, RECORD_FIELDS_MAX = 512, BODY_MAX = 16384 };
+
+/* What is asked about a job; lives until it is answered or its caller left. */
+enum ask_kind { ASK_STATUS, ASK_RESULT, ASK_CANCEL, ASK_RESOLVE };
+
+struct ask {
+    struct ingress *ingress;
+    struct httpd_req *request; /* NULL once it is gone or answered */
+    enum ask_kind kind;
+    char id[JOB_ID_SIZE];
+    int64_t wait_ms; /* long-poll */
+    struct mono arrived;
+    char etag[64]; /* the state to wait away from; "" none yet */
+    struct loop_timer *timer;
+    unsigned int asking;
+    struct buf record; /* the document, while the result is asked for */
+};
+
+static void ask_free(struct ask *a)
+{
+    loop_timer_free(a->timer);
+    buf_fini(&a->record);
+    free(a);
+}
+
+/* Ends when nothing is under way any more. */
+static void release(struct ask *a)
+{
+    if (a->request == NULL && a->asking == 0) {
+        ask_free(a);
+    }
+}
+
+static void on_gone(struct httpd_req *r, void *arg)
+{
+    struct ask *a = httpd_data(r);
+
+    (void)arg;
+    a->request = NULL;
+    release(a);
+}
+
+static void problem(struct ask *a, enum problem p, const char *detail)
+{
+    struct problem_more more = {.detail = detail, .job = str_of(a->id)};
+    struct httpd_req *r = a->request;
+
+    if (r != NULL) {
+        a->request = NULL;
+        problem_answer(r, p, &more);
+    }
+}
+
+static void no_store(struct ask *a)
+{
+    problem(a, PROBLEM_UNAVAILABLE, "The store does not answer. Repeat later.");
+}
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+struct record {
+    struct job_record_field at[RECORD_FIELDS_MAX];
+    size_t n;
+};
+
+static void read_record(const struct store_value *v, struct record *r)
+{
+    r->n = 0;
+    for (size_t i = 0; i + 1 < v->n_items && r->n < RECORD_FIELDS_MAX; i += 2) {
+        r->at[r->n++] = (struct job_record_field){v->items[i].text, v->items[i + 1].text};
+    }
+}
+
+static void answer_record(struct ask *a, const struct record *rec, const char *etag, int status)
+{
+    struct buf body = {0};
+    char applied[32];
+    struct httpd_field f[4] = {{STR("ETag"), str_of(etag)}, {STR("Vary"), STR("Prefer")}};
+    size_t n = 2;
+    struct httpd_req *r = a->request;
+
+    if (job_record_print(str_of(a->id), rec->at, rec->n, clock_wall(), &body) != ERR_OK ||
+        buf_failed(&body)) {
+        problem(a, PROBLEM_INTERNAL, "The record cannot be read.");
+        goto out;
+    }
+    if (a->wait_ms > 0) {
+        (void)snprintf(applied, sizeof applied, "wait=%lld", (long long)(a->wait_ms / 1000));
+        f[n++] = (struct httpd_field){STR("Preference-Applied"), str_of(applied)};
+    }
+    if (status == 202) {
+        f[n++] = (struct httpd_field){STR("Retry-After"), STR("1")};
+    }
+    struct httpd_answer answer = {.status = status,
+                                  .content_type = "application/json",
+                                  .fields = f,
+                                  .n_fields = n,
+                                  .body = buf_as_str(&body)};
+    a->request = NULL;
+    httpd_answer(r, &answer);
+out:
+    buf_fini(&body);
+}
+
+/* A record without a known state shows as accepted here; printing it is refused. */
+static enum job_state state_of(const struct record *rec)
+{
+    enum job_state state;
+
+    return job_record_state(rec->at, rec->n, clock_wall(), &state) == ERR_OK ? state : JOB_ACCEPTED;
+}
+
+static void etag_of(const struct record *rec, char out[64])
+{
+    struct str n = job_record_get(rec->at, rec->n, "n");
+
+    (void)snprintf(out, 64, "\"%s-%.*s\"", job_state_word(state_of(rec)), STR_ARG(n));
+}
+
+static void on_record(int rc, const struct store_value *v, void *arg);
+
+static void ask_record(struct ask *a)
+{
+    if (calls_record(a->ingress, str_of(a->id), on_record, a) == ERR_OK) {
+        a->asking++;
+    } else {
+        no_store(a);
+    }
+}
+
+static void on_poll(struct loop_timer *t, void *arg)
+{
+    struct ask *a = arg;
+
+    (void)t;
+    if (a->request != NULL && a->asking == 0) {
+        ask_record(a);
+        release(a);
+    }
+}
+
+/* A long-poll goes on while nothing has changed and time is left. */
+static bool goes_on(struct ask *a, const char *etag)
+{
+    struct ingress *g = a->ingress;
+
+    if (a->wait_ms <= 0 || g->is_draining ||
+        mono_since_ms(a->arrived, loop_now(g->loop)) >= a->wait_ms) {
+        return false;
+    }
+    if (a->etag[0] == '\0') {
+        (void)snprintf(a->etag, sizeof a->etag, "%s", etag);
+    }
+    return str_is(str_of(a->etag), str_of(etag));
+}
+
+static void answer_status(struct ask *a, const struct record *rec)
+{
+    char etag[64];
+
+    etag_of(rec, etag);
+    bool is_over = job_state_is_final(state_of(rec));
+    if (!is_over && goes_on(a, etag)) {
+        loop_timer_set(a->timer, POLL_MS);
+        return;
+    }
+    struct str known = httpd_header(a->request, "If-None-Match");
+    if (known.p != NULL && str_is(known, str_of(etag)) && a->wait_ms == 0) {
+        struct httpd_field f[] = {{STR("ETag"), str_of(etag)}, {STR("Vary"), STR("Prefer")}};
+        struct httpd_answer answer = {.status = 304, .fields = f, .n_fields = 2};
+        struct httpd_req *r = a->request;
+        a->request = NULL;
+        httpd_answer(r, &answer);
+        return;
+    }
+    answer_record(a, rec, etag, 200);
+}
+
+/* --- result ----------------------------------------------------------------------------------- */
+
+static void answer_result(struct ask *a, const struct job_answer *answer)
+{
+    enum { FIELDS_MAX = 128 };
+    struct httpd_field f[FIELDS_MAX] = {{STR("Sluice-Job-Id"), str_of(a->id)}};
+    size_t n = 1;
+    struct str rest = answer->head;
+    struct httpd_req *r = a->request;
+
+    while (n < FIELDS_MAX && job_head_next(&rest, &f[n].name, &f[n].value)) {
+        n++;
+    }
+    struct httpd_answer out = {
+        .status = answer->status, .fields = f, .n_fields = n, .body = answer->body};
+    a->request = NULL;
+    httpd_answer(r, &out);
+}
+
+static void on_result(int rc, const struct store_value *v, void *arg)
+{
+    struct ask *a = arg;
+    struct job_answer answer;
+
+    a->asking--;
+    if (a->request == NULL) {
+        release(a);
+        return;
+    }
+    if (rc != ERR_OK) {
+        no_store(a);
+    } else if (v->type != STORE_TEXT) {
+        problem(a, PROBLEM_GONE, "The answer was too large to keep, or its time is over.");
+    } else if (job_answer_unpack(v->text, &answer) != ERR_OK) {
+        problem(a, PROBLEM_INTERNAL, "The stored answer cannot be read.");
+    } else {
+        answer_result(a, &answer);
+    }
+    release(a);
+}
+
+static void want_result(struct ask *a, const struct record *rec)
+{
+    enum job_state state;
+    char etag[64];
+
+    if (job_record_state(rec->at, rec->n, clock_wall(), &state) != ERR_OK) {
+        problem(a, PROBLEM_INTERNAL, "The record cannot be read.");
+        return;
+    }
+    bool has_status = job_record_get(rec->at, rec->n, "os").n > 0;
+    if (state == JOB_EXPIRED) {
+        problem(a, PROBLEM_EXPIRED, NULL);
+    } else if (state == JOB_CANCELED) {
+        problem(a, PROBLEM_CANCELED, NULL);
+    } else if (state == JOB_IN_DOUBT && !has_status) {
+        problem(a, PROBLEM_IN_DOUBT, NULL);
+    } else if (!job_state_is_final(state) && state != JOB_IN_DOUBT) {
+        etag_of(rec, etag);
+        answer_record(a, rec, etag, 202);
+    } else if (!has_status) {
+        problem(a, PROBLEM_NO_ANSWER, NULL);
+    } else if (calls_result(a->ingress, str_of(a->id), on_result, a) == ERR_OK) {
+        a->asking++;
+    } else {
+        no_store(a);
+    }
+}
+
+static void on_record(int rc, const struct store_value *v, void *arg)
+{
+    struct ask *a = arg;
+    struct record rec;
+
+    a->asking--;
+    if (a->request == NULL) {
+        release(a);
+        return;
+    }
+    if (rc != ERR_OK) {
+        no_store(a);
+    } else if (v->type != STORE_ARRAY || v->n_items == 0) {
+        problem(a, PROBLEM_UNKNOWN_JOB, NULL);
+    } else {
+        read_record(v, &rec);
+        if (a->kind == ASK_RESULT) {
+            want_result(a, &rec);
+        } else {
+            answer_status(a, &rec);
+        }
+    }
+    release(a);
+}
+
+/* --- cancel, retry, resolve ------------------------------------------------------------------- */
+
+static void on_canceled(int rc, const struct store_value *v, void *arg)
+{
+    struct ask *a = arg;
+    struct str word = calls_word(v, 0);
+
+    a->asking--;
+    if (rc != ERR_OK) {
+        no_store(a);
+    } else if (str_is(word, STR("missing"))) {
+        problem(a, PROBLEM_UNKNOWN_JOB, NULL);
+    } else if (str_is(word, STR("canceled"))) {
+        a->kind = ASK_STATUS;
+        ask_record(a);
+    } else {
+        problem(
+            a, PROBLEM_NOT_CANCELABLE,
+            "The job runs, is in doubt, or has ended. Only what was not started can be canceled.");
+    }
+    release(a);
+}
+
+static void on_resolved(int rc, const struct store_value *v, void *arg)
+{
+    struct ask *a = arg;
+    struct str word = calls_word(v, 0);
+    char detail[160];
+
+    a->asking--;
+    if (rc != ERR_OK) {
+        no_store(a);
+    } else if (str_is(word, STR("missing"))) {
+        problem(a, PROBLEM_UNKNOWN_JOB, NULL);
+    } else if (str_is(word, STR("queued")) || str_is(word, STR("settled"))) {
+        a->kind = ASK_STATUS;
+        ask_record(a);
+    } else if (str_is(word, STR("key_taken"))) {
+        struct str id = str_of(a->id);
+        struct str tenant;
+        (void)str_cut(&id, '.', &tenant);
+        (void)snprintf(detail, sizeof detail, "Job %.*s.%.*s holds the key now.", STR_ARG(tenant),
+                       STR_ARG(calls_word(v, 1)));
+        problem(a, PROBLEM_KEY_TAKEN, detail);
+    } else {
+        problem(
+            a, PROBLEM_NOT_ON_SHELF,
+            "Only a job that is in doubt, or failed with its attempts used up, can be run again or "
+            "resolved.");
+    }
+    release(a);
+}
+
+/* {"state": "succeeded|failed|retry", "note": "…"}; the caller deletes the tree. */
+static const char *read_resolution(struct str body, cJSON **ret_tree, const char **ret_state,
+                                   const char **ret_note)
+{
+    const char *end = NULL;
+
+    *ret_note = "";
+    if (body.n == 0 || body.n > BODY_MAX || !str_is_utf8(body) ||
+        memchr(body.p, 0, body.n) != NULL) {
+        return "Send {\"state\": \"succeeded|failed|retry\", \"note\": \"…\"}.";
+    }
+    *ret_tree = cJSON_ParseWithLengthOpts(body.p, body.n, &end, 0);
+    if (*ret_tree == NULL || !cJSON_IsObject(*ret_tree) ||
+        str_trim((struct str){end, (size_t)(body.p + body.n - end)}).n > 0) {
+        return "The body is not one JSON object.";
+    }
+    *ret_state = NULL;
+    const cJSON *member;
+    cJSON_ArrayForEach(member, *ret_tree)
+    {
+        struct str name = str_of(member->string);
+        if (str_is(name, STR("state")) && *ret_state == NULL && cJSON_IsString(member)) {
+            *ret_state = member->valuestring;
+        } else if (str_is(name, STR("note")) && cJSON_IsString(member)) {
+            *ret_note = member->valuestring;
+        } else {
+            return "Only the text members state and note are known, once each.";
+        }
+    }
+    struct str state = str_of(*ret_state);
+    if (!str_is(state, STR("succeeded")) && !str_is(state, STR("failed")) &&
+        !str_is(state, STR("retry"))) {
+        return "state must be succeeded, failed or retry.";
+    }
+    return NULL;
+}
+
+static int resolve(struct ask *a, const struct tenant *t, bool is_retry)
+{
+    cJSON *tree = NULL;
+    const char *state = "retry";
+    const char *note = "";
+    int rc = ERR_OK;
+
+    if (!is_retry) {
+        const char *why = read_resolution(httpd_body(a->request), &tree, &state, &note);
+        if (why != NULL) {
+            problem(a, PROBLEM_INVALID, why);
+            goto out;
+        }
+    }
+    rc = calls_resolve(a->ingress, str_of(a->id), t, state, str_of(note), on_resolved, a);
+    a->asking += rc == ERR_OK ? 1u : 0u;
+out:
+    cJSON_Delete(tree);
+    return rc;
+}
+
+/* --- the entry -------------------------------------------------------------------------------- */
+
+static struct ask *ask_new(struct ingress *g, struct httpd_req *r, struct str id,
+                           enum ask_kind kind)
+{
+    struct ask *a = calloc(1, sizeof *a);
+    struct prefer p = {0};
+
+    if (a == NULL || loop_timer_new(g->loop, on_poll, a, &a->timer) != ERR_OK) {
+        free(a);
+        problem_answer(r, PROBLEM_UNAVAILABLE, NULL);
+        return NULL;
+    }
+    a->ingress = g;
+    a->request = r;
+    a->kind = kind;
+    a->arrived = loop_now(g->loop);
+    (void)snprintf(a->id, sizeof a->id, "%.*s", STR_ARG(id));
+    if (kind == ASK_STATUS) {
+        struct str known = httpd_header(r, "If-None-Match");
+        prefer_read(httpd_header(r, "Prefer"), &p);
+        a->wait_ms = p.has_wait ? p.wait_ms : 0;
+        (void)snprintf(a->etag, sizeof a->etag, "%.*s", STR_ARG(known));
+    }
+    httpd_set_data(r, a);
+    httpd_keep(r, on_gone);
+    return a;
+}
+
+static bool is_method(const struct httpd_req *r, const char *method)
+{
+    return str_is(httpd_method(r), str_of(method));
+}
+
+static void refuse_method(struct httpd_req *r, const char *allow)
+{
+    struct httpd_field f[] = {{STR("Allow"), str_of(allow)}};
+    struct problem_more more = {.fields = f, .n_fields = 1};
+
+    problem_answer(r, PROBLEM_METHOD, &more);
+}
+
+static void begin(struct ingress *g, struct httpd_req *r, struct str id, struct str action,
+                  const struct tenant *t)
+{
+    bool is_result = str_is(action, STR("result"));
+    bool is_retry = str_is(action, STR("retry"));
+    enum ask_kind kind = is_result                ? ASK_RESULT
+                         : is_method(r, "DELETE") ? ASK_CANCEL
+                         : action.n > 0           ? ASK_RESOLVE
+                                                  : ASK_STATUS;
+    if (kind != ASK_STATUS && kind != ASK_RESULT && t == NULL) {
+        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
+        return;
+    }
+    struct ask *a = ask_new(g, r, id, kind);
+    if (a == NULL) {
+        return;
+    }
+    int rc = ERR_OK;
+    if (kind == ASK_CANCEL) {
+        rc = calls_cancel(g, str_of(a->id), t, on_canceled, a);
+        a->asking += rc == ERR_OK ? 1u : 0u;
+    } else if (kind == ASK_RESOLVE) {
+        rc = resolve(a, t, is_retry);
+    } else {
+        ask_record(a);
+    }
+    if (rc != ERR_OK) {
+        no_store(a);
+    }
+    release(a);
+}
+
+void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str action)
+{
+    struct job_id parts;
+    bool is_get = is_method(r, "GET") || is_method(r, "HEAD");
+    bool is_read = action.n == 0 || str_is(action, STR("result"));
+    const char *allow = action.n == 0 ? "GET, HEAD, DELETE" : is_read ? "GET, HEAD" : "POST";
+    bool is_allowed =
+        is_read ? is_get || (action.n == 0 && is_method(r, "DELETE")) : is_method(r, "POST");
+
+    if (!job_id_parse(id, &parts)) {
+        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
+        return;
+    }
+    if (!is_allowed) {
+        refuse_method(r, allow);
+        return;
+    }
+    unsigned int scope = is_get                   ? CONFIG_READ
+                         : is_method(r, "DELETE") ? CONFIG_SUBMIT
+                                                  : CONFIG_ADMIN;
+    struct keyring_pass pass = keyring_check(g->keys, r, scope, parts.tenant, loop_now(g->loop));
+    if (pass.verdict == KEYRING_NOT_ALLOWED && is_get) {
+        /* Another tenant's job is none of the caller's knowledge. */
+        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
+        return;
+    }
+    if (keyring_refuse(&pass, r)) {
+        return;
+    }
+    struct registry_entry *e = registry_find(g->registry, parts.tenant);
+    begin(g, r, id, action, e == NULL ? NULL : e->tenant);
+}

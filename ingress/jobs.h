@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* jobs — /v1/jobs: submit, status (with long-polling), result, cancel, retry, resolve. */
+#pragma once
+
+#include "ingress.h"
+#include "keyring.h"
+
+/* POST /v1/jobs */
+void jobs_submit(struct ingress *g, struct httpd_req *r);
+/* The rest, about the job `id`; action: "", "result", "retry", "resolve". */
+void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str action);

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "submission.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "calls.h"
+#include "daemon/wire.h"
+#include "marks.h"
+#include "waiters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STORE_PATIENCE_MS = 4500, AGAIN_MS = 100, HALF_LEASE_MS = CALLS_ACCEPT_LEASE_MS / 2 };
+
+enum step { STEP_ACCEPT, STEP_PUBLISH, STEP_UNDO, STEP_MARK };
+
+struct submission {
+    struct ingress *ingress;
+    struct list all;
+    enum step step;
+    struct caller caller;
+    char waiter[WAITER_NAME_SIZE]; /* "" for an asynchronous one */
+    bool is_waiting;               /* the caller is the waiters' */
+    bool is_gone;                  /* the caller hung up before it was answered */
+    struct registry_entry *tenant;
+    struct job_message message; /* borrows from `own`, `channel` and `body` */
+    struct buf own;
+    char *body;
+    char epoch[64];
+    int64_t ttl_ms;
+    int64_t due_in_ms;
+    struct mono arrived;
+    struct mono accept_sent;
+    struct mono step_began;
+    struct loop_timer *timer;
+};
+
+static void accept_call(struct submission *s);
+static void undo(struct submission *s);
+
+static int64_t age_ms(const struct submission *s, struct mono since)
+{
+    return mono_since_ms(since, loop_now(s->ingress->loop));
+}
+
+static void finish(struct submission *s)
+{
+    struct ingress *g = s->ingress;
+
+    list_remove(&s->all);
+    loop_timer_free(s->timer);
+    registry_unref(s->tenant);
+    buf_fini(&s->own);
+    free(s->body);
+    free(s);
+    g->n_submissions--;
+    g->moved = loop_now(g->loop);
+    ingress_note(g);
+}
+
+/* Takes the caller back from the waiters, if it is there. */
+static void recall(struct submission *s)
+{
+    if (s->is_waiting) {
+        s->is_waiting = false;
+        (void)waiter_take(s->ingress, s->caller.id, s->waiter, &s->caller);
+    }
+}
+
+static void refuse(struct submission *s, enum problem p, const char *detail, int retry_after_s)
+{
+    recall(s);
+    metric_add(s->ingress->metrics.refused, (struct str[]){str_of(problem_type(p))}, 1);
+    caller_problem(&s->caller, p, detail, retry_after_s);
+    finish(s);
+}
+
+static void refuse_unknown(struct submission *s)
+{
+    refuse(
+        s, PROBLEM_OUTCOME_UNKNOWN,
+        "Whether the job was accepted is not known. Ask for it by its id, or repeat with the same "
+        "Idempotency-Key.",
+        2);
+}
+
+static void on_gone(struct httpd_req *r, void *arg)
+{
+    struct submission *s = httpd_data(r);
+
+    (void)arg;
+    s->caller.request = NULL;
+    s->is_gone = true;
+}
+
+/* The job stands: an asynchronous caller gets its 202; the others wait already. */
+static void accepted(struct submission *s, const char *state)
+{
+    metric_add(s->ingress->metrics.accepted, (struct str[]){s->message.class}, 1);
+    if (!s->is_waiting) {
+        caller_accepted(&s->caller, state);
+    }
+    finish(s);
+}
+
+static const char *state_word(const struct submission *s)
+{
+    return s->due_in_ms > 0 ? "scheduled" : "queued";
+}
+
+/* --- undo ------------------------------------------------------------------------------------- */
+
+static void on_undone(int rc, const struct store_value *v, void *arg)
+{
+    struct submission *s = arg;
+
+    if (rc != ERR_OK) {
+        if (age_ms(s, s->step_began) >= STORE_PATIENCE_MS) {
+            refuse_unknown(s);
+        } else {
+            loop_timer_set(s->timer, AGAIN_MS);
+        }
+    } else if (str_is(calls_word(v, 0), STR("lost"))) {
+        /* A worker has it already: the message did arrive. */
+        accepted(s, state_word(s));
+    } else {
+        refuse(s, PROBLEM_UNAVAILABLE,
+               "The broker did not confirm the job in time. It will not run; it may be repeated.",
+               1);
+    }
+}
+
+static void undo(struct submission *s)
+{
+    if (s->step != STEP_UNDO) {
+        s->step = STEP_UNDO;
+        s->step_began = loop_now(s->ingress->loop);
+    }
+    int rc = calls_undo(s->ingress, s->message.id, on_undone, s);
+    if (rc != ERR_OK) {
+        on_undone(rc, NULL, s);
+    }
+}
+
+/* --- publish ---------------------------------------------------------------------------------- */
+
+static void on_marked(const char *state, void *arg)
+{
+    struct submission *s = arg;
+
+    if (state == NULL) {
+        undo(s);
+    } else if (state[0] == '\0' || str_is(str_of(state), STR("canceled"))) {
+        refuse(s, PROBLEM_UNAVAILABLE,
+               "The broker confirmed too late; the job was withdrawn. It may be repeated.", 1);
+    } else {
+        accepted(s, state);
+    }
+}
+
+static void on_confirmed(enum bus_outcome outcome, void *arg)
+{
+    struct submission *s = arg;
+    int64_t lost_after_ms = s->tenant->tenant->lost_after_ms;
+
+    s->ingress->moved = loop_now(s->ingress->loop);
+    if (outcome != BUS_CONFIRMED) {
+        undo(s);
+    } else if (age_ms(s, s->accept_sent) < HALF_LEASE_MS) {
+        marks_add(s->ingress->marks, s->message.id, lost_after_ms, NULL, NULL);
+        accepted(s, state_word(s));
+    } else {
+        s->step = STEP_MARK;
+        marks_add(s->ingress->marks, s->message.id, lost_after_ms, on_marked, s);
+    }
+}
+
+static void publish(struct submission *s)
+{
+    s->step = STEP_PUBLISH;
+    if (wire_publish(s->ingress->publisher, &s->message, s->due_in_ms, on_confirmed, s) != ERR_OK) {
+        undo(s);
+    }
+}
+
+/* --- accept ----------------------------------------------------------------------------------- */
+
+static void start_waiting(struct submission *s)
+{
+    int64_t left = s->caller.wait_ms - age_ms(s, s->arrived);
+
+    if (s->caller.request == NULL) {
+        return;
+    }
+    if (waiter_add(s->ingress, &s->caller, s->waiter, left > 0 ? left : 0) != NULL) {
+        s->caller.request = NULL;
+        s->is_waiting = true;
+    }
+}
+
+static void on_new(struct submission *s, int64_t now_ms)
+{
+    if (s->is_gone) {
+        undo(s);
+        return;
+    }
+    s->message.created_ms = now_ms;
+    s->message.due_ms = s->due_in_ms > 0 ? now_ms + s->due_in_ms : 0;
+    s->message.expires_ms = s->ttl_ms > 0 ? now_ms + s->ttl_ms : 0;
+    s->message.deadline_ms = s->caller.mode != CALLER_ASYNC ? now_ms + s->caller.wait_ms : 0;
+    if (s->caller.mode != CALLER_ASYNC) {
+        /* Before the publish: the answer may be faster than the confirm. */
+        start_waiting(s);
+    }
+    publish(s);
+}
+
+/* Another job holds the key: this caller gets that job's answer. */
+static void on_replay(struct submission *s, struct str name, struct str state)
+{
+    char id[JOB_ID_SIZE];
+    char word[16];
+
+    (void)snprintf(word, sizeof word, "%.*s", STR_ARG(name));
+    (void)snprintf(id, sizeof id, "%s.%.*s", s->tenant->tenant->name, STR_ARG(name));
+    (void)snprintf(s->caller.id, sizeof s->caller.id, "%s", id);
+    (void)snprintf(word, sizeof word, "%.*s", STR_ARG(state));
+    s->caller.is_replayed = true;
+    if (s->caller.mode == CALLER_ASYNC) {
+        caller_accepted(&s->caller, word);
+        finish(s);
+        return;
+    }
+    if (s->caller.request != NULL) {
+        struct waiter *w = waiter_add(s->ingress, &s->caller, s->waiter,
+                                      s->caller.wait_ms - age_ms(s, s->arrived));
+        if (w != NULL) {
+            s->caller.request = NULL;
+            waiter_read(w);
+        } else {
+            caller_problem(&s->caller, PROBLEM_UNAVAILABLE, "Out of memory.", 1);
+        }
+    }
+    finish(s);
+}
+
+static int seconds_up(int64_t ms)
+{
+    return (int)((ms + 999) / 1000);
+}
+
+static void act_on(struct submission *s, const struct store_value *v)
+{
+    struct str word = calls_word(v, 0);
+
+    if (str_is(word, STR("new"))) {
+        on_new(s, calls_number(v, 2));
+    } else if (str_is(word, STR("replay"))) {
+        on_replay(s, calls_word(v, 1), calls_word(v, 3));
+    } else if (str_is(word, STR("busy"))) {
+        refuse(
+            s, PROBLEM_KEY_BUSY,
+            "The first request with this Idempotency-Key is still being accepted; repeat this one.",
+            calls_number(v, 3) > 2000 ? 1 : seconds_up(calls_number(v, 3)));
+    } else if (str_is(word, STR("reused"))) {
+        refuse(s, PROBLEM_KEY_REUSED,
+               "This Idempotency-Key belongs to a request with another method, path or body.", 0);
+    } else if (str_is(word, STR("full"))) {
+        refuse(s, PROBLEM_QUEUE_FULL, "The tenant has max_queue unended jobs.", 5);
+    } else {
+        refuse(s, PROBLEM_UNAVAILABLE,
+               "The store is new or was emptied; the registry is not written yet. Repeat later.",
+               1);
+    }
+}
+
+static void on_accepted(int rc, const struct store_value *v, void *arg)
+{
+    struct submission *s = arg;
+
+    s->ingress->moved = loop_now(s->ingress->loop);
+    if (rc == ERR_OK) {
+        act_on(s, v);
+    } else if (rc == ERR_UNKNOWN || rc == ERR_DOWN) {
+        /* It may have happened: the same script with the same name gives the same answer. */
+        if (age_ms(s, s->arrived) >= STORE_PATIENCE_MS) {
+            refuse_unknown(s);
+        } else {
+            loop_timer_set(s->timer, AGAIN_MS);
+        }
+    } else {
+        if (rc == ERR_BUG) {
+            log_event(LOG_ERROR, "script_failed", "job=%.*s script=accept err=\"%.*s\"",
+                      STR_ARG(s->message.id), STR_ARG(v->text));
+        }
+        refuse(s, PROBLEM_UNAVAILABLE,
+               rc == ERR_LIMIT ? "The store is out of memory. Nothing was accepted."
+                               : "The store refuses writes. Nothing was accepted.",
+               5);
+    }
+}
+
+static void accept_call(struct submission *s)
+{
+    bool is_first = s->accept_sent.ns == 0;
+    struct calls_accept in = {.message = &s->message,
+                              .tenant = s->tenant->tenant,
+                              .is_async = s->caller.mode == CALLER_ASYNC,
+                              .deadline_in_ms =
+                                  s->caller.mode == CALLER_ASYNC ? s->ttl_ms : s->caller.wait_ms,
+                              .ttl_ms = s->ttl_ms,
+                              .due_in_ms = s->due_in_ms,
+                              .waiter = s->waiter};
+
+    s->step = STEP_ACCEPT;
+    if (is_first) {
+        s->accept_sent = loop_now(s->ingress->loop);
+    }
+    int rc = calls_accept(s->ingress, &in, on_accepted, s);
+    if (rc != ERR_OK && is_first) {
+        refuse(s, PROBLEM_UNAVAILABLE, "The store does not answer. Nothing was accepted.", 1);
+    } else if (rc != ERR_OK) {
+        on_accepted(ERR_DOWN, NULL, s);
+    }
+}
+
+static void on_timer(struct loop_timer *t, void *arg)
+{
+    struct submission *s = arg;
+
+    (void)t;
+    if (s->step == STEP_UNDO) {
+        undo(s);
+    } else {
+        accept_call(s);
+    }
+}
+
+/* Copies what the order borrows: the request may be gone before the broker has confirmed. */
+static int own_message(struct submission *s, const struct submission_order *o)
+{
+    struct job_message m = o->message;
+    struct str body = o->message.body;
+
+    m.id = str_of(s->caller.id);
+    m.epoch = str_of(s->epoch);
+    m.channel = o->mode == CALLER_ASYNC ? (struct str){NULL, 0} : str_of(s->ingress->channel);
+    job_message_pack(&m, &s->own);
+    s->body = o->body;
+    if (buf_failed(&s->own)) {
+        return ERR_NOMEM;
+    }
+    return job_message_unpack(buf_as_str(&s->own), body, &s->message);
+}
+
+static struct submission *submission_new(struct ingress *g, struct httpd_req *r,
+                                         struct registry_entry *tenant,
+                                         const struct submission_order *o)
+{
+    struct submission *s = calloc(1, sizeof *s);
+    char name[RANDOM_NAME_SIZE];
+
+    if (s == NULL || loop_timer_new(g->loop, on_timer, s, &s->timer) != ERR_OK) {
+        free(s);
+        return NULL;
+    }
+    s->ingress = g;
+    s->caller.request = r;
+    s->caller.mode = o->mode;
+    s->caller.wait_ms = o->wait_ms;
+    s->ttl_ms = o->ttl_ms;
+    s->due_in_ms = o->due_in_ms;
+    s->arrived = loop_now(g->loop);
+    s->tenant = registry_ref(tenant);
+    random_name(name);
+    job_id_print(o->tenant, name, s->caller.id);
+    (void)snprintf(s->epoch, sizeof s->epoch, "%s", store_epoch(g->store));
+    if (o->mode != CALLER_ASYNC) {
+        waiter_name(g, s->waiter);
+    }
+    list_push_back(&g->submissions, &s->all);
+    g->n_submissions++;
+    return s;
+}
+
+void submission_start(struct ingress *g, struct httpd_req *r, struct registry_entry *tenant,
+                      const struct submission_order *o)
+{
+    struct problem_more more = {.detail = "Out of memory.", .retry_after_s = 1};
+    struct submission *s = submission_new(g, r, tenant, o);
+
+    if (s == NULL) {
+        free(o->body);
+        problem_answer(r, PROBLEM_UNAVAILABLE, &more);
+        return;
+    }
+    if (own_message(s, o) != ERR_OK) {
+        refuse(s, PROBLEM_UNAVAILABLE, more.detail, 1);
+        return;
+    }
+    httpd_set_data(r, s);
+    httpd_keep(r, on_gone);
+    if (map_get(&g->declared, o->tenant) == NULL) {
+        refuse(s, PROBLEM_UNAVAILABLE,
+               "The tenant's queues are being declared. Nothing was accepted.", 1);
+        return;
+    }
+    accept_call(s);
+}
+
+void submissions_free(struct ingress *g)
+{
+    while (!list_is_empty(&g->submissions)) {
+        struct submission *s = LIST_OF(g->submissions.next, struct submission, all);
+        refuse_unknown(s);
+    }
+}
