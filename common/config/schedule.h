@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* schedule — the table of a schedule's keys, the rules of its job, and crontab files. */
+#pragma once
+
+#include "base/map.h"
+#include "config/config.h"
+#include "config/field.h"
+
+extern const struct table schedule_table;
+
+/* What the decoding of schedules needs to know. */
+struct schedule_context {
+    const struct map *tenants; /* known names; NULL: any */
+    config_cron_check cron_check;
+};
+
+/* Decodes into zeroed memory. */
+void schedule_decode(const struct schedule_context *x, struct mistakes *m, const struct path *path,
+                     const char *name, const struct node *n, struct config_schedule *s);
+void schedule_fini(struct config_schedule *s);
+
+/* A growing list; owned by whoever empties it into a struct config. */
+struct schedule_list {
+    struct config_schedule *items;
+    size_t n, room;
+    struct map names; /* those that are taken, as value_take_name keeps them */
+};
+/* A zeroed place at the list's end, or NULL without memory. */
+struct config_schedule *schedule_list_add(struct schedule_list *l);
+void schedule_list_fini(struct schedule_list *l);
+
+/* Reads the entries of a crontab's text; m->file is the crontab. */
+void crontab_read(const struct schedule_context *x, struct mistakes *m, struct str text,
+                  struct schedule_list *to);

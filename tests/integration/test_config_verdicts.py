@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration's C tables and its JSON Schemas say the same, example by example and bound by bound."""
+
+import copy
+import json
+import os
+import pathlib
+import subprocess
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCHEMAS = ROOT / "schemas"
+EXAMPLES = SCHEMAS / "examples"
+CHECK = pathlib.Path(os.environ.get("SLUICE_BIN", ROOT / "build/dev/bin")) / "unit/config_check"
+SMALL = 1e-6  # by which a bound is passed; times are kept in milliseconds, but judged before
+
+
+def load_schema(name):
+    return json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+
+
+STORE = {s["$id"]: s for s in map(load_schema, ("config", "tenant", "schedule"))}
+
+
+def validator(name):
+    schema = load_schema(name)
+    resolver = jsonschema.RefResolver(schema["$id"], schema, store=STORE)
+    return jsonschema.Draft202012Validator(schema, resolver=resolver)
+
+
+VALIDATORS = {name: validator(name) for name in ("config", "tenant", "schedule")}
+
+
+def in_config(kind, document):
+    if kind == "tenant":
+        return {"tenants": {"t": document}}
+    if kind == "schedule":
+        return {"tenants": {"erp": {}}, "schedules": {"s": document}}
+    return document
+
+
+def run(*arguments):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_CFG_")}
+    return subprocess.run([CHECK, *arguments], capture_output=True, text=True, timeout=20,
+                          env=environment, check=False)
+
+
+def verdict(path):
+    done = run(path)
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode == 0, done.stdout
+
+
+def verdict_of(tmp_path, document):
+    path = tmp_path / "document.json"
+    path.write_text(json.dumps(document))
+    return verdict(path)
+
+
+def examples(validity, kind):
+    found = sorted(p for p in (EXAMPLES / validity / kind).iterdir() if p.suffix != ".crontab")
+    assert found
+    return [pytest.param(kind, p, id=f"{kind}/{p.name}") for p in found]
+
+
+def every(validity):
+    return [e for kind in VALIDATORS for e in examples(validity, kind)]
+
+
+def read(path):
+    return yaml.safe_load(path.read_text()) if path.suffix == ".yaml" else json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("kind,path", every("valid"))
+def test_valid(tmp_path, kind, path):
+    document = read(path)
+    assert not list(VALIDATORS[kind].iter_errors(document))
+    is_sound, said = verdict(path) if kind == "config" else verdict_of(tmp_path, in_config(kind, document))
+    assert is_sound, said
+
+
+@pytest.mark.parametrize("kind,path", every("invalid"))
+def test_invalid(tmp_path, kind, path):
+    document = read(path)
+    assert list(VALIDATORS[kind].iter_errors(document))
+    is_sound, said = verdict(path) if kind == "config" else verdict_of(tmp_path, in_config(kind, document))
+    assert not is_sound
+    assert len(said.splitlines()) == 1, "an example breaks one rule: " + said
+
+
+@pytest.mark.parametrize("kind,path", examples("invalid", "config-semantic"))
+def test_semantic(kind, path):
+    is_sound, said = verdict(path)
+    assert not is_sound, kind
+    assert said.startswith(str(path.parent)), said
+
+
+def properties(schema, where=()):
+    """Every property of the schema with its path, objects walked down; no references to other files."""
+    for key, value in schema.get("properties", {}).items():
+        value = resolve(value)
+        yield where + (key,), value
+        if "properties" in value:
+            yield from properties(value, where + (key,))
+
+
+def resolve(value):
+    reference = value.get("$ref", "")
+    if not reference.startswith("#/$defs/"):
+        return value
+    owner = next(s for s in STORE.values() if reference.rsplit("/", 1)[1] in s["$defs"])
+    return owner["$defs"][reference.rsplit("/", 1)[1]]
+
+
+# What must stand beside a property for its document to be whole.
+BESIDE = {("tenant", "rate"): {"limit": 1}, ("tenant", "per_key"): {"label": "l"},
+          ("tenant", "polling"): {"retry_delay": 1}, ("tenant", "adaptive"): {"maximum": 1000000}}
+WHOLE = {"tenant": {}, "schedule": {"cron": "@daily", "job": {"tenant": "erp", "request": {"path": "/"}}}}
+
+
+def with_value(kind, path, value):
+    document = copy.deepcopy(WHOLE.get(kind, {}))
+    at = document
+    for i, key in enumerate(path[:-1]):
+        at = at.setdefault(key, copy.deepcopy(BESIDE.get((kind,) + path[: i + 1], {})))
+    at[path[-1]] = value
+    return document
+
+
+def probes(kind):
+    schema = load_schema(kind)
+    if kind == "config":
+        schema = schema["$defs"]["document"]
+    for path, value in properties(schema):
+        step = 1 if "integer" in value.get("type", ()) else SMALL
+        for bound, sign in (("minimum", -1), ("maximum", 1)):
+            if bound in value:
+                yield path, value[bound]
+                yield path, value[bound] + sign * step
+        for choice in value.get("enum", ()):
+            yield path, choice
+        if path == ("crontabs",):
+            continue  # names of files that would have to be there
+        for wrong in ("?", 0.25, True, [], {}, None, -1, "", ["?"], [0.5]):
+            yield path, wrong
+
+
+@pytest.mark.parametrize("kind", VALIDATORS)
+def test_every_property_at_its_bounds(tmp_path, kind):
+    """Both sides judge each property alike: at its bounds, past them, and with values of other types."""
+    documents = {}
+    for i, (path, value) in enumerate(probes(kind)):
+        document = with_value(kind, path, value)
+        documents[tmp_path / f"{i}.json"] = document
+        (tmp_path / f"{i}.json").write_text(json.dumps(in_config(kind, document)))
+    assert len(documents) > 50
+    said = run(*documents).stdout.splitlines()
+    sound = {line[: -len(": sound")] for line in said if line.endswith(": sound")}
+    differing = [
+        json.dumps(document)
+        for path, document in documents.items()
+        if (str(path) in sound) != VALIDATORS[kind].is_valid(document)
+    ]
+    assert not differing, "\n".join(differing)
+
+
+# What has gone into the tenants and schedules by then.
+NOT_PRINTED = ("defaults", "crontabs")
+
+
+def defaults_of(schema):
+    return {path: value["default"] for path, value in properties(schema) if "default" in value}
+
+
+def at(document, path):
+    for key in path:
+        document = document[key]
+    return document
+
+
+@pytest.mark.parametrize("kind", VALIDATORS)
+def test_defaults_and_keys_are_those_that_are_printed(tmp_path, kind):
+    whole = {"tenant": {"breaker": {}, "rate": {"limit": 1}, "per_key": {"label": "l"}},
+             "schedule": WHOLE["schedule"], "config": {}}[kind]
+    path = tmp_path / "document.json"
+    path.write_text(json.dumps(in_config(kind, whole)))
+    printed = yaml.safe_load(run("--print", path).stdout)
+    schema = load_schema(kind)
+    if kind == "config":
+        schema = schema["$defs"]["document"]
+    else:
+        printed = printed["tenants"]["t"] if kind == "tenant" else printed["schedules"]["s"]
+    for where, default in defaults_of(schema).items():
+        if where[0] in ("job", *NOT_PRINTED):
+            continue
+        found = str(at(printed, where))
+        assert found.replace("guest:***", "guest:guest") == str(default), where
+    assert set(printed) == set(schema["properties"]) - set(NOT_PRINTED)
+
+
+def test_what_is_printed_is_read_again(tmp_path):
+    for example in examples("valid", "config"):
+        printed = run("--print", example.values[1]).stdout
+        path = tmp_path / "printed.yaml"
+        path.write_text(printed)
+        assert run("--print", path).stdout == printed
