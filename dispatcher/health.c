@@ -27,12 +27,12 @@ struct health {
     bool is_freed;
 };
 
-static int64_t probe_ms(const struct tenant *t)
+static int64_t probe_ms(const struct tenant_polling *p)
 {
-    return t->polling.retry_delay_ms > 0 ? t->polling.retry_delay_ms : PROBE_MS;
+    return p->retry_delay_ms > 0 ? p->retry_delay_ms : PROBE_MS;
 }
 
-struct health_state health_after(struct health_state before, const struct tenant *t,
+struct health_state health_after(struct health_state before, const struct tenant_polling *p,
                                  enum health_answer answer, struct mono now)
 {
     struct health_state s = before;
@@ -40,15 +40,15 @@ struct health_state health_after(struct health_state before, const struct tenant
     if (answer == HEALTH_GOOD) {
         s.is_up = true;
         s.failures = 0;
-        s.next = t->polling.method == TENANT_POLL_NONE ? (struct mono){INT64_MAX}
-                                                       : mono_plus_ms(now, t->polling.frequency_ms);
+        s.next = p->method == TENANT_POLL_NONE ? (struct mono){INT64_MAX}
+                                               : mono_plus_ms(now, p->frequency_ms);
         return s;
     }
     s.failures++;
-    if (answer == HEALTH_REFUSED || s.failures > t->polling.retries) {
+    if (answer == HEALTH_REFUSED || s.failures > p->retries) {
         s.is_up = false;
     }
-    s.next = mono_plus_ms(now, probe_ms(t));
+    s.next = mono_plus_ms(now, probe_ms(p));
     return s;
 }
 
@@ -86,10 +86,38 @@ static void tell(struct instance *i)
     }
 }
 
+static const struct tenant_instance *registered(const struct health *h, const struct instance *i,
+                                                const struct tenant **ret_tenant)
+{
+    struct registry_entry *e = registry_find(h->dispatcher->registry, str_of(i->tenant));
+
+    for (size_t k = 0; e != NULL && k < e->tenant->n_instances; k++) {
+        if (str_is(str_of(e->tenant->instances[k].name), str_of(i->name))) {
+            *ret_tenant = e->tenant;
+            return &e->tenant->instances[k];
+        }
+    }
+    return NULL;
+}
+
+static enum health_answer judge(const struct tenant_polling *p, const struct httpc_result *r)
+{
+    bool wants_status = p->method == TENANT_POLL_HEALTH;
+
+    if (r->kind == HTTPC_UNSENT && str_is(str_of(r->error), STR("connect_refused"))) {
+        return HEALTH_REFUSED;
+    }
+    if (wants_status) {
+        return r->kind == HTTPC_ANSWERED && r->status < 400 ? HEALTH_GOOD : HEALTH_BAD;
+    }
+    return r->kind != HTTPC_UNSENT ? HEALTH_GOOD : HEALTH_BAD;
+}
+
 static void on_asked(const struct httpc_result *r, void *arg)
 {
     struct instance *i = arg;
     struct health *h = i->health;
+    const struct tenant *t;
 
     i->is_asking = false;
     if (h->is_freed || i->is_gone) {
@@ -97,20 +125,12 @@ static void on_asked(const struct httpc_result *r, void *arg)
         let_go(h);
         return;
     }
-    struct registry_entry *e = registry_find(h->dispatcher->registry, str_of(i->tenant));
-    if (e != NULL) {
-        bool wants_status = e->tenant->polling.method == TENANT_POLL_HEALTH;
-        bool is_good =
-            wants_status ? r->kind == HTTPC_ANSWERED && r->status < 400 : r->kind != HTTPC_UNSENT;
-        bool is_refused =
-            r->kind == HTTPC_UNSENT && str_is(str_of(r->error), STR("connect_refused"));
+    const struct tenant_instance *known = registered(h, i, &t);
+    if (known != NULL) {
+        const struct tenant_polling *p = tenant_polling_of(t, known);
         bool was_up = i->state.is_up;
         bool was_known = i->is_known;
-        i->state = health_after(i->state, e->tenant,
-                                is_good      ? HEALTH_GOOD
-                                : is_refused ? HEALTH_REFUSED
-                                             : HEALTH_BAD,
-                                loop_now(h->dispatcher->loop));
+        i->state = health_after(i->state, p, judge(p, r), loop_now(h->dispatcher->loop));
         i->is_known = true;
         if (was_up != i->state.is_up || !was_known) {
             tell(i);
@@ -119,15 +139,16 @@ static void on_asked(const struct httpc_result *r, void *arg)
     let_go(h);
 }
 
-static void ask(struct instance *i, const struct tenant *t, const char *url)
+static void ask(struct instance *i, const struct tenant *t, const struct tenant_instance *known)
 {
+    const struct tenant_polling *p = tenant_polling_of(t, known);
     static const char *const head[] = {"User-Agent: sluice-health", NULL};
     struct httpc_call *call;
-    bool wants_path = t->polling.method == TENANT_POLL_HEALTH && t->polling.endpoint != NULL;
+    bool wants_path = p->method == TENANT_POLL_HEALTH && p->endpoint != NULL;
 
     buf_clear(&i->url);
-    buf_text(&i->url, url);
-    buf_text(&i->url, wants_path ? t->polling.endpoint : "/");
+    buf_text(&i->url, known->url);
+    buf_text(&i->url, wants_path ? p->endpoint : "/");
     if (buf_failed(&i->url)) {
         return;
     }
@@ -146,9 +167,11 @@ static void ask(struct instance *i, const struct tenant *t, const char *url)
     }
 }
 
-static struct instance *instance_of(struct health *h, const struct tenant *t, const char *name)
+static struct instance *instance_of(struct health *h, const struct tenant *t,
+                                    const struct tenant_instance *known)
 {
     char key[KEY_SIZE];
+    const char *name = known->name;
 
     (void)snprintf(key, sizeof key, "%s %s", t->name, name);
     struct instance *i = map_get(&h->instances, str_of(key));
@@ -167,7 +190,7 @@ static struct instance *instance_of(struct health *h, const struct tenant *t, co
         instance_free(i);
         return NULL;
     }
-    if (t->polling.method == TENANT_POLL_NONE) {
+    if (tenant_polling_of(t, known)->method == TENANT_POLL_NONE) {
         i->state.next = (struct mono){INT64_MAX};
     }
     return i;
@@ -187,14 +210,15 @@ static void on_read(int rc, const struct store_value *v, void *arg)
 
     for (size_t k = 0; !h->is_freed && rc == ERR_OK && v->type == STORE_ARRAY && k < t->n_instances;
          k++) {
-        struct instance *i = instance_of(h, t, t->instances[k].name);
+        struct instance *i = instance_of(h, t, &t->instances[k]);
         if (i == NULL) {
             continue;
         }
         bool is_out = str_is(dispatcher_word(v, k), STR("0"));
         if (is_out && i->state.is_up && !i->is_asking) {
             i->state.is_up = false;
-            i->state.next = mono_plus_ms(loop_now(h->dispatcher->loop), probe_ms(t));
+            i->state.next = mono_plus_ms(loop_now(h->dispatcher->loop),
+                                         probe_ms(tenant_polling_of(t, &t->instances[k])));
             log_event(LOG_INFO, "instance_down", "tenant=%s instance=%s msg=\"by a worker's word\"",
                       i->tenant, i->name);
         } else if (!is_out && !i->state.is_up && !i->is_asking) {
@@ -246,28 +270,16 @@ out:
     buf_fini(&fields);
 }
 
-/* Instances whose tenant or name left the registry. */
-static bool is_registered(const struct health *h, const struct instance *i)
-{
-    struct registry_entry *e = registry_find(h->dispatcher->registry, str_of(i->tenant));
-
-    for (size_t k = 0; e != NULL && k < e->tenant->n_instances; k++) {
-        if (str_is(str_of(e->tenant->instances[k].name), str_of(i->name))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void drop_absent(struct health *h)
 {
     size_t cursor = 0;
     struct str key;
     void *value;
+    const struct tenant *t;
 
     while (map_next(&h->instances, &cursor, &key, &value)) {
         struct instance *i = value;
-        if (is_registered(h, i)) {
+        if (registered(h, i, &t) != NULL) {
             continue;
         }
         (void)map_remove(&h->instances, key);
@@ -286,9 +298,9 @@ static void turn_tenant(struct health *h, struct registry_entry *e)
 
     read_marks(h, e);
     for (size_t k = 0; k < t->n_instances; k++) {
-        struct instance *i = instance_of(h, t, t->instances[k].name);
+        struct instance *i = instance_of(h, t, &t->instances[k]);
         if (i != NULL && !i->is_asking && i->state.next.ns <= now.ns) {
-            ask(i, t, t->instances[k].url);
+            ask(i, t, &t->instances[k]);
         }
     }
 }

@@ -19,7 +19,7 @@ struct health_state {
 };
 
 /* The state after an answer. Pure. */
-struct health_state health_after(struct health_state before, const struct tenant *t,
+struct health_state health_after(struct health_state before, const struct tenant_polling *p,
                                  enum health_answer answer, struct mono now);
 
 MUST_CHECK int health_new(struct dispatcher *d, struct health **ret);
