@@ -15,6 +15,7 @@ struct enroll {
     bool is_dirty;
     unsigned int writing; /* scripts under way of the round that runs */
     bool has_failed;      /* the round */
+    bool is_closing;      /* all is written but the word that says so */
     bool is_freed;
     unsigned int alive;
     char epoch[64]; /* for which the last whole round was written */
@@ -50,18 +51,22 @@ static void index_command(struct enroll *e, const char *word, const char *name, 
     }
 }
 
-/* The round is whole when the index says so, last. */
+/* The round is whole when the index says so, last: who reads that word finds every tenant. */
 static void settle(struct enroll *e)
 {
     if (e->writing > 0 || e->is_freed) {
         return;
     }
+    if (!e->has_failed && !e->is_closing) {
+        e->is_closing = true;
+        index_command(e, "HSET", REGISTRY_WRITTEN, e->epoch);
+    }
     if (e->has_failed) {
         e->is_dirty = true;
-        return;
+    } else if (e->writing == 0) {
+        e->written = loop_now(e->dispatcher->loop);
+        registry_refresh(e->dispatcher->registry);
     }
-    e->written = loop_now(e->dispatcher->loop);
-    registry_refresh(e->dispatcher->registry);
 }
 
 static void on_index(int rc, const struct store_value *v, void *arg)
@@ -192,6 +197,7 @@ void enroll_turn(struct enroll *e)
     }
     e->is_dirty = false;
     e->has_failed = false;
+    e->is_closing = false;
     (void)snprintf(e->epoch, sizeof e->epoch, "%s", store_epoch(e->dispatcher->store));
     e->writing++; /* holds the round open until all is sent */
     for (size_t i = 0; i < c->n_tenants; i++) {

@@ -17,7 +17,7 @@ static bool is_excluded(const struct schedule_times *s, struct wall instant)
 static int earliest(const struct schedule_times *s, struct wall after, struct wall *ret)
 {
     int found = ERR_MISSING;
-    struct wall t;
+    struct wall t = {0};
 
     for (size_t i = 0; i < s->n_crons; i++) {
         if (cron_next(s->crons[i], s->zone, s->rules, after, &t) != ERR_OK) {
@@ -39,7 +39,7 @@ int schedule_next(const struct schedule_times *s, struct wall after, struct wall
         t.ms = s->start_ms - 1;
     }
     for (int i = 0; i < EXCLUDED_MAX; i++) {
-        struct wall next;
+        struct wall next = {0};
         if (earliest(s, t, &next) != ERR_OK || (s->end_ms > 0 && next.ms > s->end_ms)) {
             return ERR_MISSING;
         }
@@ -75,7 +75,7 @@ struct schedule_decision schedule_decide(const struct schedule_times *s, struct 
 {
     struct schedule_decision d = {.action = SCHEDULE_WAIT};
     struct wall at = cursor;
-    struct wall next;
+    struct wall next = {0};
 
     for (int i = 0; i < PASS_MAX && schedule_next(s, at, &next) == ERR_OK; i++) {
         struct wall after_next = {0};

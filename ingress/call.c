@@ -110,6 +110,7 @@ static void set_mode(struct submission_order *o, const struct prefer *p, const s
         o->mode = CALLER_SYNC;
         o->wait_ms = t->timeouts.sync_ms;
     }
+    o->is_preferred = o->mode != CALLER_SYNC;
     o->message.class = o->mode == CALLER_ASYNC ? STR("normal") : STR("sync");
 }
 

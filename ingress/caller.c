@@ -25,7 +25,38 @@ static size_t add_common(const struct caller *c, struct httpd_field *f)
     return n;
 }
 
-void caller_accepted(struct caller *c, const char *state)
+static void print_time(struct buf *out, const char *member, int64_t ms)
+{
+    char text[WALL_TEXT_SIZE];
+
+    if (ms > 0) {
+        wall_format((struct wall){ms}, text);
+        buf_printf(out, ",\"%s\":\"%s\"", member, text);
+    }
+}
+
+static void print_asked(const struct job_message *m, struct buf *out)
+{
+    print_time(out, "created_at", m->created_ms);
+    print_time(out, "not_before", m->due_ms);
+    print_time(out, "expires_at", m->expires_ms);
+    buf_text(out, ",\"request\":{\"method\":");
+    buf_json_str(out, m->method);
+    buf_text(out, ",\"path\":");
+    buf_json_str(out, m->path);
+    buf_text(out, "},\"priority\":\"normal\"");
+    if (m->key_value.n > 0) {
+        buf_text(out, ",\"idempotency_key\":");
+        buf_json_str(out, m->key_value);
+    }
+    if (m->timeout_ms > 0) {
+        buf_printf(out, ",\"timeout_s\":%.3f", (double)m->timeout_ms / 1000.0);
+    }
+    buf_text(out, ",\"labels\":");
+    buf_str(out, m->labels.n > 0 ? m->labels : STR("{}"));
+}
+
+void caller_accepted(struct caller *c, const char *state, const struct job_message *m)
 {
     char location[JOB_ID_SIZE + 16];
     char applied[32] = "respond-async";
@@ -41,14 +72,18 @@ void caller_accepted(struct caller *c, const char *state)
     if (c->mode == CALLER_WAIT) {
         (void)snprintf(applied, sizeof applied, "wait=%lld", (long long)(c->wait_ms / 1000));
     }
-    f[n++] = (struct httpd_field){STR("Preference-Applied"), str_of(applied)};
+    if (c->is_preferred) {
+        f[n++] = (struct httpd_field){STR("Preference-Applied"), str_of(applied)};
+    }
     struct str tenant = str_of(c->id);
     struct str rest = tenant;
     (void)str_cut(&rest, '.', &tenant);
-    buf_printf(&body,
-               "{\"id\":\"%s\",\"tenant\":\"%.*s\",\"state\":\"%s\",\"links\":{\"self\":\"%s\","
-               "\"result\":\"%s/result\"}}",
-               c->id, STR_ARG(tenant), state, location, location);
+    buf_printf(&body, "{\"id\":\"%s\",\"tenant\":\"%.*s\",\"state\":\"%s\"", c->id, STR_ARG(tenant),
+               state);
+    if (m != NULL) {
+        print_asked(m, &body);
+    }
+    buf_printf(&body, ",\"links\":{\"self\":\"%s\",\"result\":\"%s/result\"}}", location, location);
     struct httpd_answer a = {.status = 202,
                              .content_type = "application/json",
                              .fields = f,

@@ -7,6 +7,7 @@
 #include "ingress.h"
 #include "job/answer.h"
 #include "job/id.h"
+#include "job/message.h"
 #include "job/record.h"
 
 enum caller_mode {
@@ -18,14 +19,15 @@ enum caller_mode {
 struct caller {
     struct httpd_req *request; /* NULL once it hung up */
     enum caller_mode mode;
-    int64_t wait_ms;      /* from its arrival */
-    bool is_wait_applied; /* Prefer: wait=N was honoured */
-    bool is_replayed;     /* joined a job that was there already */
+    int64_t wait_ms;   /* from its arrival */
+    bool is_preferred; /* its mode was asked for by Prefer */
+    bool is_replayed;  /* joined a job that was there already */
     char id[JOB_ID_SIZE];
 };
 
-/* 202 with Location and the job's document (what was asked for, with `state`). */
-void caller_accepted(struct caller *c, const char *state);
+/* 202 with Location and the job: its id and state, and what was asked for with what was filled in.
+ * m: the message as it was accepted; NULL for a caller that only waited. */
+void caller_accepted(struct caller *c, const char *state, const struct job_message *m);
 /* The tenant's own answer, verbatim, with Sluice-Job-Id and Sluice-Attempts. */
 void caller_answer(struct caller *c, const struct job_answer *a, uint32_t attempts);
 /* A problem that carries the job's id. */

@@ -99,7 +99,7 @@ static void accepted(struct submission *s, const char *state)
 {
     metric_add(s->ingress->metrics.accepted, (struct str[]){s->message.class}, 1);
     if (!s->is_waiting) {
-        caller_accepted(&s->caller, state);
+        caller_accepted(&s->caller, state, &s->message);
     }
     finish(s);
 }
@@ -228,7 +228,7 @@ static void on_replay(struct submission *s, struct str name, struct str state)
     (void)snprintf(word, sizeof word, "%.*s", STR_ARG(state));
     s->caller.is_replayed = true;
     if (s->caller.mode == CALLER_ASYNC) {
-        caller_accepted(&s->caller, word);
+        caller_accepted(&s->caller, word, &s->message);
         finish(s);
         return;
     }
@@ -368,6 +368,7 @@ static struct submission *submission_new(struct ingress *g, struct httpd_req *r,
     s->ingress = g;
     s->caller.request = r;
     s->caller.mode = o->mode;
+    s->caller.is_preferred = o->is_preferred;
     s->caller.wait_ms = o->wait_ms;
     s->ttl_ms = o->ttl_ms;
     s->due_in_ms = o->due_in_ms;

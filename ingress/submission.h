@@ -16,6 +16,7 @@
 
 struct submission_order {
     enum caller_mode mode;
+    bool is_preferred; /* the mode was asked for by Prefer */
     int64_t wait_ms;   /* SYNC, WAIT: until the caller's deadline */
     int64_t ttl_ms;    /* the job's own deadline; 0 never */
     int64_t due_in_ms; /* 0 now */

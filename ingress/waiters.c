@@ -211,7 +211,7 @@ static void on_given_202(int rc, const struct store_value *v, void *arg)
             "The job was accepted, but its deadline could not be lifted; ask for it by its id.", 1);
     } else {
         (void)snprintf(state, sizeof state, "%.*s", STR_ARG(calls_word(v, 0)));
-        caller_accepted(&w->caller, state);
+        caller_accepted(&w->caller, state, NULL);
     }
     finish(w);
 }

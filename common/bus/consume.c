@@ -314,12 +314,13 @@ static void detach(struct bus_consumer *c, enum channel_state state)
 
 static void lose(struct bus_consumer *c, enum channel_state state, const char *why)
 {
-    c->refs++;
-    detach(c, state);
     if (c->is_retired && !c->is_freed) {
-        c->is_freed = true;
-        unref(c);
-    } else if (!c->is_freed) {
+        c->is_freed = true; /* its owner's reference is ours now */
+    } else {
+        c->refs++;
+    }
+    detach(c, state);
+    if (!c->is_freed) {
         c->on_lost(c, why, c->arg);
     }
     unref(c);
