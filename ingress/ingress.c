@@ -124,6 +124,7 @@ static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
     log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
               "link=publisher");
     g->is_topology_ready = false;
+    g->was_declared = false;
     /* Queues may have been deleted while the link was away. */
     map_fini(&g->declared);
     if (is_open) {
@@ -224,6 +225,12 @@ static void on_tick(struct loop_timer *t, void *arg)
     loop_timer_set(t, TICK_MS);
 }
 
+static void on_drain_end(struct loop_timer *t, void *arg)
+{
+    (void)t;
+    waiters_dismiss(arg);
+}
+
 static void stop(void *self)
 {
     struct ingress *g = self;
@@ -233,6 +240,7 @@ static void stop(void *self)
     }
     g->is_draining = false; /* nothing is noted any more */
     loop_timer_free(g->tick);
+    loop_timer_free(g->drain_end);
     waiters_dismiss(g);
     /* Links first: what was under way ends with an unknown outcome, and its callers learn so. */
     bus_link_free(g->publisher);
@@ -273,6 +281,9 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     if (rc == ERR_OK) {
         rc = loop_timer_new(g->loop, on_tick, g, &g->tick);
     }
+    if (rc == ERR_OK) {
+        rc = loop_timer_new(g->loop, on_drain_end, g, &g->drain_end);
+    }
     if (rc != ERR_OK) {
         buf_printf(why, "cannot open broker or store: %s", err_text(rc));
         stop(g);
@@ -281,6 +292,21 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     loop_timer_set(g->tick, TICK_MS);
     *ret_self = g;
     return ERR_OK;
+}
+
+/* A tenant that comes later finds a process that is ready: its first callers are asked to wait. */
+static bool are_declared(struct ingress *g)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+
+    while (!g->was_declared && registry_next(g->registry, &cursor, &e)) {
+        if (map_get(&g->declared, str_of(e->tenant->name)) == NULL) {
+            return false;
+        }
+    }
+    g->was_declared = true;
+    return true;
 }
 
 static bool is_ready(void *self, struct buf *why)
@@ -295,7 +321,7 @@ static bool is_ready(void *self, struct buf *why)
         buf_text(why, "the broker is not open");
     } else if (!registry_is_read(g->registry)) {
         buf_text(why, "no dispatcher has written the registry yet");
-    } else if (!g->is_topology_ready || g->declared.n == 0) {
+    } else if (!g->is_topology_ready || !are_declared(g)) {
         buf_text(why, "the queues are being declared");
     } else if (g->n_submissions > 0 && mono_since_ms(g->moved, loop_now(g->loop)) > STUCK_MS) {
         buf_text(why, "requests are being accepted and nothing has moved for a while");
@@ -314,12 +340,14 @@ static void on_reload(void *self, const struct config *c)
     }
 }
 
-/* Waiting callers are held until their answer or the end of the drain time. */
+/* Waiting callers are held until their answer or the end of the drain time; then they learn that
+ * the job goes on. */
 static void on_drain(void *self)
 {
     struct ingress *g = self;
 
     g->is_draining = true;
+    loop_timer_set(g->drain_end, daemon_config(g->daemon)->ingress.drain_ms);
     ingress_note(g);
 }
 

@@ -28,11 +28,13 @@ struct ingress {
     struct map declared; /* tenants whose queues stand, on this link's current life */
     bool is_quorum;
     bool is_topology_ready;
+    bool was_declared; /* each tenant's queues stood once on this link: ready since */
     bool is_draining;
     size_t n_submissions;
     size_t n_waiting;
     struct mono moved; /* when a confirm or a record last moved */
     struct loop_timer *tick;
+    struct loop_timer *drain_end;
     struct {
         struct metric *accepted;
         struct metric *refused;
