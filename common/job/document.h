@@ -21,7 +21,7 @@ struct job_document {
     char *ordering_key;    /* or NULL */
     char *priority;        /* "high", "normal", "low"; NULL: not given */
     int64_t due_in_ms;     /* 0: now */
-    int64_t ttl_ms;        /* until its own deadline; 0: never */
+    int64_t ttl_ms;        /* until its own deadline; 0: never; 1 when expires_at has passed */
     int64_t timeout_ms;    /* 0: the tenant's */
     char *retry;           /* as struct job_message's; NULL: the tenant's */
     char *callback;        /* or NULL */

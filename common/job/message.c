@@ -45,11 +45,6 @@ void job_message_fields(const struct job_message *m, struct job_fields *ret)
 #undef NUMBER
 }
 
-static int read_number(struct str value, int64_t *ret)
-{
-    return str_to_i64(value, ret);
-}
-
 int job_message_read(struct job_message *m, struct str name, struct str value)
 {
     int64_t number = 0;
@@ -61,7 +56,8 @@ int job_message_read(struct job_message *m, struct str name, struct str value)
     }
 #define NUMBER(header, member)                                                                     \
     if (str_is(name, STR(header))) {                                                               \
-        if (read_number(value, &number) != ERR_OK) {                                               \
+        if (str_to_i64(value, &number) != ERR_OK ||                                                \
+            (int64_t)(__typeof__(m->member))number != number) {                                    \
             return ERR_SYNTAX;                                                                     \
         }                                                                                          \
         m->member = (__typeof__(m->member))number;                                                 \

@@ -3,6 +3,10 @@
 
 #include <stdio.h>
 
+/* Attempts that are shown: ten times what a retry policy allows. A damaged counter must not be
+ * counted up to. */
+enum { SHOWN_MAX = 10000 };
+
 struct state_row {
     const char *word;
     bool is_final;
@@ -126,7 +130,8 @@ static void print_attempt(struct buf *out, uint64_t number, struct str row)
 static void print_attempts(const struct job_record_field *fields, size_t n, enum job_state state,
                            struct buf *out)
 {
-    uint64_t newest = (uint64_t)get_number(fields, n, "n");
+    int64_t stored = get_number(fields, n, "n");
+    uint64_t newest = stored < 0 ? 0 : stored > SHOWN_MAX ? SHOWN_MAX : (uint64_t)stored;
     bool is_first = true;
     char name[24];
 
