@@ -48,9 +48,9 @@ void loop_fd_want(struct loop_fd *f, unsigned int events);
 void loop_fd_free(struct loop_fd *f);
 
 typedef void (*loop_hook_cb)(void *arg);
-/* Runs `cb` at the end of every turn, just before the loop sleeps; hooks made later run first, so that
- * who builds on a link hands over before the link writes.
- * A hook that makes work for another turn must set a timer of 0 itself. */
+/* Runs `cb` at the end of every turn, just before the loop sleeps; hooks made later run first, so
+ * that who builds on a link hands over before the link writes. A hook that makes work for another
+ * turn must set a timer of 0 itself. */
 MUST_CHECK int loop_hook_new(struct loop *l, loop_hook_cb cb, void *arg, struct loop_hook **ret);
 void loop_hook_free(struct loop_hook *h);
 

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+import random
+import socket
+
+# Below Linux's ephemeral ports (32768 …), so that no outgoing connection takes one.
+_LEAST, _MOST = 15000, 32000
+# operations.md: the offsets that a stack uses, with a few processes of each kind.
+_OFFSETS = [*range(0, 15), *range(20, 24), *range(40, 44), *range(60, 64)]
+_given = set()
+
+
+def _is_free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _take(offsets):
+    for _ in range(1000):
+        base = random.randrange(_LEAST, _MOST)
+        ports = [base + offset for offset in offsets]
+        if not _given.intersection(ports) and all(map(_is_free, ports)):
+            _given.update(ports)
+            return base
+    raise RuntimeError("no free ports")
+
+
+def free_port():
+    return _take([0])
+
+
+def free_port_base():
+    return _take(_OFFSETS)

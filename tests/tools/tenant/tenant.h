@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tenant — the sample tenant: a backend that answers what it is asked to, keeps a ledger of every
+ * receipt, and *drops* what exceeds its limit, as single-call bridges do.
+ *
+ * Its own paths, which are neither calls nor receipts: GET /health (POLL: counted), GET /stats,
+ * POST /control?health=503|200&pause=1|0&limit=K&refuse=1|0&refuse_ms=N.
+ * Thread: the loop's. */
+#pragma once
+
+#include "http/server.h"
+
+struct tenant;
+
+struct tenant_options {
+    const char *listen;
+    const char *control; /* a second address for /control and /stats, or NULL */
+    const char *ledger;  /* or NULL */
+    const char *name;
+    int64_t limit; /* calls at a time; 0: none */
+};
+
+/* Borrows the options. Returns 0, or an error after a line on stderr. */
+MUST_CHECK int tenant_new(struct loop *l, const struct tenant_options *o, struct tenant **ret);
+/* Calls that run are cut off. */
+void tenant_free(struct tenant *t);
