@@ -216,15 +216,21 @@ static void on_new(struct submission *s, int64_t now_ms)
     publish(s);
 }
 
+/* The answer is about the job that holds the key. */
+static void name_holder(struct submission *s, struct str name)
+{
+    char text[RANDOM_NAME_SIZE];
+
+    (void)snprintf(text, sizeof text, "%.*s", STR_ARG(name));
+    job_id_print(str_of(s->tenant->tenant->name), text, s->caller.id);
+}
+
 /* Another job holds the key: this caller gets that job's answer. */
 static void on_replay(struct submission *s, struct str name, struct str state)
 {
-    char id[JOB_ID_SIZE];
     char word[16];
 
-    (void)snprintf(word, sizeof word, "%.*s", STR_ARG(name));
-    (void)snprintf(id, sizeof id, "%s.%.*s", s->tenant->tenant->name, STR_ARG(name));
-    (void)snprintf(s->caller.id, sizeof s->caller.id, "%s", id);
+    name_holder(s, name);
     (void)snprintf(word, sizeof word, "%.*s", STR_ARG(state));
     s->caller.is_replayed = true;
     if (s->caller.mode == CALLER_ASYNC) {
@@ -264,6 +270,7 @@ static void act_on(struct submission *s, const struct store_value *v)
             "The first request with this Idempotency-Key is still being accepted; repeat this one.",
             calls_number(v, 3) > 2000 ? 1 : seconds_up(calls_number(v, 3)));
     } else if (str_is(word, STR("reused"))) {
+        name_holder(s, calls_word(v, 1));
         refuse(s, PROBLEM_KEY_REUSED,
                "This Idempotency-Key belongs to a request with another method, path or body.", 0);
     } else if (str_is(word, STR("full"))) {

@@ -30,11 +30,11 @@ struct worker {
     bool is_quorum;
     bool is_topology_ready; /* the shared part, on this consumer link's current life */
     bool is_draining;
-    bool is_stopping;  /* everything is being freed */
+    bool is_stopping;     /* everything is being freed */
     struct list attempts; /* all that live */
     size_t in_hand;       /* how many */
-    size_t running;    /* of them, claimed and not settled */
-    struct mono moved; /* when a delivery, confirm or record last moved */
+    size_t running;       /* of them, claimed and not settled */
+    struct mono moved;    /* when a delivery, confirm or record last moved */
     struct loop_timer *tick;
     struct {
         struct metric *attempts;
