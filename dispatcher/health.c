@@ -40,8 +40,10 @@ struct health_state health_after(struct health_state before, const struct tenant
     if (answer == HEALTH_GOOD) {
         s.is_up = true;
         s.failures = 0;
-        s.next = p->method == TENANT_POLL_NONE ? (struct mono){INT64_MAX}
-                                               : mono_plus_ms(now, p->frequency_ms);
+        s.next = mono_plus_ms(now, p->frequency_ms);
+        if (p->method == TENANT_POLL_NONE) {
+            s.next.ns = INT64_MAX;
+        }
         return s;
     }
     s.failures++;

@@ -202,7 +202,7 @@ static bool value_text(const amqp_field_value_t *v, char number[NUMBER_SIZE], st
         *ret = bus_wire_str(v->value.bytes);
         return true;
     case AMQP_FIELD_KIND_I8:
-        i = v->value.i8;
+        i = v->value.i8; // NOLINT(bugprone-signed-char-misuse): a signed number it is
         break;
     case AMQP_FIELD_KIND_U8:
         i = v->value.u8;

@@ -61,7 +61,8 @@ static int make_room(struct redis_values *v, size_t n)
         return ERR_NOMEM;
     }
     free(v->items);
-    *v = (struct redis_values){items, n};
+    v->items = items;
+    v->room = n;
     return ERR_OK;
 }
 
