@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "bus/topology.h"
 #include "cron.h"
+#include "daemon/keyring.h"
 #include "deaths.h"
 #include "enroll.h"
 #include "figures.h"
@@ -302,6 +303,7 @@ static void stop(void *self)
     enroll_free(d->enroll);
     registry_free(d->registry);
     httpc_free(d->http);
+    keyring_free(d->keys);
     d->shelf = NULL;
     d->leader = NULL;
     bus_link_free(d->consumer);
@@ -324,7 +326,8 @@ static int start(struct daemon *daemon, void **ret_self, struct buf *why)
     d->leader_lease_ms = c->dispatcher.leader_lease_ms;
     d->is_quorum = c->broker.is_quorum;
     make_metrics(d);
-    int rc = open_links(d, c);
+    int rc = keyring_new(c, &d->keys);
+    rc = rc != ERR_OK ? rc : open_links(d, c);
     rc = rc != ERR_OK ? rc : make_parts(d);
     rc = rc != ERR_OK ? rc : loop_timer_new(d->loop, on_tick, d, &d->tick);
     if (rc != ERR_OK) {
@@ -357,7 +360,12 @@ static bool is_ready(void *self, struct buf *why)
 static void on_reload(void *self, const struct config *c)
 {
     struct dispatcher *d = self;
+    struct keyring *keys;
 
+    if (keyring_new(c, &keys) == ERR_OK) {
+        keyring_free(d->keys);
+        d->keys = keys;
+    }
     d->worker_concurrency = c->worker.concurrency;
     schedules_load(d->schedules, c);
     enroll_dirty(d->enroll);

@@ -12,6 +12,7 @@
 #include "httpc/httpc.h"
 #include "store/store.h"
 
+struct keyring;
 struct leader;
 struct enroll;
 struct deaths;
@@ -29,6 +30,7 @@ struct dispatcher {
     struct bus_link *publisher;
     struct bus_link *consumer; /* of the shelf's sweep */
     struct httpc *http;
+    struct keyring *keys;
     struct leader *leader;
     struct enroll *enroll;
     struct deaths *deaths;

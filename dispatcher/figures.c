@@ -17,7 +17,6 @@ struct figures {
 struct sweep {
     struct figures *figures;
     char tenant[80];
-    int64_t lost_after_ms;
 };
 
 static void let_go(struct figures *f)
@@ -54,10 +53,8 @@ static int64_t capacity_of(const struct tenant *t)
     return t->concurrency > 0 && t->concurrency < sum ? t->concurrency : sum;
 }
 
-static void take(struct figure *g, const struct store_value *v, int64_t lost_after_ms)
+static void take(struct figure *g, const struct store_value *v)
 {
-    int64_t first = dispatcher_number(v, 7);
-
     g->unended = dispatcher_number(v, 2);
     g->running = dispatcher_number(v, 3);
     g->in_doubt = dispatcher_number(v, 4);
@@ -65,9 +62,7 @@ static void take(struct figure *g, const struct store_value *v, int64_t lost_aft
     g->outbox = dispatcher_number(v, 6);
     g->queued = g->unended - g->running - g->in_doubt - g->delayed;
     g->queued = g->queued > 0 ? g->queued : 0;
-    /* The next check lies lost_after behind the job's due time. */
-    double age = (double)(clock_wall().ms - (first - lost_after_ms)) / 1000.0;
-    g->oldest_s = g->queued > 0 && first > 0 && age > 0 ? age : 0;
+    g->oldest_s = g->queued > 0 ? (double)dispatcher_number(v, 7) / 1000.0 : 0;
 }
 
 static void on_swept(int rc, const struct store_value *v, void *arg)
@@ -84,7 +79,7 @@ static void on_swept(int rc, const struct store_value *v, void *arg)
         }
     }
     if (g != NULL && rc == ERR_OK && v->type == STORE_ARRAY) {
-        take(g, v, s->lost_after_ms);
+        take(g, v);
         if (g->outbox > 0) {
             outbox_look(f->dispatcher->outbox, s->tenant);
         }
@@ -102,7 +97,6 @@ static void sweep(struct figures *f, const struct tenant *t)
         return;
     }
     s->figures = f;
-    s->lost_after_ms = t->lost_after_ms;
     (void)snprintf(s->tenant, sizeof s->tenant, "%s", t->name);
     (void)snprintf(lost, sizeof lost, "%" PRId64, t->lost_after_ms);
     struct str args[] = {str_of(lost)};

@@ -23,6 +23,7 @@ struct instance {
 struct health {
     struct dispatcher *dispatcher;
     struct map instances; /* "tenant instance" → struct instance */
+    uint64_t tells;       /* a reading sent before the last of them is out of date */
     unsigned int alive;
     bool is_freed;
 };
@@ -81,6 +82,7 @@ static void tell(struct instance *i)
     struct str args[] = {str_of(i->name), i->state.is_up ? STR("1") : STR("0")};
     struct dispatcher *d = i->health->dispatcher;
 
+    i->health->tells++;
     log_event(LOG_INFO, i->state.is_up ? "instance_up" : "instance_down", "tenant=%s instance=%s",
               i->tenant, i->name);
     if (dispatcher_call(d, STORE_HEALTH, str_of(i->tenant), args, 2, ignore, NULL) != ERR_OK) {
@@ -202,6 +204,7 @@ static struct instance *instance_of(struct health *h, const struct tenant *t,
 struct reading {
     struct health *health;
     struct registry_entry *entry;
+    uint64_t tells; /* as the reading was sent */
 };
 
 static void on_read(int rc, const struct store_value *v, void *arg)
@@ -209,8 +212,9 @@ static void on_read(int rc, const struct store_value *v, void *arg)
     struct reading *g = arg;
     struct health *h = g->health;
     const struct tenant *t = g->entry->tenant;
+    bool is_fresh = !h->is_freed && g->tells == h->tells;
 
-    for (size_t k = 0; !h->is_freed && rc == ERR_OK && v->type == STORE_ARRAY && k < t->n_instances;
+    for (size_t k = 0; is_fresh && rc == ERR_OK && v->type == STORE_ARRAY && k < t->n_instances;
          k++) {
         struct instance *i = instance_of(h, t, &t->instances[k]);
         if (i == NULL) {
@@ -261,6 +265,7 @@ static void read_marks(struct health *h, struct registry_entry *e)
     }
     g->health = h;
     g->entry = e;
+    g->tells = h->tells;
     if (store_command(h->dispatcher->store, words, t->n_instances + 2, on_read, g) == ERR_OK) {
         (void)registry_ref(e);
         h->alive++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "views.h"
 
+#include "daemon/keyring.h"
 #include "figures.h"
 #include "health.h"
 #include "leader.h"
@@ -185,6 +186,14 @@ void views_request(struct httpd_req *r, void *self)
     if (!str_is(httpd_method(r), STR("GET")) && !str_is(httpd_method(r), STR("HEAD"))) {
         problem_answer(r, PROBLEM_METHOD, &more);
         return;
+    }
+    /* Its own health is nobody's secret: load balancers ask without a key. */
+    if (!str_is(path, STR("/health"))) {
+        struct keyring_pass pass = keyring_check(d->keys, r, CONFIG_READ | CONFIG_ADMIN,
+                                                 (struct str){"", 0}, loop_now(d->loop));
+        if (keyring_refuse(&pass, r)) {
+            return;
+        }
     }
     for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
         if (str_is(path, str_of(views[i].path))) {

@@ -3,8 +3,8 @@
  * request, forwarded. */
 #pragma once
 
+#include "daemon/keyring.h"
 #include "ingress.h"
-#include "keyring.h"
 
 /* The tenant a request path names and the path that goes out. False: it is no call. The tenant may
  * be unknown: then *ret_entry is NULL. */

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "bus/topology.h"
-#include "keyring.h"
+#include "daemon/keyring.h"
 #include "marks.h"
 #include "route.h"
 #include "submission.h"

@@ -27,13 +27,13 @@ struct ask {
     char etag[64]; /* the state to wait away from; "" none yet */
     struct loop_timer *timer;
     unsigned int asking;
-    struct buf record; /* the document, while the result is asked for */
+    char attempts[24];   /* of the job whose result is asked for */
+    bool is_conditional; /* If-None-Match counts */
 };
 
 static void ask_free(struct ask *a)
 {
     loop_timer_free(a->timer);
-    buf_fini(&a->record);
     free(a);
 }
 
@@ -179,7 +179,7 @@ static void answer_status(struct ask *a, const struct record *rec)
         return;
     }
     struct str known = httpd_header(a->request, "If-None-Match");
-    if (known.p != NULL && str_is(known, str_of(etag)) && a->wait_ms == 0) {
+    if (a->is_conditional && known.p != NULL && str_is(known, str_of(etag)) && a->wait_ms == 0) {
         struct httpd_field f[] = {{STR("ETag"), str_of(etag)}, {STR("Vary"), STR("Prefer")}};
         struct httpd_answer answer = {.status = 304, .fields = f, .n_fields = 2};
         struct httpd_req *r = a->request;
@@ -195,8 +195,9 @@ static void answer_status(struct ask *a, const struct record *rec)
 static void answer_result(struct ask *a, const struct job_answer *answer)
 {
     enum { FIELDS_MAX = 128 };
-    struct httpd_field f[FIELDS_MAX] = {{STR("Sluice-Job-Id"), str_of(a->id)}};
-    size_t n = 1;
+    struct httpd_field f[FIELDS_MAX] = {{STR("Sluice-Job-Id"), str_of(a->id)},
+                                        {STR("Sluice-Attempts"), str_of(a->attempts)}};
+    size_t n = 2;
     struct str rest = answer->head;
     struct httpd_req *r = a->request;
 
@@ -253,6 +254,8 @@ static void want_result(struct ask *a, const struct record *rec)
     } else if (!has_status) {
         problem(a, PROBLEM_NO_ANSWER, NULL);
     } else if (calls_result(a->ingress, str_of(a->id), on_result, a) == ERR_OK) {
+        struct str n = job_record_get(rec->at, rec->n, "n");
+        (void)snprintf(a->attempts, sizeof a->attempts, "%.*s", STR_ARG(n));
         a->asking++;
     } else {
         no_store(a);
@@ -413,6 +416,7 @@ static struct ask *ask_new(struct ingress *g, struct httpd_req *r, struct str id
     a->kind = kind;
     a->arrived = loop_now(g->loop);
     (void)snprintf(a->id, sizeof a->id, "%.*s", STR_ARG(id));
+    a->is_conditional = kind == ASK_STATUS;
     if (kind == ASK_STATUS) {
         struct str known = httpd_header(r, "If-None-Match");
         prefer_read(httpd_header(r, "Prefer"), &p);

@@ -2,8 +2,8 @@
 /* jobs — /v1/jobs: submit, status (with long-polling), result, cancel, retry, resolve. */
 #pragma once
 
+#include "daemon/keyring.h"
 #include "ingress.h"
-#include "keyring.h"
 
 /* POST /v1/jobs */
 void jobs_submit(struct ingress *g, struct httpd_req *r);

@@ -107,7 +107,9 @@ void jobs_submit(struct ingress *g, struct httpd_req *r)
     struct registry_entry *e = registry_find(g->registry, str_of(d.tenant));
     trouble = not_yet(&d);
     trouble = trouble == NULL ? key_of(r, &d, &key_value) : trouble;
-    if (e == NULL) {
+    if (e == NULL && !registry_is_read(g->registry)) {
+        refuse(r, PROBLEM_UNAVAILABLE, "No dispatcher has written the registry yet.");
+    } else if (e == NULL) {
         problem_answer(r, PROBLEM_UNKNOWN_TENANT, NULL);
     } else if (trouble != NULL) {
         refuse(r, PROBLEM_INVALID, trouble);

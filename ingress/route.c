@@ -26,6 +26,14 @@ static void refuse_tenant(const struct ingress *g, struct httpd_req *r)
     }
 }
 
+static void refuse_method(struct httpd_req *r, const char *allow)
+{
+    struct httpd_field f[] = {{STR("Allow"), str_of(allow)}};
+    struct problem_more more = {.fields = f, .n_fields = 1};
+
+    problem_answer(r, PROBLEM_METHOD, &more);
+}
+
 /* Everything that takes work says no early while it could not be taken. */
 static bool refuse_work(struct ingress *g, struct httpd_req *r)
 {
@@ -74,7 +82,7 @@ void route_head(struct httpd_req *r, void *self)
     if (e == NULL) {
         refuse_tenant(g, r);
     } else if (str_is(httpd_method(r), STR("CONNECT")) || str_is(httpd_method(r), STR("TRACE"))) {
-        problem_answer(r, PROBLEM_METHOD, NULL);
+        refuse_method(r, "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE");
     } else {
         (void)refuse_work(g, r);
     }
@@ -102,13 +110,19 @@ static void to_jobs(struct ingress *g, struct httpd_req *r)
 
 static void to_submit(struct ingress *g, struct httpd_req *r)
 {
-    struct httpd_field f[] = {{STR("Allow"), STR("POST")}};
-    struct problem_more more = {.fields = f, .n_fields = 1};
-
     if (!str_is(httpd_method(r), STR("POST"))) {
-        problem_answer(r, PROBLEM_METHOD, &more);
+        refuse_method(r, "POST");
     } else if (!refuse_work(g, r)) {
         jobs_submit(g, r);
+    }
+}
+
+static void to_openapi(struct httpd_req *r)
+{
+    if (str_is(httpd_method(r), STR("GET")) || str_is(httpd_method(r), STR("HEAD"))) {
+        openapi_answer(r);
+    } else {
+        refuse_method(r, "GET, HEAD");
     }
 }
 
@@ -124,7 +138,7 @@ void route_request(struct httpd_req *r, void *self)
     } else if (is_under_jobs(httpd_path(r))) {
         to_jobs(g, r);
     } else if (str_is(httpd_path(r), STR("/openapi.json"))) {
-        openapi_answer(r);
+        to_openapi(r);
     } else if (call_target(g, httpd_target(r), &e, &tenant, &path) && e != NULL) {
         if (!refuse_work(g, r)) {
             /* The rate was charged when the head came. */

@@ -205,7 +205,7 @@ static void on_given_202(int rc, const struct store_value *v, void *arg)
         release(w);
         return;
     }
-    if (rc != ERR_OK) {
+    if (rc != ERR_OK || calls_word(v, 0).n == 0) {
         caller_problem(
             &w->caller, PROBLEM_OUTCOME_UNKNOWN,
             "The job was accepted, but its deadline could not be lifted; ask for it by its id.", 1);

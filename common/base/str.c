@@ -70,9 +70,11 @@ char *str_dup(struct str s)
     return copy;
 }
 
+/* Reads to the end also when it is too large: what is no number is no large one. */
 int str_to_u64(struct str s, uint64_t max, uint64_t *ret)
 {
     uint64_t value = 0;
+    bool is_over = false;
 
     if (s.n == 0) {
         return ERR_SYNTAX;
@@ -82,12 +84,10 @@ int str_to_u64(struct str s, uint64_t max, uint64_t *ret)
             return ERR_SYNTAX;
         }
         uint64_t digit = (uint64_t)(s.p[i] - '0');
-        if (value > (max - digit) / 10 && (value > max / 10 || value * 10 > max - digit)) {
-            return ERR_TOO_LARGE;
-        }
-        value = value * 10 + digit;
+        is_over = is_over || value > (UINT64_MAX - digit) / 10;
+        value = is_over ? 0 : value * 10 + digit;
     }
-    if (value > max) {
+    if (is_over || value > max) {
         return ERR_TOO_LARGE;
     }
     *ret = value;
@@ -103,11 +103,11 @@ int str_to_i64(struct str s, int64_t *ret)
         s.p++;
         s.n--;
     }
-    int rc = str_to_u64(s, INT64_MAX, &magnitude);
+    int rc = str_to_u64(s, is_negative ? (uint64_t)INT64_MAX + 1 : INT64_MAX, &magnitude);
     if (rc != ERR_OK) {
         return rc;
     }
-    *ret = is_negative ? -(int64_t)magnitude : (int64_t)magnitude;
+    *ret = is_negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
     return ERR_OK;
 }
 

@@ -20,6 +20,7 @@ struct loading {
     struct mistakes m;
     const char *path; /* of the file */
     config_cron_check cron_check;
+    struct wall now;
     bool is_discovery;
     struct node *defaults; /* borrowed from the tree; or NULL */
     struct map tenants;    /* known names to their nodes, sound or not */
@@ -228,7 +229,7 @@ static void load_schedules(struct loading *l, const struct node *root)
 {
     struct node *map = section(l, root, "schedules", NODE_MAP);
     struct path at_schedules = {.key = "schedules"};
-    struct schedule_context x = {&l->tenants, l->cron_check};
+    struct schedule_context x = {&l->tenants, l->cron_check, l->now};
 
     if (map == NULL) {
         return;
@@ -304,7 +305,7 @@ static char *resolve(const char *config_path, const char *path)
 
 static void load_crontab(struct loading *l, const struct path *path, const struct node *n)
 {
-    struct schedule_context x = {&l->tenants, l->cron_check};
+    struct schedule_context x = {&l->tenants, l->cron_check, l->now};
     struct mistakes m = {.out = l->m.out};
     struct buf text = {0};
 
@@ -432,7 +433,7 @@ static void hand_over(struct loading *l)
 int config_load(const char *path, config_cron_check cron_check, struct config **ret,
                 struct buf *ret_mistakes)
 {
-    struct loading l = {.path = path, .cron_check = cron_check};
+    struct loading l = {.path = path, .cron_check = cron_check, .now = clock_wall()};
     int rc = ERR_NOMEM;
 
     l.m = (struct mistakes){.file = path, .out = ret_mistakes};

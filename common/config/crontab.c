@@ -4,6 +4,8 @@
  * stays the same schedule, with its cursor, when lines above it come and go. */
 #include "config/schedule.h"
 
+#include "job/json.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -98,6 +100,16 @@ static const char *cut_entry(struct str line, struct entry *ret)
     return NULL;
 }
 
+/* Whether it can stand as `body` in a job's document; what cannot is text. */
+static bool is_json(struct str body, struct buf *out)
+{
+    struct json_trouble trouble;
+    int rc = json_check(body, &trouble);
+
+    out->is_failed = out->is_failed || rc == ERR_NOMEM;
+    return rc == ERR_OK;
+}
+
 static void add_job(const struct entry *e, struct buf *out)
 {
     buf_text(out, "{\"tenant\":");
@@ -106,7 +118,7 @@ static void add_job(const struct entry *e, struct buf *out)
     buf_json_str(out, e->method);
     buf_text(out, ",\"path\":");
     buf_json_str(out, e->target);
-    if (e->body.n > 0 && node_is_json(e->body)) {
+    if (e->body.n > 0 && is_json(e->body, out)) {
         buf_text(out, ",\"body\":");
         buf_str(out, e->body);
     } else if (e->body.n > 0) {
@@ -161,17 +173,11 @@ static void say(struct mistakes *m, int line, const char *key, const char *why)
 }
 
 static void check_entry(const struct schedule_context *x, struct mistakes *m, int line,
-                        const struct entry *e, const struct config_schedule *s)
+                        struct config_schedule *s)
 {
     char why[WHY_SIZE] = "";
 
-    say(m, line, "tenant", value_name(e->tenant));
-    say(m, line, "method", value_header_name(e->method));
-    say(m, line, "path", value_target(e->target));
-    if (value_is_name(e->tenant) && x->tenants != NULL && map_get(x->tenants, e->tenant) == NULL) {
-        struct path path = {.key = "tenant"};
-        mistake_add(m, &path, line, "the tenant %.*s is not configured", STR_ARG(e->tenant));
-    }
+    schedule_judge_job(x, m, NULL, NULL, line, s);
     if (x->cron_check != NULL &&
         x->cron_check(s->crons[0], s->timezone, why, sizeof why) != ERR_OK) {
         say(m, line, "cron", why[0] == '\0' ? "no cron expression" : why);
@@ -192,10 +198,9 @@ static int fill(struct config_schedule *s, const struct entry *e, const char *ti
         return ERR_NOMEM;
     }
     s->n_crons = 1;
-    s->tenant = str_dup(e->tenant);
     add_job(e, &job);
     s->job_json = buf_take(&job, NULL);
-    return s->tenant == NULL || s->job_json == NULL ? ERR_NOMEM : ERR_OK;
+    return s->job_json == NULL ? ERR_NOMEM : ERR_OK;
 }
 
 static void read_entry(const struct schedule_context *x, struct mistakes *m, int line_number,
@@ -213,7 +218,7 @@ static void read_entry(const struct schedule_context *x, struct mistakes *m, int
         m->is_out_of_memory = true;
         return;
     }
-    check_entry(x, m, line_number, &e, s);
+    check_entry(x, m, line_number, s);
 }
 
 static void set_timezone(struct mistakes *m, int line, struct str name, struct str value,

@@ -136,7 +136,7 @@ const char *node_kind_text(enum node_kind kind)
     return texts[kind];
 }
 
-/* Reading numbers and strict JSON */
+/* Kinds of plain scalars */
 
 static size_t digits(struct str s, size_t at)
 {
@@ -198,133 +198,6 @@ enum node_kind node_plain_kind(struct str text)
         return NODE_BOOL;
     }
     return text.n > 0 && number_length(text) == text.n ? NODE_NUMBER : NODE_TEXT;
-}
-
-static void skip_space(struct str *s)
-{
-    while (s->n > 0 && strchr(" \t\r\n", s->p[0]) != NULL && s->p[0] != '\0') {
-        s->p++;
-        s->n--;
-    }
-}
-
-static bool take(struct str *s, struct str what)
-{
-    if (!str_starts(*s, what)) {
-        return false;
-    }
-    s->p += what.n;
-    s->n -= what.n;
-    return true;
-}
-
-static bool take_hex4(struct str *s)
-{
-    for (size_t i = 0; i < 4; i++) {
-        if (i >= s->n || s->p[i] == '\0' || strchr("0123456789abcdefABCDEF", s->p[i]) == NULL) {
-            return false;
-        }
-    }
-    s->p += 4;
-    s->n -= 4;
-    return true;
-}
-
-static bool take_string(struct str *s)
-{
-    if (!take(s, STR("\""))) {
-        return false;
-    }
-    while (s->n > 0) {
-        char c = s->p[0];
-        s->p++;
-        s->n--;
-        if (c == '"') {
-            return true;
-        }
-        if ((unsigned char)c < 0x20) {
-            return false;
-        }
-        if (c != '\\') {
-            continue;
-        }
-        if (s->n == 0 || s->p[0] == '\0' || strchr("\"\\/bfnrtu", s->p[0]) == NULL) {
-            return false;
-        }
-        bool is_hex = s->p[0] == 'u';
-        s->p++;
-        s->n--;
-        if (is_hex && !take_hex4(s)) {
-            return false;
-        }
-    }
-    return false;
-}
-
-static bool take_value(struct str *s, int depth);
-
-/* The members of an object or the items of an array; the opening bracket was taken. */
-static bool take_members(struct str *s, int depth, struct str end, bool is_object)
-{
-    skip_space(s);
-    if (take(s, end)) {
-        return true;
-    }
-    for (;;) {
-        skip_space(s);
-        if (is_object) {
-            if (!take_string(s)) {
-                return false;
-            }
-            skip_space(s);
-            if (!take(s, STR(":"))) {
-                return false;
-            }
-        }
-        if (!take_value(s, depth)) {
-            return false;
-        }
-        skip_space(s);
-        if (take(s, end)) {
-            return true;
-        }
-        if (!take(s, STR(","))) {
-            return false;
-        }
-    }
-}
-
-static bool take_value(struct str *s, int depth)
-{
-    skip_space(s);
-    if (s->n == 0 || depth > NODE_DEPTH) {
-        return false;
-    }
-    if (s->p[0] == '"') {
-        return take_string(s);
-    }
-    if (take(s, STR("{"))) {
-        return take_members(s, depth + 1, STR("}"), /* is_object= */ true);
-    }
-    if (take(s, STR("["))) {
-        return take_members(s, depth + 1, STR("]"), /* is_object= */ false);
-    }
-    if (take(s, STR("true")) || take(s, STR("false")) || take(s, STR("null"))) {
-        return true;
-    }
-    size_t n = number_length(*s);
-    s->p += n;
-    s->n -= n;
-    return n > 0;
-}
-
-bool node_is_json(struct str s)
-{
-    if (!str_is_utf8(s) || !take_value(&s, 0)) {
-        return false;
-    }
-    skip_space(&s);
-    return s.n == 0;
 }
 
 /* Writing */

@@ -51,5 +51,3 @@ void node_to_json(const struct node *n, struct buf *out);
 
 /* The kind that a plain scalar has. */
 enum node_kind node_plain_kind(struct str text);
-/* Whether `s` is a whole JSON value (RFC 8259, strict), nested at most NODE_DEPTH deep. */
-bool node_is_json(struct str s);

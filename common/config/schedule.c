@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A schedule's job is no table of ours: its document goes on as JSON, and job_document_parse judges
+ * it, as it judges POST /v1/jobs. Only whether its tenant is configured is said here. */
 #include "config/schedule.h"
+
+#include "job/document.h"
 
 #include <stdlib.h>
 
 #define S(member) offsetof(struct config_schedule, member)
-#define J(member) offsetof(struct job, member)
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define TABLE(what, array, whole)                                                                  \
     {                                                                                              \
@@ -21,210 +24,91 @@ static const char *const overlaps[] = {"skip", "allow", "queue_one", "queue_all"
 static const char *const catch_ups[] = {"last", "none", "all"};
 static const char *const gaps[] = {"run_after", "skip"};
 static const char *const twices[] = {"once", "twice"};
-static const char *const classes[] = {NULL, "high", "normal", "low"};
 
-/* The job. It is only checked: its document goes on as JSON. */
+/* The job */
 
-static const struct table request_table, retry_table, job_table;
-
-struct job {
-    char *tenant, *method, *path, *body_text, *body_base64;
-    char *idempotency_key, *ordering_key;
-    unsigned int priority;
-    int64_t not_before_ms, delay_ms, expires_at_ms, ttl_ms, timeout_ms;
-    uint32_t max_attempts;
-    int64_t initial_ms, max_ms;
-    double factor;
-};
-
-static const char *check_header_value(struct str s)
+/* What stands behind the prefix that `text` begins with, else `text`. */
+static const char *skip_one(const char *text, const char *const *prefixes)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7F) {
-            return "control characters are not allowed in a header's value";
+    for (; *prefixes != NULL; prefixes++) {
+        size_t n = strlen(*prefixes);
+        if (strncmp(text, *prefixes, n) == 0) {
+            return text + n;
         }
     }
-    return s.n <= 8192 ? NULL : "a header's value has at most 8192 bytes";
+    return text;
 }
 
-static void check_texts(struct mistakes *m, const struct path *path, const struct node *n,
-                        value_check check_key, value_check check_value)
+/* The child with the longest key that `text` begins with, or NULL. */
+static const struct node *leading_child(const struct node *map, const char *text)
 {
-    if (n->kind != NODE_MAP) {
-        field_wrong_kind(m, path, n, "a map of texts");
-        return;
-    }
-    for (const struct node *child = n->first; child != NULL; child = child->next) {
-        struct path step = {path, child->key, 0};
-        const char *why = check_key(str_of(child->key));
-        if (why != NULL) {
-            mistake_add(m, &step, child->key_line, "%s", why);
-        } else if (child->kind != NODE_TEXT) {
-            field_wrong_kind(m, &step, child, "text (put it into quotes)");
-        } else if ((why = check_value(node_text(child))) != NULL) {
-            mistake_add(m, &step, child->line, "%s", why);
+    const struct node *best = NULL;
+    size_t best_n = 0;
+
+    for (const struct node *n = map->kind == NODE_MAP ? map->first : NULL; n != NULL; n = n->next) {
+        size_t key_n = strlen(n->key);
+        if (key_n > best_n && strncmp(text, n->key, key_n) == 0) {
+            best = n;
+            best_n = key_n;
         }
     }
+    return best;
 }
 
-static void check_headers(struct mistakes *m, const struct path *path, const struct node *n,
-                          void *base)
+/* The line of the member that the sentence names, as "request.path must …" does. A sentence that is
+ * not understood only costs precision: then it is the line of what holds the member. */
+static int find_line(const struct node *job, const char *why)
 {
-    (void)base;
-    check_texts(m, path, n, value_header_name, check_header_value);
-}
+    static const char *const openings[] = {"The member ", "Give ", NULL};
+    static const char *const links[] = {".", " has the name ", " must not have ", NULL};
+    int line = job->line;
+    const char *from = skip_one(why, openings);
 
-static void check_labels(struct mistakes *m, const struct path *path, const struct node *n,
-                         void *base)
-{
-    (void)base;
-    check_texts(m, path, n, value_some, value_some);
-}
-
-static const struct field_custom headers_custom = {.decode = check_headers};
-static const struct field_custom labels_custom = {.decode = check_labels};
-
-/* What is null here would be null in the job's document, where it is refused. */
-static void refuse_nulls(const struct table *t, struct mistakes *m, const struct path *path,
-                         const struct node *n)
-{
-    for (const struct node *child = n->first; child != NULL; child = child->next) {
-        struct path step = {path, child->key, 0};
-        const struct field *f = table_find(t, child->key);
-        bool is_judged = f == NULL || (f->flags & FIELD_REQUIRED) != 0; /* elsewhere */
-        if (child->kind == NODE_NULL && !is_judged && strcmp(child->key, "body") != 0) {
-            field_wrong_kind(m, &step, child, "a value");
+    for (const struct node *n = leading_child(job, from); n != NULL; n = leading_child(n, from)) {
+        const char *end = from + strlen(n->key);
+        line = n->key_line;
+        from = skip_one(end, links);
+        if (from == end) {
+            break;
         }
     }
+    return line;
 }
 
-/* At most one of `keys`, NULL-ended. */
-static void refuse_several(struct mistakes *m, const struct path *path, const struct node *n,
-                           const char *const *keys)
+void schedule_judge_job(const struct schedule_context *x, struct mistakes *m,
+                        const struct path *path, const struct node *n, int line,
+                        struct config_schedule *s)
 {
-    const char *first = NULL;
+    struct path at_tenant = {path, "tenant", 0};
+    const struct node *tenant = node_get(n, "tenant");
+    struct job_document job;
+    struct buf why = {0};
+    int rc = job_document_parse(str_of(s->job_json), x->now.ms, &job, &why);
 
-    for (; *keys != NULL; keys++) {
-        const struct node *value = node_get(n, *keys);
-        if (value == NULL) {
-            continue;
-        }
-        if (first != NULL) {
-            mistake_add(m, path, value->key_line, "%s and %s contradict each other", first, *keys);
-        }
-        first = *keys;
+    if (rc == ERR_NOMEM || buf_failed(&why)) {
+        m->is_out_of_memory = true;
+    } else if (rc != ERR_OK) {
+        mistake_add(m, path, n == NULL ? line : find_line(n, why.p), "%s", why.p);
     }
+    free(s->tenant);
+    s->tenant = job.tenant;
+    job.tenant = NULL;
+    if (x->tenants != NULL && s->tenant != NULL && map_get(x->tenants, str_of(s->tenant)) == NULL) {
+        mistake_add(m, &at_tenant, tenant == NULL ? line : tenant->line,
+                    "the tenant %s is not configured", s->tenant);
+    }
+    job_document_fini(&job);
+    buf_fini(&why);
 }
 
-static void check_request(struct mistakes *m, const struct path *path, const struct node *n,
-                          const void *base)
-{
-    static const char *const bodies[] = {"body", "body_text", "body_base64", NULL};
-
-    (void)base;
-    refuse_nulls(&request_table, m, path, n);
-    refuse_several(m, path, n, bodies);
-}
-
-static const struct field request_fields[] = {
-    {.key = "method",
-     .type = FIELD_TEXT,
-     .offset = J(method),
-     .check = value_header_name,
-     .help = "POST unless given"},
-    {.key = "path",
-     .type = FIELD_TEXT,
-     .flags = FIELD_REQUIRED,
-     .offset = J(path),
-     .check = value_target,
-     .help = "with the query"},
-    {.key = "headers", .type = FIELD_CUSTOM, .custom = &headers_custom, .help = "names to texts"},
-    {.key = "body", .type = FIELD_LATER, .help = "any JSON"},
-    {.key = "body_text", .type = FIELD_TEXT, .offset = J(body_text), .help = "or text"},
-    {.key = "body_base64",
-     .type = FIELD_TEXT,
-     .offset = J(body_base64),
-     .check = value_base64,
-     .help = "or bytes"},
-};
-static const struct table request_table = TABLE("request", request_fields, check_request);
-
-static void check_retry(struct mistakes *m, const struct path *path, const struct node *n,
-                        const void *base)
-{
-    (void)base;
-    refuse_nulls(&retry_table, m, path, n);
-}
-
-static const struct field retry_fields[] = {
-    {.key = "max_attempts", .type = FIELD_U32, .offset = J(max_attempts), .min = 1, .max = 1000},
-    {.key = "initial_s",
-     .type = FIELD_SECONDS,
-     .offset = J(initial_ms),
-     .min = 0.001,
-     .max = DAY_S},
-    {.key = "factor", .type = FIELD_NUMBER, .offset = J(factor), .min = 1, .max = 100},
-    {.key = "max_s", .type = FIELD_SECONDS, .offset = J(max_ms), .min = 0.001, .max = DAY_S},
-};
-static const struct table retry_table = TABLE("retry", retry_fields, check_retry);
-
-static void check_job(struct mistakes *m, const struct path *path, const struct node *n,
-                      const void *base)
-{
-    static const char *const delays[] = {"not_before", "delay_s", NULL};
-    static const char *const ends[] = {"expires_at", "ttl_s", NULL};
-
-    (void)base;
-    refuse_nulls(&job_table, m, path, n);
-    refuse_several(m, path, n, delays);
-    refuse_several(m, path, n, ends);
-}
-
-static const struct field job_fields[] = {
-    {.key = "tenant",
-     .type = FIELD_TEXT,
-     .flags = FIELD_REQUIRED,
-     .offset = J(tenant),
-     .check = value_name},
-    {.key = "request",
-     .type = FIELD_OBJECT,
-     .flags = FIELD_REQUIRED,
-     .sub = &request_table,
-     .count_offset = FIELD_NO_OFFSET},
-    {.key = "idempotency_key",
-     .type = FIELD_TEXT,
-     .offset = J(idempotency_key),
-     .check = value_some},
-    {.key = "ordering_key", .type = FIELD_TEXT, .offset = J(ordering_key), .check = value_some},
-    {.key = "priority", .type = FIELD_CHOICE, .offset = J(priority), CHOICES(classes)},
-    {.key = "not_before", .type = FIELD_INSTANT, .offset = J(not_before_ms)},
-    {.key = "delay_s", .type = FIELD_SECONDS, .offset = J(delay_ms), .min = 0, .max = YEAR_S},
-    {.key = "expires_at", .type = FIELD_INSTANT, .offset = J(expires_at_ms)},
-    {.key = "ttl_s", .type = FIELD_SECONDS, .offset = J(ttl_ms), .min = 0.001, .max = YEAR_S},
-    {.key = "timeout_s", .type = FIELD_SECONDS, .offset = J(timeout_ms), .min = 0.001, .max = 1500},
-    {.key = "retry", .type = FIELD_OBJECT, .sub = &retry_table, .count_offset = FIELD_NO_OFFSET},
-    {.key = "callback", .type = FIELD_LATER},
-    {.key = "labels", .type = FIELD_CUSTOM, .custom = &labels_custom},
-};
-static const struct table job_table = TABLE("job", job_fields, check_job);
-
+/* Judged in schedule_decode, which knows the time and the tenants. */
 static void decode_job(struct mistakes *m, const struct path *path, const struct node *n,
                        void *base)
 {
     struct config_schedule *s = base;
-    struct job job = {0};
     struct buf json = {0};
 
-    if (n->kind != NODE_MAP) {
-        field_wrong_kind(m, path, n, "a map");
-        return;
-    }
-    table_decode(&job_table, m, path, n, /* is_partial= */ false, &job);
-    free(s->tenant);
-    s->tenant = job.tenant;
-    job.tenant = NULL;
-    table_fini(&job_table, &job);
+    (void)path;
     node_to_json(n, &json);
     free(s->job_json);
     s->job_json = buf_take(&json, NULL);
@@ -248,9 +132,6 @@ static bool is_secret(const char *name)
     static const char *const parts[] = {"authorization", "cookie", "secret", "token",
                                         "password",      "-key",   "_key",   "apikey"};
 
-    if (str_is_nocase(str_of(name), STR("idempotency-key"))) {
-        return false;
-    }
     for (size_t i = 0; i < COUNT(parts); i++) {
         struct str part = str_of(parts[i]);
         for (const char *p = name; strlen(p) >= part.n; p++) {
@@ -260,6 +141,17 @@ static bool is_secret(const char *name)
         }
     }
     return false;
+}
+
+/* A header's value is text, or a list of texts. */
+static int hide(struct node *value)
+{
+    int rc = value->kind == NODE_LIST ? ERR_OK : field_set_text(&value->text, "***");
+
+    for (struct node *item = value->first; item != NULL && rc == ERR_OK; item = item->next) {
+        rc = field_set_text(&item->text, "***");
+    }
+    return rc;
 }
 
 static void print_job(const void *base, int indent, struct buf *out)
@@ -277,7 +169,7 @@ static void print_job(const void *base, int indent, struct buf *out)
     }
     struct node *headers = node_get(node_get(job, "request"), "headers");
     for (struct node *h = headers == NULL ? NULL : headers->first; h != NULL; h = h->next) {
-        if (is_secret(h->key) && field_set_text(&h->text, "***") != ERR_OK) {
+        if (is_secret(h->key) && hide(h) != ERR_OK) {
             out->is_failed = true;
         }
     }
@@ -420,16 +312,14 @@ static void check_expressions(const struct schedule_context *x, struct mistakes 
     }
 }
 
-static void check_known_tenant(const struct schedule_context *x, struct mistakes *m,
-                               const struct path *path, const struct node *n, const char *tenant)
+static void check_job(const struct schedule_context *x, struct mistakes *m, const struct path *path,
+                      const struct node *n, struct config_schedule *s)
 {
-    struct path job = {path, "job", 0};
-    struct path step = {&job, "tenant", 0};
-    const struct node *where = node_get(node_get(n, "job"), "tenant");
+    struct path at_job = {path, "job", 0};
+    const struct node *job = node_get(n, "job");
 
-    if (x->tenants != NULL && tenant != NULL && map_get(x->tenants, str_of(tenant)) == NULL) {
-        mistake_add(m, &step, where == NULL ? n->line : where->line,
-                    "the tenant %s is not configured", tenant);
+    if (s->job_json != NULL && job != NULL) {
+        schedule_judge_job(x, m, &at_job, job, job->line, s);
     }
 }
 
@@ -450,7 +340,7 @@ void schedule_decode(const struct schedule_context *x, struct mistakes *m, const
     table_decode(&schedule_table, m, path, n, /* is_partial= */ false, s);
     check_expressions(x, m, path, "cron", n, s->crons, s->n_crons, s->timezone);
     check_expressions(x, m, path, "exclude", n, s->excludes, s->n_excludes, s->timezone);
-    check_known_tenant(x, m, path, n, s->tenant);
+    check_job(x, m, path, n, s);
 }
 
 void schedule_fini(struct config_schedule *s)
@@ -472,7 +362,7 @@ void config_schedule_free(struct config_schedule *s)
 static int decode_tree(struct mistakes *m, struct str name, const struct node *tree,
                        config_cron_check cron_check, struct config_schedule **ret)
 {
-    struct schedule_context x = {.cron_check = cron_check};
+    struct schedule_context x = {.cron_check = cron_check, .now = clock_wall()};
     struct config_schedule *s = calloc(1, sizeof *s);
     char *text = str_dup(name);
     int rc = ERR_NOMEM;

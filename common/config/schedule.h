@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* schedule — the table of a schedule's keys, the rules of its job, and crontab files. */
+/* schedule — the table of a schedule's keys, the verdict on its job, and crontab files. */
 #pragma once
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "config/config.h"
 #include "config/field.h"
@@ -12,12 +13,20 @@ extern const struct table schedule_table;
 struct schedule_context {
     const struct map *tenants; /* known names; NULL: any */
     config_cron_check cron_check;
+    struct wall now; /* bounds a job's not_before */
 };
 
 /* Decodes into zeroed memory. */
 void schedule_decode(const struct schedule_context *x, struct mistakes *m, const struct path *path,
                      const char *name, const struct node *n, struct config_schedule *s);
 void schedule_fini(struct config_schedule *s);
+/* Judges s->job_json as POST /v1/jobs does, with its tenant known too, and fills s->tenant. Says at
+ * most one mistake about the document.
+ * n: the job as it stood, so that a mistake gets its member's line; NULL: all are at `line`.
+ * path: of the job; NULL: the document as a whole. */
+void schedule_judge_job(const struct schedule_context *x, struct mistakes *m,
+                        const struct path *path, const struct node *n, int line,
+                        struct config_schedule *s);
 
 /* A growing list; owned by whoever empties it into a struct config. */
 struct schedule_list {

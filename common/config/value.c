@@ -338,19 +338,6 @@ const char *value_key_hash(struct str s)
     return "expected \"sha256:\" and 64 hexadecimal digits, as `sluice keys new` prints them";
 }
 
-const char *value_base64(struct str s)
-{
-    size_t n = s.n;
-
-    while (n > 0 && s.n - n < 2 && s.p[n - 1] == '=') {
-        n--;
-    }
-    if (s.n % 4 == 0 && is_made_of((struct str){s.p, n}, LOWER UPPER DIGITS "+/")) {
-        return NULL;
-    }
-    return "not base64 (RFC 4648, with padding)";
-}
-
 const char *value_file(struct str s)
 {
     return s.n >= 1 && s.n < 4096 ? NULL : "expected the name of a file";

@@ -362,7 +362,8 @@ static void run(struct shard *s)
         (void)MHD_run(s->mhd);
         runs++;
     } while (has_more(s) && runs < RUNS_A_TURN);
-    s->must_run = s->must_run || has_more(s);
+    /* What was answered since the last turn's end still waits to be resumed there. */
+    s->must_run = s->must_run || !list_is_empty(&s->resuming) || has_more(s);
 }
 
 static void resume_all(struct shard *s)

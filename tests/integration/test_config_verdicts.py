@@ -5,6 +5,7 @@ import copy
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 import jsonschema
@@ -22,13 +23,28 @@ def load_schema(name):
     return json.loads((SCHEMAS / f"{name}.schema.json").read_text())
 
 
-STORE = {s["$id"]: s for s in map(load_schema, ("config", "tenant", "schedule"))}
+def without_dialect(schema):
+    """jsonschema goes on with its own class, and not with ours, from where a schema names one."""
+    return {key: value for key, value in schema.items() if key != "$schema"}
+
+
+STORE = {s["$id"]: without_dialect(s) for s in map(load_schema, ("config", "tenant", "schedule", "job"))}
+
+
+def pattern(_validator, expression, instance, _schema):
+    """As ECMA-262 reads it: unlike Python's, its $ does not match before a last line feed."""
+    if isinstance(instance, str) and not re.search(re.sub(r"\$(?=\)*$)", r"\\Z", expression), instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {expression!r}")
+
+
+VALIDATOR = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": pattern})
 
 
 def validator(name):
-    schema = load_schema(name)
+    """References between the schemas are resolved here, among the files; nothing is fetched."""
+    schema = without_dialect(load_schema(name))
     resolver = jsonschema.RefResolver(schema["$id"], schema, store=STORE)
-    return jsonschema.Draft202012Validator(schema, resolver=resolver)
+    return VALIDATOR(schema, resolver=resolver)
 
 
 VALIDATORS = {name: validator(name) for name in ("config", "tenant", "schedule")}
@@ -98,8 +114,47 @@ def test_semantic(kind, path):
     assert said.startswith(str(path.parent)), said
 
 
+# What the examples of jobs say beyond what a schedule can hold: its own level comes on top.
+TOO_DEEP = {"deepest"}
+
+
+def job_examples(validity):
+    found = sorted((EXAMPLES / validity / "job").iterdir())
+    assert found
+    return [pytest.param(p, id=p.stem) for p in found if p.stem not in TOO_DEEP]
+
+
+def schedule_around(path):
+    """A configuration whose schedule has the job, with the bytes that stand in its file."""
+    job = path.read_bytes()
+    document = json.loads(job)
+    tenant = document.get("tenant") if isinstance(document, dict) else None
+    known = tenant if isinstance(tenant, str) and re.fullmatch("[a-z0-9_-]{1,64}", tenant) else "erp"
+    return b'{"tenants":{"%s":{}},"schedules":{"s":{"cron":"@daily","job":%s}}}' % (known.encode(), job), document
+
+
+@pytest.mark.parametrize("validity,path", [(v, *p.values) for v in ("valid", "invalid") for p in job_examples(v)],
+                         ids=lambda value: getattr(value, "stem", value))
+def test_a_schedules_job_is_judged_as_any_job(tmp_path, validity, path):
+    """Example by example as tests/integration/test_job_verdicts.py has it of POST /v1/jobs."""
+    text, job = schedule_around(path)
+    (tmp_path / "document.json").write_bytes(text)
+    is_sound, said = verdict(tmp_path / "document.json")
+    assert is_sound == (validity == "valid"), said
+    assert is_sound or (": schedules.s.job: " in said and len(said.splitlines()) == 1), said
+    for kind, document in (("config", json.loads(text)), ("schedule", {"cron": "@daily", "job": job})):
+        assert VALIDATORS[kind].is_valid(document) == is_sound, kind
+
+
+def test_there_is_one_schema_of_jobs():
+    assert load_schema("schedule")["properties"]["job"]["$ref"] == "job.schema.json"
+    assert "body_base64" not in (SCHEMAS / "schedule.schema.json").read_text()
+    assert "body_base64" not in (SCHEMAS / "config.schema.json").read_text()
+
+
 def properties(schema, where=()):
-    """Every property of the schema with its path, objects walked down; no references to other files."""
+    """Every property of the schema with its path, objects and jobs walked down; no references to
+    other files else."""
     for key, value in schema.get("properties", {}).items():
         value = resolve(value)
         yield where + (key,), value
@@ -109,9 +164,11 @@ def properties(schema, where=()):
 
 def resolve(value):
     reference = value.get("$ref", "")
+    if reference == "job.schema.json":
+        return load_schema("job")
     if not reference.startswith("#/$defs/"):
         return value
-    owner = next(s for s in STORE.values() if reference.rsplit("/", 1)[1] in s["$defs"])
+    owner = next(s for s in STORE.values() if reference.rsplit("/", 1)[1] in s.get("$defs", {}))
     return owner["$defs"][reference.rsplit("/", 1)[1]]
 
 
@@ -136,10 +193,9 @@ def probes(kind):
         schema = schema["$defs"]["document"]
     for path, value in properties(schema):
         step = 1 if "integer" in value.get("type", ()) else SMALL
-        for bound, sign in (("minimum", -1), ("maximum", 1)):
+        for bound, sign in (("minimum", -1), ("exclusiveMinimum", -1), ("maximum", 1)):
             if bound in value:
-                yield path, value[bound]
-                yield path, value[bound] + sign * step
+                yield from ((path, value[bound] + n * sign * step) for n in (-1, 0, 1))
         for choice in value.get("enum", ()):
             yield path, choice
         if path == ("crontabs",):

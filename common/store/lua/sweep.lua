@@ -1,7 +1,7 @@
 -- ARGV: 1 epoch, 2 lost_after in ms. The leader's round over one tenant, bounded in work:
 -- frees slots whose end has passed and whose holder is dead or no longer runs the attempt; undoes
 -- accepts whose lease is over.
--- Gives {slots freed, accepts undone, unended, running, in doubt, delayed, outbox, oldest next check}.
+-- Gives {slots freed, accepts undone, unended, running, in doubt, delayed, outbox, age of the oldest that waits, ms}.
 local now = now_ms()
 local freed, undone = 0, 0
 local cursor = redis.call('HGET', KEYS[1], 'swc') or '0'
@@ -34,7 +34,14 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', T .. 'u', '-inf', int(now), 'L
     end
 end
 local t = redis.call('HMGET', KEYS[1], 'run', 'ind')
-local first = redis.call('ZRANGE', T .. 'u', 0, 0, 'WITHSCORES')
+local oldest = 0
+local first = redis.call('ZRANGE', T .. 'u', 0, 0)[1]
+if first then
+    local v = redis.call('HMGET', job(first), 'st', 'ca', 'due')
+    if v[1] and v[1] ~= 'running' and v[1] ~= 'in_doubt' then
+        oldest = math.max(0, now - math.max(tonumber(v[2] or '0'), tonumber(v[3] or '0')))
+    end
+end
 return {freed, undone, redis.call('ZCARD', T .. 'u'), tonumber(t[1] or '0'), tonumber(t[2] or '0'),
         redis.call('ZCOUNT', T .. 'w', '(' .. int(now), '+inf'), redis.call('ZCARD', T .. 'o'),
-        first[2] or '0'}
+        int(oldest)}

@@ -4,7 +4,8 @@
     watch("http://127.0.0.1:8080", "ingress")     # from now on every answer of new_session() is judged
 
 An answer that breaks the document raises ContractBroken where it was asked for, and is kept in
-CONTRACT.violations, for the threads whose exceptions nobody sees. As a program it writes the copy of
+CONTRACT.violations, for the threads whose exceptions nobody sees. As a program (in tests/integration:
+python3 -m harness.contract) it writes the copy of
 schemas/job.schema.json in the document anew.
 """
 import json
@@ -75,13 +76,20 @@ class Document:
 
     def __init__(self, document):
         self.document = document
-        self._resolver = jsonschema.RefResolver("", document)
+        self._local = threading.local()
         self._paths = sorted(((self._expression(path, item), path, item)
                               for path, item in document["paths"].items()), key=self._rank)
 
     @classmethod
     def load(cls, path=OPENAPI):
         return cls(json.loads(path.read_text()))
+
+    @property
+    def _resolver(self):
+        """One a thread: it keeps where it is."""
+        if not hasattr(self._local, "resolver"):
+            self._local.resolver = jsonschema.RefResolver("", self.document)
+        return self._local.resolver
 
     def deref(self, node):
         while isinstance(node, dict) and "$ref" in node:
@@ -196,9 +204,10 @@ class Contract:
 
     @property
     def document(self):
-        if self._document is None:
-            self._document = Document.load()
-        return self._document
+        with self._lock:
+            if self._document is None:
+                self._document = Document.load()
+            return self._document
 
     def judge(self, method, target, status, headers, body=b"", daemon=None):
         """What is wrong with an answer: a list of texts, empty when nothing is.
@@ -264,7 +273,7 @@ class Contract:
 
     def watch(self, url, daemon):
         """From now on the answers of this server are judged. daemon: as in judge()."""
-        from .http import AFTER_RESPONSE  # here: the module is a program, too
+        from .http import AFTER_RESPONSE
 
         with self._lock:
             self._servers[urlsplit(url).netloc] = daemon

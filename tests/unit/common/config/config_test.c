@@ -216,6 +216,54 @@ static void test_every_mistake_at_once(void **state)
         "c.yaml:15: schedules.nightly.job.tenant: the tenant hsop is not configured\n");
 }
 
+static void test_mistakes_of_jobs_have_lines(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_mistakes(
+        f,
+        "tenants: {erp: }\n"
+        "schedules:\n"
+        "  a:\n"
+        "    cron: '@daily'\n"
+        "    job:\n"
+        "      tenant: erp\n"
+        "      request:\n"
+        "        path: /\n"
+        "        headers:\n"
+        "          X: 'yes'\n"
+        "          X-Part: 1\n"
+        "  b:\n"
+        "    cron: '@daily'\n"
+        "    job:\n"
+        "      tenant: erp\n"
+        "      request:\n"
+        "        method: get\n"
+        "        path: /\n"
+        "  c:\n"
+        "    cron: '@daily'\n"
+        "    job:\n"
+        "      request: {path: /}\n"
+        "      tenant: shop\n"
+        "      ttl_s: 0\n"
+        "  d:\n"
+        "    cron: '@daily'\n"
+        "    job:\n"
+        "      request: {path: /}\n"
+        "  e:\n"
+        "    cron: '@daily'\n"
+        "    job: erp POST /\n",
+        "c.yaml:11: schedules.a.job: request.headers.X-Part must be a string of at most 8192 bytes "
+        "without control characters, or an array of such strings.\n"
+        "c.yaml:17: schedules.b.job: request.method must be in upper case: HTTP methods are "
+        "case-sensitive.\n"
+        "c.yaml:24: schedules.c.job: ttl_s must be a number of seconds above 0, at most "
+        "316224000.\n"
+        "c.yaml:23: schedules.c.job.tenant: the tenant shop is not configured\n"
+        "c.yaml:28: schedules.d.job: tenant is required.\n"
+        "c.yaml:31: schedules.e.job: The document must be an object.\n");
+}
+
 static void test_files_that_are_not_read(void **state)
 {
     struct fixture *f = *state;
@@ -360,21 +408,22 @@ static void test_cluster(void **state)
 static void test_print(void **state)
 {
     struct fixture *f = *state;
-    const struct config *c =
-        must_load(f, "broker: {url: 'amqp://u:hush1@b/'}\n"
-                     "store: {url: 'redis://:hush2@r/0'}\n"
-                     "tenants:\n"
-                     "  erp: {instances: [h], breaker: {}, fair_by: X-C}\n"
-                     "schedules:\n"
-                     "  a: {cron: '@daily', job: {tenant: erp, request: {path: /, headers: "
-                     "{Authorization: hush3, X-Api-Key: hush4, Idempotency-Key: shown}}}}\n");
+    const struct config *c = must_load(
+        f, "broker: {url: 'amqp://u:hush1@b/'}\n"
+           "store: {url: 'redis://:hush2@r/0'}\n"
+           "tenants:\n"
+           "  erp: {instances: [h], breaker: {}, fair_by: X-C}\n"
+           "schedules:\n"
+           "  a: {cron: '@daily', job: {tenant: erp, request: {path: /, headers: "
+           "{Authorization: hush3, X-Api-Key: [hush4, hush5], X-Part: [shown, seen]}}}}\n");
     struct buf first = {0};
     struct buf second = {0};
 
     config_print(c, &first);
     assert_null(strstr(first.p, "hush"));
     assert_non_null(strstr(first.p, "amqp://u:***@b/"));
-    assert_non_null(strstr(first.p, "shown"));
+    assert_non_null(
+        strstr(first.p, "\"X-Api-Key\":[\"***\",\"***\"],\"X-Part\":[\"shown\",\"seen\"]"));
     assert_non_null(strstr(first.p, "lease_s: 15\n"));
     char *copy = str_dup(buf_as_str(&first));
     assert_non_null(copy);
@@ -394,6 +443,7 @@ int main(void)
         TEST(test_tenants_merge_with_defaults),
         TEST(test_keys),
         TEST(test_every_mistake_at_once),
+        TEST(test_mistakes_of_jobs_have_lines),
         TEST(test_files_that_are_not_read),
         TEST(test_crontabs),
         TEST(test_discovery_file),

@@ -30,7 +30,7 @@ struct reading {
 static void read_text(struct reading *r, const char *file, const char *text)
 {
     static char known[] = "known";
-    struct schedule_context x = {&r->tenants, refuse_minute_99};
+    struct schedule_context x = {.tenants = &r->tenants, .cron_check = refuse_minute_99};
     struct mistakes m = {.file = file, .out = &r->mistakes};
 
     assert_int_equal(map_put(&r->tenants, STR("erp"), known), ERR_OK);
@@ -64,6 +64,9 @@ static const struct entry_case entry_cases[] = {
     {"almost JSON", "@hourly erp POST /r {k: 1}", "@hourly",
      "{\"tenant\":\"erp\",\"request\":{\"method\":\"POST\",\"path\":\"/r\",\"body_text\":\"{k: "
      "1}\"}}"},
+    {"JSON that says a thing twice", "@hourly erp POST /r {\"k\":1,\"k\":2}", "@hourly",
+     "{\"tenant\":\"erp\",\"request\":{\"method\":\"POST\",\"path\":\"/r\",\"body_text\":"
+     "\"{\\\"k\\\":1,\\\"k\\\":2}\"}}"},
 };
 
 static void test_entries(void **state)
@@ -144,19 +147,20 @@ static void test_mistakes(void **state)
     (void)state;
     read_text(&r, "ct",
               "0 1 * * * shop GET /a\n0 1 * * * erp GET\n99 1 * * * erp GET a\n@reboot erp GET /\n"
-              "PATH=/bin\nCRON_TZ=/etc/passwd\n0 1 * * * Erp G,T /x\n");
+              "PATH=/bin\nCRON_TZ=/etc/passwd\n0 1 * * * Erp G,T /x\n"
+              "0 1 * * * erp get /x\n");
     assert_string_equal(
         r.mistakes.p,
         "ct:1: tenant: the tenant shop is not configured\n"
         "ct:2: expected MIN HOUR DOM MON DOW tenant METHOD /path [body]\n"
-        "ct:3: path: expected a path that begins with '/'\n"
+        "ct:3: request.path must begin with '/' and hold visible ASCII characters only, no '#', "
+        "and no '.' or '..' segment.\n"
         "ct:3: cron: 99 is no minute\n"
         "ct:4: expected @yearly, @annually, @monthly, @weekly, @daily, @midnight or @hourly\n"
         "ct:5: of settings only CRON_TZ=… is known, not PATH\n"
         "ct:6: CRON_TZ: expected a time zone's name, as Europe/Berlin or UTC\n"
-        "ct:7: tenant: a name is 1 to 64 characters of a-z, 0-9, '_' and '-'\n"
-        "ct:7: method: expected a header's or method's name (letters, digits and "
-        "!#$%&'*+-.^_`|~)\n");
+        "ct:7: tenant must be made of a-z, 0-9, '_' and '-'.\n"
+        "ct:8: request.method must be in upper case: HTTP methods are case-sensitive.\n");
     done(&r);
 }
 

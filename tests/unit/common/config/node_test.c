@@ -173,51 +173,12 @@ static void test_take_and_add(void **state)
     node_free(map);
 }
 
-struct json_case {
-    const char *text;
-    bool is_json;
-};
-
-static const struct json_case json_cases[] = {
-    {"{}", true},
-    {" [1, {\"a\": null}] ", true},
-    {"\"a\\u00e9\\n\"", true},
-    {"-0.5e+3", true},
-    {"true", true},
-    {"", false},
-    {"hello", false},
-    {"{a: 1}", false},
-    {"{\"a\":1,}", false},
-    {"[1,]", false},
-    {"01", false},
-    {"1.", false},
-    {"+1", false},
-    {"{} {}", false},
-    {"\"a\nb\"", false},
-    {"\"\\x41\"", false},
-    {"\"\\u12\"", false},
-    {"\"open", false},
-    {"[1", false},
-    {"{\"a\"}", false},
-    {"nul", false},
-    {"\"\xE9\"", false},
-};
-
-static void test_is_json(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < sizeof json_cases / sizeof *json_cases; i++) {
-        print_message("case: %s\n", json_cases[i].text);
-        assert_int_equal(node_is_json(str_of(json_cases[i].text)), json_cases[i].is_json);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),   cmocka_unit_test(test_nul_byte_and_size),
-        cmocka_unit_test(test_depth),   cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_is_json), cmocka_unit_test(test_take_and_add),
+        cmocka_unit_test(test_parse),        cmocka_unit_test(test_nul_byte_and_size),
+        cmocka_unit_test(test_depth),        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_take_and_add),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,31 +104,37 @@ static const struct job_case job_cases[] = {
      NULL},
     {"null body", "{tenant: erp, request: {path: /a, body: }}",
      "{\"tenant\":\"erp\",\"request\":{\"path\":\"/a\",\"body\":null}}", NULL},
-    {"no path", "{tenant: erp, request: {method: GET}}", NULL,
-     "job.request: the key path is missing\n"},
-    {"several",
+    {"several values of a header",
+     "{tenant: erp, request: {path: /, headers: {X-A: [b, 'c d'], X-B: ''}}, labels: {run: ''}}",
+     "{\"tenant\":\"erp\",\"request\":{\"path\":\"/\",\"headers\":{\"X-A\":[\"b\",\"c d\"],\"X-B\":"
+     "\"\"}},\"labels\":{\"run\":\"\"}}",
+     NULL},
+    {"a callback", "{tenant: erp, request: {path: /}, callback: 'https://erp.example/done'}",
+     "{\"tenant\":\"erp\",\"request\":{\"path\":\"/\"},\"callback\":\"https://erp.example/done\"}",
+     NULL},
+    {"no path", "{tenant: erp, request: {method: GET}}", NULL, "job: request.path is required.\n"},
+    {"the first of several",
      "{tenant: erp, request: {path: a, body: 1, body_text: b}, delay_s: -1, ttls: 5, priority: x}",
      NULL,
-     "job.request.path: expected a path that begins with '/'\n"
-     "job.request: body and body_text contradict each other\n"
-     "job.delay_s: expected seconds from 0 to 31536000, found -1\n"
-     "job.ttls: unknown key; did you mean ttl_s?\n"
-     "job.priority: expected one of high, normal, low, found the text \"x\"\n"},
+     "job: request.path must begin with '/' and hold visible ASCII characters only, no '#', and no "
+     "'.' or '..' segment.\n"},
+    {"an unknown key", "{tenant: erp, request: {path: /}, ttls: 5}", NULL,
+     "job: The member ttls is not known.\n"},
+    {"two bodies", "{tenant: erp, request: {path: /, body: 1, body_text: b}}", NULL,
+     "job: request must have one of body, body_text and body_base64 only.\n"},
     {"two delays",
      "{tenant: erp, request: {path: /}, delay_s: 1, not_before: 2026-01-01T00:00:00Z}", NULL,
-     "job: not_before and delay_s contradict each other\n"},
-    {"two ends", "{tenant: erp, request: {path: /}, ttl_s: 1, expires_at: 2026-01-01T00:00:00Z}",
-     NULL, "job: expires_at and ttl_s contradict each other\n"},
-    {"headers", "{tenant: erp, request: {path: /, headers: {X A: b, X-B: 1, X-C: \"a\\nb\"}}}",
+     "job: Give not_before or delay_s, not both.\n"},
+    {"a header that is not forwarded", "{tenant: erp, request: {path: /, headers: {Host: a}}}",
      NULL,
-     "job.request.headers.X A: expected a header's or method's name (letters, digits and "
-     "!#$%&'*+-.^_`|~)\n"
-     "job.request.headers.X-B: expected text (put it into quotes), found 1\n"
-     "job.request.headers.X-C: control characters are not allowed in a header's value\n"},
-    {"nulls", "{tenant: null, request: {path: /, method: ~}, labels: ~}", NULL,
-     "job.tenant: expected a value, found null\n"
-     "job.request.method: expected a value, found null\n"
-     "job.labels: expected a value, found null\n"},
+     "job: request.headers must not have Host: it is not forwarded, Sluice or its HTTP client sets "
+     "it.\n"},
+    {"a null", "{tenant: erp, request: {path: /, method: ~}}", NULL,
+     "job: request.method must be a string.\n"},
+    {"no map", "[1]", NULL, "job: The document must be an object.\n"},
+    {"null", "~", NULL, "job: expected a value, found null\n"},
+    {"a number that JSON has and no double holds", "{tenant: erp, request: {path: /, body: 1e999}}",
+     NULL, "job: The document is not acceptable JSON: a number that is too large, at byte 50.\n"},
 };
 
 static void test_jobs(void **state)
@@ -153,6 +159,107 @@ static void test_jobs(void **state)
         buf_fini(&mistakes);
         buf_fini(&document);
     }
+}
+
+static void judge(struct wall now, const struct map *tenants, const char *yaml,
+                  struct buf *mistakes)
+{
+    struct schedule_context x = {.tenants = tenants, .now = now};
+    struct mistakes m = {.file = "c", .out = mistakes};
+    struct config_schedule s = {0};
+    struct node *tree = NULL;
+    struct buf why = {0};
+    int line;
+
+    assert_int_equal(node_parse(str_of(yaml), &tree, &line, &why), ERR_OK);
+    schedule_decode(&x, &m, NULL, "a", tree, &s);
+    assert_false(m.is_out_of_memory);
+    schedule_fini(&s);
+    node_free(tree);
+}
+
+/* The time is the context's: 366 days before and a millisecond more. */
+static void test_far_times(void **state)
+{
+    static const char yaml[] = "cron: '@daily'\njob:\n  tenant: erp\n  request: {path: /}\n"
+                               "  not_before: 2027-01-02T00:00:00Z\n";
+    struct wall now = {1767225600000}; /* 2026-01-01T00:00:00Z */
+    struct buf mistakes = {0};
+
+    (void)state;
+    judge(now, NULL, yaml, &mistakes);
+    assert_null(mistakes.p);
+    now.ms--;
+    judge(now, NULL, yaml, &mistakes);
+    assert_string_equal(mistakes.p, "c:5: job: not_before must be at most 366 days ahead.\n");
+    buf_fini(&mistakes);
+}
+
+struct line_case {
+    const char *name;
+    const char *yaml; /* of the job, from line 2 on */
+    const char *where;
+};
+
+static const struct line_case line_cases[] = {
+    {"no tenant", "  request: {path: /}\n", "c:2: "},
+    {"no path", "  tenant: erp\n  request:\n    method: GET\n", "c:3: "},
+    {"a member", "  tenant: erp\n  request:\n    method: GET\n    path: a\n", "c:5: "},
+    {"an unknown member", "  tenant: erp\n  request: {path: /}\n  ten: 1\n", "c:4: "},
+    {"an unknown member with a point", "  tenant: erp\n  request: {path: /}\n  request.path: 1\n",
+     "c:4: "},
+    {"of two",
+     "  tenant: erp\n  request: {path: /}\n  ttl_s: 1\n"
+     "  expires_at: 2026-01-01T00:00:00Z\n",
+     "c:5: "},
+    {"a name that begins as another",
+     "  tenant: erp\n  request:\n    path: /\n    headers:\n"
+     "      X: a\n      X A: b\n",
+     "c:7: "},
+    {"a refused name",
+     "  tenant: erp\n  request:\n    path: /\n    headers:\n"
+     "      X: a\n      Host: b\n",
+     "c:7: "},
+    {"a label", "  tenant: erp\n  request: {path: /}\n  labels:\n    a: b\n    a.b: 1\n", "c:6: "},
+    {"a name that is shown short",
+     "  tenant: erp\n  request: {path: /}\n  labels:\n"
+     "    a: b\n    \"\\t\": c\n",
+     "c:4: "},
+};
+
+static void test_lines(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof line_cases / sizeof *line_cases; i++) {
+        const struct line_case *c = &line_cases[i];
+        struct buf mistakes = {0};
+        struct buf yaml = {0};
+        print_message("case: %s\n", c->name);
+        buf_printf(&yaml, "job:\n%scron: '@daily'\n", c->yaml);
+        judge((struct wall){0}, NULL, yaml.p, &mistakes);
+        assert_non_null(mistakes.p);
+        assert_true(str_starts(buf_as_str(&mistakes), str_of(c->where)));
+        buf_fini(&mistakes);
+        buf_fini(&yaml);
+    }
+}
+
+static void test_unknown_tenant(void **state)
+{
+    struct map tenants = {0};
+    struct buf mistakes = {0};
+    static char known[] = "known";
+
+    (void)state;
+    assert_int_equal(map_put(&tenants, STR("erp"), known), ERR_OK);
+    judge((struct wall){0}, &tenants, "cron: '@daily'\njob:\n  request: {path: /}\n  tenant: erp\n",
+          &mistakes);
+    assert_null(mistakes.p);
+    judge((struct wall){0}, &tenants,
+          "cron: '@daily'\njob:\n  request: {path: /}\n  tenant: shop\n", &mistakes);
+    assert_string_equal(mistakes.p, "c:4: job.tenant: the tenant shop is not configured\n");
+    map_fini(&tenants);
+    buf_fini(&mistakes);
 }
 
 static void test_cron_check(void **state)
@@ -186,9 +293,9 @@ static void test_cron_check(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_jobs),       cmocka_unit_test(test_far_times),
+        cmocka_unit_test(test_lines),      cmocka_unit_test(test_unknown_tenant),
         cmocka_unit_test(test_cron_check),
     };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "keyring.h"
+#include "daemon/keyring.h"
 
 #include "daemon/problem.h"
 #include "job/document.h"

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "help.h"
+
+enum { NEAR = 2, LEFT = 26 };
+
+#define FLAGS(table)                                                                               \
+    {                                                                                              \
+        (table), sizeof(table) / sizeof(table)[0]                                                  \
+    }
+#define KEY_FLAG                                                                                   \
+    {                                                                                              \
+        "--idempotency-key", "--key-id", 0, FLAG_TEXT, "KEY",                                      \
+            "the same key is the same job: a repetition has no second effect"                      \
+    }
+#define DATA_FLAG                                                                                  \
+    {                                                                                              \
+        "--data", NULL, 'd', FLAG_TEXT, "TEXT|@FILE",                                              \
+            "the request's body; @FILE reads a file, @- standard input"                            \
+    }
+#define HEADER_FLAG                                                                                \
+    {                                                                                              \
+        "--header", NULL, 'H', FLAG_TEXT, "'NAME: VALUE'",                                         \
+            "a field for the tenant; may be repeated"                                              \
+    }
+#define HEAD_FLAG                                                                                  \
+    {                                                                                              \
+        "--include", NULL, 'i', FLAG_SWITCH, NULL, "print the answer's status and head, too"       \
+    }
+
+static const struct flag common_flags[] = {
+    {"--ingress", NULL, 0, FLAG_TEXT, "URL", "where jobs are taken ($SLUICE_INGRESS_URL)"},
+    {"--dispatcher", NULL, 0, FLAG_TEXT, "URL",
+     "where tenants and schedules are told ($SLUICE_DISPATCHER_URL)"},
+    {"--key", NULL, 0, FLAG_TEXT, "TOKEN",
+     "the API key; rather set $SLUICE_KEY, which nobody else sees"},
+    {"--json", NULL, 0, FLAG_SWITCH, NULL, "print the server's JSON as it is"},
+    {"--help", NULL, 'h', FLAG_SWITCH, NULL, "print help and exit"},
+    {"--version", NULL, 0, FLAG_SWITCH, NULL, "print the version and exit"},
+};
+
+static const struct flag call_flags[] = {
+    DATA_FLAG,
+    HEADER_FLAG,
+    {"--async", NULL, 0, FLAG_SWITCH, NULL, "do not wait for the answer: print the job's id"},
+    {"--wait", NULL, 0, FLAG_COUNT, "SECONDS",
+     "the answer if it comes in that time, else the job's id and exit 6"},
+    {"--timeout", NULL, 0, FLAG_SECONDS, "SECONDS", "hang up after that time (300)"},
+    KEY_FLAG,
+    HEAD_FLAG,
+};
+
+static const struct flag submit_flags[] = {
+    {"--method", NULL, 'X', FLAG_TEXT, "METHOD", "POST unless given"},
+    DATA_FLAG,
+    {"--data-file", NULL, 0, FLAG_TEXT, "FILE",
+     "the request's body from a file, - from standard input"},
+    HEADER_FLAG,
+    KEY_FLAG,
+    {"--delay", NULL, 0, FLAG_SECONDS, "SECONDS", "start it that much later"},
+    {"--ttl", NULL, 0, FLAG_SECONDS, "SECONDS", "do not start it later than that from now"},
+    {"--timeout", NULL, 0, FLAG_SECONDS, "SECONDS", "how long one attempt may take"},
+    {"--label", NULL, 0, FLAG_TEXT, "NAME=VALUE", "may be repeated"},
+    {"--max-attempts", NULL, 0, FLAG_COUNT, "N", "send it at most that often"},
+    {"--file", NULL, 0, FLAG_TEXT, "FILE",
+     "the whole job as a JSON document, - from standard input"},
+    {"--wait", NULL, 0, FLAG_SECONDS, "SECONDS", "wait that long for its end, as wait does"},
+};
+
+static const struct flag wait_flags[] = {
+    {"--timeout", NULL, 0, FLAG_SECONDS, "SECONDS",
+     "give up after that time and exit 6; without it, never"},
+};
+
+static const struct flag result_flags[] = {HEAD_FLAG};
+
+static const struct flag resolve_flags[] = {
+    {"--note", NULL, 0, FLAG_TEXT, "TEXT", "why; kept with the job"},
+};
+
+static const struct flag keys_flags[] = {
+    {"--name", NULL, 0, FLAG_TEXT, "NAME", "what logs call the key; made up unless given"},
+    {"--scopes", NULL, 0, FLAG_TEXT, "LIST", "of submit, read and admin, by commas (submit,read)"},
+    {"--tenant", NULL, 0, FLAG_TEXT, "NAME", "only for this tenant; may be repeated"},
+};
+
+const struct flags help_common = FLAGS(common_flags);
+
+const struct command help_commands[] = {
+    {"call", call_run, "TENANT [METHOD] PATH", 2, 3, FLAGS(call_flags),
+     "send a request to a tenant and print its answer",
+     "METHOD is GET, or POST with --data. JSON data goes out as application/json unless a header\n"
+     "says otherwise. The tenant's body goes to standard output as it is.\n"},
+    {"submit", submit_run, "TENANT PATH | --file FILE", 0, 2, FLAGS(submit_flags),
+     "hand in a job and print its id",
+     "JSON data goes out as application/json unless a header says otherwise.\n"},
+    {"status",
+     job_status,
+     "ID",
+     1,
+     1,
+     {NULL, 0},
+     "show a job",
+     "Exits 0 whatever the job's state is; wait --timeout 0 exits by it.\n"},
+    {"wait", job_wait, "ID", 1, 1, FLAGS(wait_flags), "wait for a job's end, then show it",
+     "A server that is away meanwhile is asked again for half a minute.\n"},
+    {"result", job_result, "ID", 1, 1, FLAGS(result_flags),
+     "print the tenant's answer to a job as it is", NULL},
+    {"cancel", job_cancel, "ID", 1, 1, {NULL, 0}, "cancel a job that has not started", NULL},
+    {"retry", job_retry, "ID", 1, 1, {NULL, 0}, "run a failed or in-doubt job again", NULL},
+    {"resolve", job_resolve, "ID succeeded|failed|retry", 2, 2, FLAGS(resolve_flags),
+     "settle an in-doubt job by hand", NULL},
+    {"tenants",
+     overview_tenants,
+     "",
+     0,
+     0,
+     {NULL, 0},
+     "list the tenants and their load",
+     "With --json the document of /v1/tenants.\n"},
+    {"schedules", overview_schedules, "", 0, 0, {NULL, 0}, "list the schedules", NULL},
+    {"health", overview_health, "", 0, 0, {NULL, 0}, "show the dispatcher's health", NULL},
+    {"keys", keys_run, "new", 1, 1, FLAGS(keys_flags),
+     "make an API key: its token, and its entry for the configuration",
+     "Asks no server. Only the hash goes into the configuration; the token is shown this once.\n"},
+};
+const size_t help_n_commands = sizeof help_commands / sizeof help_commands[0];
+
+const struct command *help_find(struct str name)
+{
+    for (size_t i = 0; i < help_n_commands; i++) {
+        if (str_is(str_of(help_commands[i].name), name)) {
+            return &help_commands[i];
+        }
+    }
+    return NULL;
+}
+
+const char *help_nearest(struct str name)
+{
+    const char *nearest = NULL;
+    size_t nearest_by = NEAR + 1;
+
+    for (size_t i = 0; i < help_n_commands; i++) {
+        size_t by = args_distance(name, str_of(help_commands[i].name));
+        if (by < nearest_by) {
+            nearest = help_commands[i].name;
+            nearest_by = by;
+        }
+    }
+    return nearest;
+}
+
+static void print_row(const char *left, const char *right, struct buf *out)
+{
+    if (strlen(left) > LEFT) {
+        buf_printf(out, "  %s\n  %-*s  %s\n", left, LEFT, "", right);
+    } else {
+        buf_printf(out, "  %-*s  %s\n", LEFT, left, right);
+    }
+}
+
+static void print_flag(const struct flag *f, struct buf *out)
+{
+    struct buf left = {0};
+
+    if (f->letter != 0) {
+        buf_printf(&left, "-%c, ", f->letter);
+    }
+    buf_printf(&left, "%s%s%s", f->name, f->value == NULL ? "" : " ",
+               f->value == NULL ? "" : f->value);
+    print_row(left.p == NULL ? "" : left.p, f->help, out);
+    buf_fini(&left);
+}
+
+static void print_flags(const char *title, struct flags flags, struct buf *out)
+{
+    if (flags.n > 0) {
+        buf_printf(out, "\n%s\n", title);
+    }
+    for (size_t i = 0; i < flags.n; i++) {
+        print_flag(&flags.at[i], out);
+    }
+}
+
+static void print_exits(struct buf *out)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } exits[] = {
+#define EXIT(NAME, code, text) {code, text},
+#include "exit.def"
+#undef EXIT
+    };
+
+    buf_text(out, "\nExit status:\n");
+    for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++) {
+        buf_printf(out, "  %d  %s\n", exits[i].code, exits[i].text);
+    }
+    buf_text(out, "  128 + N  ended by signal N; a job that was handed in goes on\n");
+}
+
+void help_print(struct buf *out)
+{
+    buf_text(out, "Usage: sluice [FLAG...] COMMAND [FLAG...] [WORD...]\n\nCommands:\n");
+    for (size_t i = 0; i < help_n_commands; i++) {
+        print_row(help_commands[i].name, help_commands[i].help, out);
+    }
+    print_flags("Flags of every command:", help_common, out);
+    print_exits(out);
+    buf_text(out, "\nsluice COMMAND --help tells more; so does man sluice.\n");
+}
+
+void help_print_command(const struct command *k, struct buf *out)
+{
+    buf_printf(out, "Usage: sluice %s%s%s%s\n\n%s\n", k->name, k->words[0] == '\0' ? "" : " ",
+               k->words, " [FLAG...]", k->help);
+    if (k->more != NULL) {
+        buf_printf(out, "%s", k->more);
+    }
+    print_flags("Flags:", k->flags, out);
+    print_flags("Flags of every command:", help_common, out);
+    print_exits(out);
+}

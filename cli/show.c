@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "show.h"
+
+#include "base/clock.h"
+#include "json.h"
+#include "table.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+
+enum { NUMBER_SIZE = 40, PATH_SIZE = 256, DEPTH_MAX = 8 };
+/* Whole numbers beyond it are not exact in a double. */
+static const double whole_max = 9007199254740992.0;
+
+static void print_number(double value, char to[NUMBER_SIZE])
+{
+    bool is_whole = value >= -whole_max && value <= whole_max && value == floor(value);
+
+    (void)snprintf(to, NUMBER_SIZE, is_whole ? "%.0f" : "%.10g", value);
+}
+
+/* A scalar as text; empty for null, lists and objects. */
+static struct str scalar(const cJSON *v, char room[NUMBER_SIZE])
+{
+    if (cJSON_IsString(v)) {
+        return str_of(v->valuestring);
+    }
+    if (cJSON_IsBool(v)) {
+        return cJSON_IsTrue(v) ? STR("yes") : STR("no");
+    }
+    if (cJSON_IsNumber(v)) {
+        print_number(v->valuedouble, room);
+        return str_of(room);
+    }
+    return (struct str){"", 0};
+}
+
+static void add_member(struct table *t, const cJSON *object, const char *name)
+{
+    char room[NUMBER_SIZE];
+
+    table_add(t, scalar(json_get(object, name), room));
+}
+
+/* --- a job ------------------------------------------------------------------------------------ */
+
+static const struct column pair[] = {{NULL, false}, {NULL, false}};
+
+static void add_pair(struct table *t, const char *name, struct str value)
+{
+    table_add(t, str_of(name));
+    table_add(t, value);
+}
+
+/* "0.25 s" from one time of the server's to another; nothing when one is missing. */
+static void print_span(struct str from, struct str to, char out[NUMBER_SIZE])
+{
+    struct wall a;
+    struct wall b;
+
+    out[0] = '\0';
+    if (wall_parse(from.p, from.n, &a) == ERR_OK && wall_parse(to.p, to.n, &b) == ERR_OK) {
+        (void)snprintf(out, NUMBER_SIZE, "%.3f s", (double)(b.ms - a.ms) / 1000);
+    }
+}
+
+static void add_request(struct table *t, const cJSON *job)
+{
+    struct str method = json_text(job, "method");
+    struct str path = json_text(job, "path");
+    struct buf b = {0};
+
+    if (path.n > 0) {
+        buf_str(&b, method);
+        buf_text(&b, method.n > 0 ? " " : "");
+        buf_str(&b, path);
+        add_pair(t, "request", buf_as_str(&b));
+    }
+    buf_fini(&b);
+}
+
+static void add_labels(struct table *t, const cJSON *job)
+{
+    const cJSON *labels = json_get(job, "labels");
+    const cJSON *label;
+    struct buf b = {0};
+
+    cJSON_ArrayForEach(label, labels)
+    {
+        char room[NUMBER_SIZE];
+        buf_text(&b, b.n > 0 ? ", " : "");
+        buf_printf(&b, "%s=", label->string == NULL ? "" : label->string);
+        buf_str(&b, scalar(label, room));
+    }
+    if (b.n > 0) {
+        add_pair(t, "labels", buf_as_str(&b));
+    }
+    buf_fini(&b);
+}
+
+static void add_outcome(struct table *t, const cJSON *job)
+{
+    const cJSON *outcome = json_get(job, "outcome");
+    struct str error = json_text(outcome, "error");
+    struct buf b = {0};
+    double n;
+
+    if (json_number(outcome, "status", &n)) {
+        buf_printf(&b, "status %.0f", n);
+    }
+    if (json_number(outcome, "body_bytes", &n)) {
+        buf_printf(&b, "%s%.0f bytes", b.n > 0 ? ", " : "", n);
+    }
+    if (error.n > 0) {
+        buf_text(&b, b.n > 0 ? ", " : "");
+        buf_str(&b, error);
+    }
+    if (b.n > 0) {
+        add_pair(t, "outcome", buf_as_str(&b));
+    }
+    buf_fini(&b);
+}
+
+static void add_facts(struct table *t, const cJSON *job)
+{
+    static const char *const always[] = {"tenant", "state"};
+    static const char *const names[][2] = {
+        {"created_at", "created"}, {"not_before", "not before"}, {"deadline_at", "deadline"},
+        {"expires_at", "expires"}, {"ended_at", "ended"},        {"schedule", "schedule"},
+        {"note", "note"}};
+
+    add_pair(t, "job", json_text(job, "id"));
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
+        add_pair(t, always[i], json_text(job, always[i]));
+    }
+    add_request(t, job);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct str value = json_text(job, names[i][0]);
+        if (value.n > 0) {
+            add_pair(t, names[i][1], value);
+        }
+    }
+    add_labels(t, job);
+    add_outcome(t, job);
+}
+
+static void print_attempts(const cJSON *attempts, struct buf *out)
+{
+    static const struct column columns[] = {{"ATTEMPT", true},  {"INSTANCE", false},
+                                            {"STARTED", false}, {"TOOK", true},
+                                            {"STATUS", true},   {"ERROR", false}};
+    struct table t;
+    const cJSON *a;
+    char took[NUMBER_SIZE];
+
+    if (cJSON_GetArraySize(attempts) == 0) {
+        return;
+    }
+    table_init(&t, columns, sizeof columns / sizeof columns[0]);
+    cJSON_ArrayForEach(a, attempts)
+    {
+        add_member(&t, a, "number");
+        add_member(&t, a, "instance");
+        add_member(&t, a, "started_at");
+        print_span(json_text(a, "started_at"), json_text(a, "ended_at"), took);
+        table_add(&t, str_of(took));
+        add_member(&t, a, "status");
+        add_member(&t, a, "error");
+    }
+    buf_char(out, '\n');
+    table_print(&t, out);
+    table_fini(&t);
+}
+
+int show_job(struct str json, struct buf *out)
+{
+    cJSON *job = json_parse(json);
+    struct table t;
+
+    if (!cJSON_IsObject(job)) {
+        json_free(job);
+        return ERR_PROTOCOL;
+    }
+    table_init(&t, pair, 2);
+    add_facts(&t, job);
+    table_print(&t, out);
+    table_fini(&t);
+    print_attempts(json_get(job, "attempts"), out);
+    json_free(job);
+    return ERR_OK;
+}
+
+/* --- tenants ---------------------------------------------------------------------------------- */
+
+static void add_instances(struct table *t, const cJSON *tenant)
+{
+    const cJSON *instances = json_get(tenant, "instances");
+    const cJSON *i;
+    int n = cJSON_GetArraySize(instances);
+    int n_healthy = 0;
+    bool is_known = false;
+
+    if (!cJSON_IsArray(instances) && !cJSON_IsObject(instances)) {
+        table_add(t, (struct str){"", 0});
+        return;
+    }
+    cJSON_ArrayForEach(i, instances)
+    {
+        const cJSON *is_healthy = json_get(i, "healthy");
+        is_known = is_known || cJSON_IsBool(is_healthy);
+        n_healthy += cJSON_IsTrue(is_healthy) ? 1 : 0;
+    }
+    if (is_known) {
+        table_printf(t, "%d of %d up", n_healthy, n);
+    } else {
+        table_printf(t, "%d", n);
+    }
+}
+
+/* What the tenant's own document does not say is looked for in the scale figure. */
+static void add_load(struct table *t, const cJSON *tenant, const cJSON *load)
+{
+    static const char *const members[] = {"queued",   "delayed",  "running",  "in_doubt",
+                                          "capacity", "runnable", "oldest_s", "desired_workers"};
+
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        add_member(t, json_get(tenant, members[i]) != NULL ? tenant : load, members[i]);
+    }
+}
+
+static void add_tenants(struct table *t, const cJSON *tenants, const cJSON *loads)
+{
+    const cJSON *tenant;
+
+    cJSON_ArrayForEach(tenant, tenants)
+    {
+        table_add(t, str_of(tenant->string));
+        add_instances(t, tenant);
+        add_load(t, tenant, json_get(json_get(loads, "tenants"), tenant->string));
+    }
+    if (loads != NULL) {
+        table_add(t, STR("(all)"));
+        table_add(t, (struct str){"", 0});
+        add_load(t, NULL, loads);
+    }
+}
+
+int show_tenants(struct str tenants, struct str scale, struct buf *out)
+{
+    static const struct column columns[] = {
+        {"TENANT", false},  {"INSTANCES", false}, {"QUEUED", true},   {"DELAYED", true},
+        {"RUNNING", true},  {"IN_DOUBT", true},   {"CAPACITY", true}, {"RUNNABLE", true},
+        {"OLDEST_S", true}, {"WORKERS", true}};
+    cJSON *tree = json_parse(tenants);
+    cJSON *loads = json_parse(scale);
+    const cJSON *all = json_get(tree, "tenants");
+    struct table t;
+    int rc = ERR_PROTOCOL;
+
+    if (cJSON_IsObject(all)) {
+        table_init(&t, columns, sizeof columns / sizeof columns[0]);
+        add_tenants(&t, all, loads);
+        table_print(&t, out);
+        table_fini(&t);
+        rc = ERR_OK;
+    }
+    json_free(tree);
+    json_free(loads);
+    return rc;
+}
+
+/* --- schedules -------------------------------------------------------------------------------- */
+
+/* A scalar, or the scalars of a list. */
+static void add_list(struct table *t, const cJSON *v)
+{
+    char room[NUMBER_SIZE];
+    struct buf b = {0};
+    const cJSON *item;
+
+    if (!cJSON_IsArray(v)) {
+        table_add(t, scalar(v, room));
+        return;
+    }
+    cJSON_ArrayForEach(item, v)
+    {
+        buf_text(&b, b.n > 0 ? "; " : "");
+        buf_str(&b, scalar(item, room));
+    }
+    table_add(t, buf_as_str(&b));
+    buf_fini(&b);
+}
+
+int show_schedules(struct str json, struct buf *out)
+{
+    static const struct column columns[] = {{"SCHEDULE", false}, {"TENANT", false},
+                                            {"LAST", false},     {"NEXT", false},
+                                            {"CRON", false},     {"TIMEZONE", false}};
+    cJSON *tree = json_parse(json);
+    const cJSON *all = json_get(tree, "schedules");
+    const cJSON *s;
+    struct table t;
+
+    if (!cJSON_IsObject(all)) {
+        json_free(tree);
+        return ERR_PROTOCOL;
+    }
+    table_init(&t, columns, sizeof columns / sizeof columns[0]);
+    cJSON_ArrayForEach(s, all)
+    {
+        struct str tenant = json_text(s, "tenant");
+        table_add(&t, str_of(s->string));
+        table_add(&t, tenant.n > 0 ? tenant : json_text(json_get(s, "job"), "tenant"));
+        add_list(&t, json_get(s, "last"));
+        add_list(&t, json_get(s, "next"));
+        add_list(&t, json_get(s, "cron"));
+        add_member(&t, s, "timezone");
+    }
+    table_print(&t, out);
+    table_fini(&t);
+    json_free(tree);
+    return ERR_OK;
+}
+
+/* --- any document ----------------------------------------------------------------------------- */
+
+/* Recursive; bounded by `depth`. */
+static void add_tree(struct table *t, const cJSON *v, const char *path, unsigned int depth)
+{
+    char room[NUMBER_SIZE];
+    char below[PATH_SIZE];
+    const cJSON *member;
+    int i = 0;
+
+    if (!cJSON_IsObject(v) && !cJSON_IsArray(v)) {
+        add_pair(t, path, scalar(v, room));
+        return;
+    }
+    cJSON_ArrayForEach(member, v)
+    {
+        const char *dot = path[0] == '\0' ? "" : ".";
+        if (depth == 0) {
+            break;
+        }
+        if (member->string != NULL) {
+            (void)snprintf(below, sizeof below, "%s%s%s", path, dot, member->string);
+        } else {
+            (void)snprintf(below, sizeof below, "%s%s%d", path, dot, i++);
+        }
+        add_tree(t, member, below, depth - 1);
+    }
+}
+
+int show_document(struct str json, struct buf *out)
+{
+    cJSON *tree = json_parse(json);
+    struct table t;
+
+    if (!cJSON_IsObject(tree)) {
+        json_free(tree);
+        return ERR_PROTOCOL;
+    }
+    table_init(&t, pair, 2);
+    add_tree(&t, tree, "", DEPTH_MAX);
+    table_print(&t, out);
+    table_fini(&t);
+    json_free(tree);
+    return ERR_OK;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "show.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define ID "erp.aaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static void check(int rc, struct buf *out, const char *expected)
+{
+    assert_int_equal(rc, ERR_OK);
+    assert_string_equal(out->p, expected);
+    buf_fini(out);
+}
+
+static void test_a_job_that_ended(void **state)
+{
+    static const char json[] =
+        "{\"id\":\"" ID "\",\"tenant\":\"erp\",\"state\":\"succeeded\","
+        "\"created_at\":\"2026-03-29T01:00:00.000Z\",\"ended_at\":\"2026-03-29T01:00:02.500Z\","
+        "\"method\":\"POST\",\"path\":\"/orders?x=1\",\"synchronous\":false,"
+        "\"labels\":{\"run\":\"42\",\"by\":\"me\"},\"attempts\":["
+        "{\"number\":1,\"instance\":\"erp-1\",\"started_at\":\"2026-03-29T01:00:00.100Z\","
+        "\"ended_at\":\"2026-03-29T01:00:00.200Z\",\"status\":null,\"error\":\"connect_refused\"},"
+        "{\"number\":2,\"instance\":\"erp-22\",\"started_at\":\"2026-03-29T01:00:01.000Z\","
+        "\"ended_at\":\"2026-03-29T01:00:02.500Z\",\"status\":200,\"error\":null}],"
+        "\"outcome\":{\"status\":200,\"body_bytes\":512,\"error\":null}}";
+    struct buf out = {0};
+
+    (void)state;
+    check(show_job(STR(json), &out), &out,
+          "job      " ID "\n"
+          "tenant   erp\n"
+          "state    succeeded\n"
+          "request  POST /orders?x=1\n"
+          "created  2026-03-29T01:00:00.000Z\n"
+          "ended    2026-03-29T01:00:02.500Z\n"
+          "labels   run=42, by=me\n"
+          "outcome  status 200, 512 bytes\n"
+          "\n"
+          "ATTEMPT  INSTANCE  STARTED                      TOOK  STATUS  ERROR\n"
+          "      1  erp-1     2026-03-29T01:00:00.100Z  0.100 s       -  connect_refused\n"
+          "      2  erp-22    2026-03-29T01:00:01.000Z  1.500 s     200  -\n");
+}
+
+static void test_a_job_that_runs(void **state)
+{
+    static const char json[] =
+        "{\"id\":\"" ID "\",\"tenant\":\"erp\",\"state\":\"running\",\"labels\":{},"
+        "\"attempts\":[{\"number\":1,\"instance\":\"erp-1\",\"started_at\":"
+        "\"2026-03-29T01:00:00.100Z\",\"ended_at\":null,\"status\":null,\"error\":null}],"
+        "\"outcome\":null}";
+    struct buf out = {0};
+
+    (void)state;
+    check(show_job(STR(json), &out), &out,
+          "job     " ID "\n"
+          "tenant  erp\n"
+          "state   running\n"
+          "\n"
+          "ATTEMPT  INSTANCE  STARTED                   TOOK  STATUS  ERROR\n"
+          "      1  erp-1     2026-03-29T01:00:00.100Z     -       -  -\n");
+}
+
+static void test_a_job_just_accepted(void **state)
+{
+    static const char json[] = "{\"id\":\"" ID "\",\"tenant\":\"erp\",\"state\":\"queued\"}";
+    struct buf out = {0};
+
+    (void)state;
+    check(show_job(STR(json), &out), &out, "job     " ID "\ntenant  erp\nstate   queued\n");
+}
+
+static void test_what_is_no_document(void **state)
+{
+    static const struct {
+        const char *name;
+        struct str json;
+    } cases[] = {{"nothing", {NULL, 0}},        {"a list", {"[]", 2}},
+                 {"not whole", {"{\"a\":", 5}}, {"more after it", {"{} x", 4}},
+                 {"a NUL", {"{}\0", 3}},        {"not UTF-8", {"{\"a\":\"\377\"}", 9}}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf out = {0};
+        print_message("%s\n", cases[i].name);
+        assert_int_equal(show_job(cases[i].json, &out), ERR_PROTOCOL);
+        assert_int_equal(show_tenants(cases[i].json, (struct str){NULL, 0}, &out), ERR_PROTOCOL);
+        assert_int_equal(show_schedules(cases[i].json, &out), ERR_PROTOCOL);
+        assert_int_equal(show_document(cases[i].json, &out), ERR_PROTOCOL);
+        assert_int_equal(out.n, 0);
+    }
+}
+
+static const char tenants[] =
+    "{\"tenants\":{\"erp\":{\"instances\":{\"erp-1\":{\"url\":\"http://a\",\"healthy\":true},"
+    "\"erp-2\":{\"url\":\"http://b\",\"healthy\":false}},\"in_doubt\":1,\"delayed\":2,"
+    "\"queued\":12,\"running\":3,\"capacity\":null,\"runnable\":12,\"oldest_s\":1.250,"
+    "\"desired_workers\":1}}}";
+
+static void test_tenants_with_the_scale_figure(void **state)
+{
+    static const char scale[] =
+        "{\"queued\":12,\"running\":3,\"capacity\":7,\"runnable\":12,\"oldest_s\":1.250,"
+        "\"desired_workers\":2,\"tenants\":{}}";
+    struct buf out = {0};
+
+    (void)state;
+    check(show_tenants(STR(tenants), STR(scale), &out), &out,
+          "TENANT  INSTANCES  QUEUED  DELAYED  RUNNING  IN_DOUBT  CAPACITY  RUNNABLE  OLDEST_S  "
+          "WORKERS\n"
+          "erp     1 of 2 up      12        2        3         1         -        12      1.25  "
+          "      1\n"
+          "(all)   -              12        -        3         -         7        12      1.25  "
+          "      2\n");
+}
+
+static void test_tenants_alone(void **state)
+{
+    struct buf out = {0};
+
+    (void)state;
+    check(show_tenants(STR("{\"tenants\":{\"b\":{\"instances\":[{},{}]}}}"), (struct str){NULL, 0},
+                       &out),
+          &out,
+          "TENANT  INSTANCES  QUEUED  DELAYED  RUNNING  IN_DOUBT  CAPACITY  RUNNABLE  OLDEST_S  "
+          "WORKERS\n"
+          "b       2               -        -        -         -         -         -         -  "
+          "      -\n");
+}
+
+static void test_schedules(void **state)
+{
+    static const char json[] =
+        "{\"schedules\":{\"nightly\":{\"cron\":\"15 2 * * *\",\"timezone\":\"Europe/Berlin\","
+        "\"tenant\":\"erp\",\"last\":null,\"next\":\"2026-03-29T01:00:00Z\"},"
+        "\"two\":{\"cron\":[\"1 * * * *\",\"2 * * * *\"],\"job\":{\"tenant\":\"b\"}}}}";
+    struct buf out = {0};
+
+    (void)state;
+    check(show_schedules(STR(json), &out), &out,
+          "SCHEDULE  TENANT  LAST  NEXT                  CRON                  TIMEZONE\n"
+          "nightly   erp     -     2026-03-29T01:00:00Z  15 2 * * *            Europe/Berlin\n"
+          "two       b       -     -                     1 * * * *; 2 * * * *  -\n");
+}
+
+static void test_any_document(void **state)
+{
+    static const char json[] = "{\"status\":\"ok\",\"leader\":true,\"a\":{\"b\":[1,{\"c\":0.5}]},"
+                               "\"big\":1e300,\"none\":null}";
+    struct buf out = {0};
+
+    (void)state;
+    assert_int_equal(show_document(STR(json), &out), ERR_OK);
+    assert_true(str_starts(buf_as_str(&out), STR("status   ok\n"
+                                                 "leader   yes\n"
+                                                 "a.b.0    1\n"
+                                                 "a.b.1.c  0.5\n"
+                                                 "big      1e+300\n")));
+    buf_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_job_that_ended),
+        cmocka_unit_test(test_a_job_that_runs),
+        cmocka_unit_test(test_a_job_just_accepted),
+        cmocka_unit_test(test_what_is_no_document),
+        cmocka_unit_test(test_tenants_with_the_scale_figure),
+        cmocka_unit_test(test_tenants_alone),
+        cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_any_document),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
