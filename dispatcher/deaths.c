@@ -3,11 +3,12 @@
 
 #include "base/log.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define WORKERS_KEY "{sluice}:w"
+
+enum { LEASE_MAX_MS = 86400000 };
 
 struct worker {
     struct deaths_watch watch;
@@ -43,23 +44,43 @@ static void let_go(struct deaths *x)
     }
 }
 
-static void ignore(int rc, const struct store_value *v, void *arg)
+/* A tenant that could not be told is told again: all are, with the next reading. */
+struct telling {
+    struct deaths *deaths;
+    char worker[64];
+};
+
+static void on_told(int rc, const struct store_value *v, void *arg)
 {
-    (void)rc; /* told again at the next turn of leadership; a sweep looks in any case */
+    struct telling *t = arg;
+    struct deaths *x = t->deaths;
+    struct worker *w = x->is_freed ? NULL : map_get(&x->workers, str_of(t->worker));
+
     (void)v;
-    (void)arg;
+    if (w != NULL && rc != ERR_OK) {
+        w->is_told = false;
+    }
+    free(t);
+    let_go(x);
 }
 
 /* The mark stands in the tenant's own tag, where its scripts look. */
-static bool tell_tenant(struct dispatcher *d, struct str tenant, struct str worker)
+static bool tell_tenant(struct deaths *x, struct str tenant, struct str worker)
 {
-    char key[96];
-    char when[24];
+    struct telling *t = calloc(1, sizeof *t);
 
-    (void)snprintf(key, sizeof key, "{%.*s}:d", STR_ARG(tenant));
-    (void)snprintf(when, sizeof when, "%" PRId64, clock_wall().ms);
-    struct str words[] = {STR("ZADD"), str_of(key), str_of(when), worker};
-    return store_command(d->store, words, 4, ignore, NULL) == ERR_OK;
+    if (t == NULL) {
+        return false;
+    }
+    t->deaths = x;
+    (void)snprintf(t->worker, sizeof t->worker, "%.*s", STR_ARG(worker));
+    struct str args[] = {worker};
+    if (dispatcher_call(x->dispatcher, STORE_MOURN, tenant, args, 1, on_told, t) != ERR_OK) {
+        free(t);
+        return false;
+    }
+    x->alive++;
+    return true;
 }
 
 static void tell_all(struct deaths *x, struct worker *w, struct str name)
@@ -72,7 +93,7 @@ static void tell_all(struct deaths *x, struct worker *w, struct str name)
     }
     w->is_told = true;
     while (registry_next(x->dispatcher->registry, &cursor, &e)) {
-        w->is_told = tell_tenant(x->dispatcher, str_of(e->tenant->name), name) && w->is_told;
+        w->is_told = tell_tenant(x, str_of(e->tenant->name), name) && w->is_told;
     }
 }
 
@@ -134,19 +155,29 @@ static struct worker *worker_of(struct deaths *x, struct str name)
     return w;
 }
 
-static void look_at(struct deaths *x, struct str name, struct str counter)
+/* The worker's own lease, behind the colon of "<counter>:<lease>"; a day for one that cannot be
+ * read. */
+static int64_t lease_of(struct str value)
+{
+    struct str counter;
+    uint64_t lease_ms;
+
+    (void)str_cut(&value, ':', &counter);
+    return str_to_u64(value, LEASE_MAX_MS, &lease_ms) == ERR_OK ? (int64_t)lease_ms : LEASE_MAX_MS;
+}
+
+static void look_at(struct deaths *x, struct str name, struct str value)
 {
     struct worker *w = worker_of(x, name);
-    int64_t lease_ms = daemon_config(x->dispatcher->daemon)->worker.lease_ms;
 
     if (w == NULL) {
         return;
     }
-    if (str_is(counter, STR("dead"))) {
+    if (str_is(value, STR("dead"))) {
         if (!w->is_told) {
             tell_all(x, w, name);
         }
-    } else if (deaths_judge(&w->watch, counter, loop_now(x->dispatcher->loop), lease_ms)) {
+    } else if (deaths_judge(&w->watch, value, loop_now(x->dispatcher->loop), lease_of(value))) {
         bury(x, w, name);
     }
 }

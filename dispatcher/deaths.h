@@ -11,7 +11,7 @@
 enum { DEATHS_GAP_MS = 2000 };
 
 struct deaths_watch {
-    char counter[24];    /* as last read */
+    char counter[48];    /* as last read */
     struct mono since;   /* when it was first read so */
     struct mono read_at; /* the last reading */
 };

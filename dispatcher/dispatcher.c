@@ -114,15 +114,25 @@ static void on_topology(int rc, void *arg)
     }
 }
 
+static void declare_shared(struct dispatcher *d)
+{
+    int rc = topology_declare_shared(d->publisher, on_topology, d);
+
+    if (rc != ERR_OK) {
+        log_event(LOG_WARN, "topology_failed", "err=%s", err_word(rc));
+    }
+}
+
 static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
 {
     struct dispatcher *d = arg;
 
+    (void)k;
     log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
               "link=publisher");
     d->is_topology_ready = false;
-    if (is_open && topology_declare_shared(k, on_topology, d) != ERR_OK) {
-        log_event(LOG_WARN, "topology_failed", "msg=\"not sent\"");
+    if (is_open) {
+        declare_shared(d);
     }
 }
 
@@ -201,10 +211,15 @@ static void on_tick(struct loop_timer *t, void *arg)
         daemon_drained(d->daemon);
         return;
     }
+    if (is_round && bus_link_state(d->publisher) == BUS_OPEN && !d->is_topology_ready) {
+        declare_shared(d);
+    }
     if (store_is_open(d->store)) {
         d->round = is_round ? now : d->round;
         if (leader_leads(d->leader)) {
             lead(d, is_round);
+        } else if (is_round) {
+            health_watch(d->health);
         }
         if (is_round) {
             figures_turn(d->figures);

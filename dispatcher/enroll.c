@@ -204,9 +204,6 @@ void enroll_turn(struct enroll *e)
         write_tenant(e, c->tenants[i]);
     }
     remove_absent(e, c);
-    /* Commands of one connection are done in order: this one comes after the scripts, and the
-     * names' own index entries follow within the same breath. */
-    index_command(e, "HSET", REGISTRY_WRITTEN, e->epoch);
     e->writing--;
     settle(e);
 }

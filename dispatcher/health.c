@@ -228,8 +228,12 @@ static void on_read(int rc, const struct store_value *v, void *arg)
             log_event(LOG_INFO, "instance_down", "tenant=%s instance=%s msg=\"by a worker's word\"",
                       i->tenant, i->name);
         } else if (!is_out && !i->state.is_up && !i->is_asking) {
-            /* The mark was lost (a store that forgot): told again. */
-            tell(i);
+            if (leader_leads(h->dispatcher->leader)) {
+                /* The mark was lost (a store that forgot): told again. */
+                tell(i);
+            } else {
+                i->state.is_up = true;
+            }
         }
     }
     registry_unref(g->entry);
@@ -320,6 +324,17 @@ void health_turn(struct health *h)
     drop_absent(h);
     while (registry_next(h->dispatcher->registry, &cursor, &e)) {
         turn_tenant(h, e);
+    }
+}
+
+void health_watch(struct health *h)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+
+    drop_absent(h);
+    while (registry_next(h->dispatcher->registry, &cursor, &e)) {
+        read_marks(h, e);
     }
 }
 

@@ -91,13 +91,18 @@ static void publish(struct entry *e, struct str head, struct str body)
 static void on_request(int rc, const struct store_value *v, void *arg)
 {
     struct entry *e = arg;
+    bool is_answered =
+        rc == ERR_OK && !e->outbox->is_freed && v->type == STORE_ARRAY && v->n_items == 2;
 
-    if (rc != ERR_OK || e->outbox->is_freed || v->type != STORE_ARRAY || v->n_items < 2 ||
-        v->items[0].type != STORE_TEXT) {
+    if (!is_answered) {
         entry_free(e);
-        return;
+    } else if (v->items[0].type != STORE_TEXT) {
+        /* The job was settled meanwhile, and its request with it: nothing is owed. */
+        log_event(LOG_WARN, "outbox_empty", "tenant=%s name=%s", e->tenant, e->name);
+        on_published(BUS_CONFIRMED, e);
+    } else {
+        publish(e, v->items[0].text, v->items[1].text);
     }
-    publish(e, v->items[0].text, v->items[1].text);
 }
 
 static void read_request(struct entry *e)

@@ -31,25 +31,36 @@ static int earliest(const struct schedule_times *s, struct wall after, struct wa
     return found;
 }
 
-int schedule_next(const struct schedule_times *s, struct wall after, struct wall *ret)
+/* Moves *at to the next instant that is not excluded. Returns 0; ERR_MISSING when there is none
+ * until `until`; ERR_LIMIT when `most` in a row are excluded: *at is then the last of these. */
+static int advance(const struct schedule_times *s, struct wall until, int most, struct wall *at)
 {
-    struct wall t = after;
-
-    if (s->start_ms > 0 && t.ms < s->start_ms - 1) {
-        t.ms = s->start_ms - 1;
+    if (s->start_ms > 0 && at->ms < s->start_ms - 1) {
+        at->ms = s->start_ms - 1;
     }
-    for (int i = 0; i < EXCLUDED_MAX; i++) {
+    for (int i = 0; i < most; i++) {
         struct wall next = {0};
-        if (earliest(s, t, &next) != ERR_OK || (s->end_ms > 0 && next.ms > s->end_ms)) {
+        if (earliest(s, *at, &next) != ERR_OK || next.ms > until.ms ||
+            (s->end_ms > 0 && next.ms > s->end_ms)) {
             return ERR_MISSING;
         }
+        *at = next;
         if (!is_excluded(s, next)) {
-            *ret = next;
             return ERR_OK;
         }
-        t = next;
     }
-    return ERR_MISSING;
+    return ERR_LIMIT;
+}
+
+int schedule_next(const struct schedule_times *s, struct wall after, struct wall *ret)
+{
+    struct wall at = after;
+
+    if (advance(s, (struct wall){INT64_MAX}, EXCLUDED_MAX, &at) != ERR_OK) {
+        return ERR_MISSING;
+    }
+    *ret = at;
+    return ERR_OK;
 }
 
 /* Whether a missed instant, older than the window in which all fire, is made up. */
@@ -75,26 +86,27 @@ struct schedule_decision schedule_decide(const struct schedule_times *s, struct 
 {
     struct schedule_decision d = {.action = SCHEDULE_WAIT};
     struct wall at = cursor;
-    struct wall next = {0};
+    int rc = ERR_OK;
 
-    for (int i = 0; i < PASS_MAX && schedule_next(s, at, &next) == ERR_OK; i++) {
-        struct wall after_next = {0};
-        d.instant = next;
-        if (next.ms > now.ms) {
-            break;
+    for (int i = 0; i < PASS_MAX && rc == ERR_OK; i++) {
+        struct wall next = at;
+        rc = advance(s, now, PASS_MAX, &next);
+        if (rc == ERR_OK) {
+            struct wall later = next;
+            bool is_recent = now.ms - next.ms <= s->always_ms;
+            bool has_later = advance(s, now, EXCLUDED_MAX, &later) == ERR_OK;
+            if (is_recent || is_made_up(s, next, !has_later, now)) {
+                return (struct schedule_decision){SCHEDULE_FIRE, next, now.ms - next.ms > LATE_MS};
+            }
         }
-        bool is_recent = now.ms - next.ms <= s->always_ms;
-        bool has_later = schedule_next(s, next, &after_next) == ERR_OK && after_next.ms <= now.ms;
-        if (is_recent || is_made_up(s, next, !has_later, now)) {
-            d.action = SCHEDULE_FIRE;
-            d.is_late = now.ms - next.ms > LATE_MS;
-            return d;
-        }
-        at = next;
+        /* A long stretch of excluded instants is passed, too: it would never be got over. */
+        at = rc == ERR_MISSING ? at : next;
     }
     if (at.ms != cursor.ms) {
         d.action = SCHEDULE_PASS;
         d.instant = at;
+    } else if (schedule_next(s, at, &d.instant) != ERR_OK) {
+        d.instant.ms = 0;
     }
     return d;
 }

@@ -29,7 +29,8 @@ struct schedule_decision {
     bool is_late; /* FIRE: so old that an overlap is not judged: it was due while nobody led */
 };
 
-/* The first instant after `after` that is not excluded. Returns 0 or ERR_MISSING. Pure. */
+/* The first instant after `after` that is not excluded. Returns 0 or ERR_MISSING: none, or none
+ * before 10,000 excluded ones. Pure. */
 MUST_CHECK int schedule_next(const struct schedule_times *s, struct wall after, struct wall *ret);
 /* What to do at `now` with a schedule whose last handled instant is `cursor`. Pure. */
 struct schedule_decision schedule_decide(const struct schedule_times *s, struct wall cursor,

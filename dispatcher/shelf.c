@@ -50,11 +50,11 @@ static void on_record(int rc, const struct store_value *v, void *arg)
 {
     struct held *h = arg;
     struct shelf *s = h->shelf;
-    /* Only a record that says so lets a copy go; a record that is missing may have been forgotten.
-     */
-    bool has_left = rc == ERR_OK && dispatcher_word(v, 0).n > 0 &&
-                    !str_is(dispatcher_word(v, 1), STR("1")) &&
-                    !str_is(dispatcher_word(v, 0), STR("running"));
+    /* Only a record that says so lets a copy go; a record that is missing may have been forgotten,
+     * and one with an attempt in doubt may be about to be shelved. */
+    bool has_left =
+        rc == ERR_OK && dispatcher_word(v, 0).n > 0 && !str_is(dispatcher_word(v, 1), STR("1")) &&
+        !str_is(dispatcher_word(v, 2), STR("1")) && !str_is(dispatcher_word(v, 0), STR("running"));
 
     if (has_left || s->is_freed || s->consumer == NULL) {
         settle(h, has_left);
@@ -80,8 +80,8 @@ static void on_delivery(struct bus_delivery *d, void *arg)
     h->shelf = s;
     h->delivery = d;
     (void)snprintf(key, sizeof key, "{%.*s}:j:%.*s", STR_ARG(id.tenant), STR_ARG(id.name));
-    struct str words[] = {STR("HMGET"), str_of(key), STR("st"), STR("sh")};
-    if (store_command(s->dispatcher->store, words, 4, on_record, h) == ERR_OK) {
+    struct str words[] = {STR("HMGET"), str_of(key), STR("st"), STR("sh"), STR("db")};
+    if (store_command(s->dispatcher->store, words, 5, on_record, h) == ERR_OK) {
         s->alive++;
     } else {
         settle(h, /* is_gone= */ false);

@@ -195,6 +195,12 @@ void views_request(struct httpd_req *r, void *self)
             return;
         }
     }
+    if (str_is(path, STR("/v1/scale")) && !store_is_open(d->store)) {
+        more = (struct problem_more){.detail =
+                                         "The store does not answer: there are no fresh figures."};
+        problem_answer(r, PROBLEM_UNAVAILABLE, &more);
+        return;
+    }
     for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
         if (str_is(path, str_of(views[i].path))) {
             views[i].print(d, &body);

@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "bus/topology.h"
 #include "daemon/keyring.h"
+#include "jobs.h"
 #include "marks.h"
 #include "route.h"
 #include "submission.h"
@@ -206,7 +207,7 @@ static void on_scrape(void *self)
 
 void ingress_note(struct ingress *g)
 {
-    if (g->is_draining && g->n_submissions == 0 && g->n_waiting == 0) {
+    if (g->is_draining && g->n_submissions == 0 && g->n_waiting == 0 && g->n_asks == 0) {
         daemon_drained(g->daemon);
     }
 }
@@ -246,6 +247,7 @@ static void stop(void *self)
     bus_link_free(g->publisher);
     store_free(g->store);
     submissions_free(g);
+    jobs_free(g);
     waiters_free(g);
     marks_free(g->marks);
     registry_free(g->registry);
@@ -268,6 +270,7 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     g->is_quorum = c->broker.is_quorum;
     g->moved = loop_now(g->loop);
     list_init(&g->submissions);
+    list_init(&g->asks);
     random_name(name);
     (void)snprintf(g->channel, sizeof g->channel, "{sluice}:reply:%s", name);
     make_metrics(g);
@@ -347,6 +350,7 @@ static void on_drain(void *self)
     struct ingress *g = self;
 
     g->is_draining = true;
+    jobs_drain(g);
     loop_timer_set(g->drain_end, daemon_config(g->daemon)->ingress.drain_ms);
     ingress_note(g);
 }

@@ -25,6 +25,8 @@ struct ingress {
     char channel[INGRESS_CHANNEL_SIZE]; /* the reply channel */
     struct map waiting;                 /* job id → struct waiters */
     struct list submissions;            /* being accepted, by submission.all */
+    struct list asks;                   /* questions about jobs, by ask.all */
+    size_t n_asks;
     struct map declared; /* tenants whose queues stand, on this link's current life */
     bool is_quorum;
     bool is_topology_ready;

@@ -19,6 +19,7 @@ enum ask_kind { ASK_STATUS, ASK_RESULT, ASK_CANCEL, ASK_RESOLVE };
 
 struct ask {
     struct ingress *ingress;
+    struct list all;
     struct httpd_req *request; /* NULL once it is gone or answered */
     enum ask_kind kind;
     char id[JOB_ID_SIZE];
@@ -33,8 +34,13 @@ struct ask {
 
 static void ask_free(struct ask *a)
 {
+    struct ingress *g = a->ingress;
+
+    list_remove(&a->all);
     loop_timer_free(a->timer);
     free(a);
+    g->n_asks--;
+    ingress_note(g);
 }
 
 /* Ends when nothing is under way any more. */
@@ -423,6 +429,8 @@ static struct ask *ask_new(struct ingress *g, struct httpd_req *r, struct str id
         a->wait_ms = p.has_wait ? p.wait_ms : 0;
         (void)snprintf(a->etag, sizeof a->etag, "%.*s", STR_ARG(known));
     }
+    list_push_back(&g->asks, &a->all);
+    g->n_asks++;
     httpd_set_data(r, a);
     httpd_keep(r, on_gone);
     return a;
@@ -504,4 +512,20 @@ void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str 
     }
     struct registry_entry *e = registry_find(g->registry, parts.tenant);
     begin(g, r, id, action, e == NULL ? NULL : e->tenant);
+}
+
+void jobs_drain(struct ingress *g)
+{
+    for (struct list *l = g->asks.next; l != &g->asks; l = l->next) {
+        loop_timer_set(LIST_OF(l, struct ask, all)->timer, 0);
+    }
+}
+
+void jobs_free(struct ingress *g)
+{
+    while (!list_is_empty(&g->asks)) {
+        struct ask *a = LIST_OF(g->asks.next, struct ask, all);
+        no_store(a);
+        ask_free(a);
+    }
 }

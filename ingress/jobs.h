@@ -9,3 +9,7 @@
 void jobs_submit(struct ingress *g, struct httpd_req *r);
 /* The rest, about the job `id`; action: "", "result", "retry", "resolve". */
 void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str action);
+/* The process drains: long-polls are answered with what is there. */
+void jobs_drain(struct ingress *g);
+/* The process ends, and the store with it: what is still asked is answered with 503. */
+void jobs_free(struct ingress *g);

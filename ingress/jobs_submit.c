@@ -114,7 +114,8 @@ void jobs_submit(struct ingress *g, struct httpd_req *r)
     } else if (trouble != NULL) {
         refuse(r, PROBLEM_INVALID, trouble);
     } else if (key_value.n == 0 && e->tenant->idempotency.is_required &&
-               !str_is(str_of(d.method), STR("GET")) && !str_is(str_of(d.method), STR("HEAD"))) {
+               !str_is(str_of(d.method), STR("GET")) && !str_is(str_of(d.method), STR("HEAD")) &&
+               !str_is(str_of(d.method), STR("OPTIONS"))) {
         problem_answer(r, PROBLEM_KEY_REQUIRED, NULL);
     } else {
         submit(g, r, &d, e, key_value, &pass);

@@ -5,6 +5,27 @@
 
 enum { KEY_MAX = 255 };
 
+/* As str_cut, but what stands within quotes cuts nothing (RFC 9110, section 5.6.4). */
+static bool cut_unquoted(struct str *rest, char separator, struct str *ret_piece)
+{
+    bool is_quoted = false;
+    size_t n = 0;
+
+    if (rest->p == NULL) {
+        return false;
+    }
+    for (; n < rest->n && (is_quoted || rest->p[n] != separator); n++) {
+        if (rest->p[n] == '"') {
+            is_quoted = !is_quoted;
+        } else if (is_quoted && rest->p[n] == '\\' && n + 1 < rest->n) {
+            n++;
+        }
+    }
+    *ret_piece = (struct str){rest->p, n};
+    *rest = n < rest->n ? (struct str){rest->p + n + 1, rest->n - n - 1} : (struct str){NULL, 0};
+    return true;
+}
+
 static void read_wait(struct str text, struct prefer *p)
 {
     uint64_t seconds;
@@ -25,7 +46,7 @@ static void read_one(struct str item, struct prefer *p)
     struct str rest = item;
 
     /* Parameters after ';' are ignored. */
-    if (!str_cut(&rest, ';', &item)) {
+    if (!cut_unquoted(&rest, ';', &item)) {
         return;
     }
     rest = item;
@@ -44,7 +65,7 @@ void prefer_read(struct str value, struct prefer *p)
 {
     struct str item;
 
-    while (str_cut(&value, ',', &item)) {
+    while (cut_unquoted(&value, ',', &item)) {
         read_one(str_trim(item), p);
     }
 }

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STORE_PATIENCE_MS = 4500, AGAIN_MS = 100, HALF_LEASE_MS = CALLS_ACCEPT_LEASE_MS / 2 };
+enum { STORE_PATIENCE_MS = 4500, AGAIN_MS = 100 };
 
 enum step { STEP_ACCEPT, STEP_PUBLISH, STEP_UNDO, STEP_MARK };
 
@@ -145,13 +145,21 @@ static void undo(struct submission *s)
 
 /* --- publish ---------------------------------------------------------------------------------- */
 
+static void mark(struct submission *s);
+
+/* 202 comes only after mark has spoken: until then the leader may take an accept whose lease is
+ * over for abandoned, and undo it. */
 static void on_marked(const char *state, void *arg)
 {
     struct submission *s = arg;
+    bool is_late = age_ms(s, s->step_began) >= STORE_PATIENCE_MS;
 
-    if (state == NULL) {
-        undo(s);
-    } else if (state[0] == '\0' || str_is(str_of(state), STR("canceled"))) {
+    if (state == NULL && !is_late) {
+        loop_timer_set(s->timer, AGAIN_MS);
+    } else if (state == NULL || state[0] == '\0') {
+        /* Confirmed by the broker: it is never undone from here. */
+        refuse_unknown(s);
+    } else if (str_is(str_of(state), STR("canceled"))) {
         refuse(s, PROBLEM_UNAVAILABLE,
                "The broker confirmed too late; the job was withdrawn. It may be repeated.", 1);
     } else {
@@ -159,21 +167,23 @@ static void on_marked(const char *state, void *arg)
     }
 }
 
+static void mark(struct submission *s)
+{
+    marks_add(s->ingress->marks, s->message.id, s->tenant->tenant->lost_after_ms, on_marked, s);
+}
+
 static void on_confirmed(enum bus_outcome outcome, void *arg)
 {
     struct submission *s = arg;
-    int64_t lost_after_ms = s->tenant->tenant->lost_after_ms;
 
     s->ingress->moved = loop_now(s->ingress->loop);
     if (outcome != BUS_CONFIRMED) {
         undo(s);
-    } else if (age_ms(s, s->accept_sent) < HALF_LEASE_MS) {
-        marks_add(s->ingress->marks, s->message.id, lost_after_ms, NULL, NULL);
-        accepted(s, state_word(s));
-    } else {
-        s->step = STEP_MARK;
-        marks_add(s->ingress->marks, s->message.id, lost_after_ms, on_marked, s);
+        return;
     }
+    s->step = STEP_MARK;
+    s->step_began = loop_now(s->ingress->loop);
+    mark(s);
 }
 
 static void publish(struct submission *s)
@@ -247,6 +257,10 @@ static void on_replay(struct submission *s, struct str name, struct str state)
         } else {
             caller_problem(&s->caller, PROBLEM_UNAVAILABLE, "Out of memory.", 1);
         }
+    } else if (calls_expire(s->ingress, str_of(s->caller.id), s->waiter, /* is_hangup= */ true,
+                            NULL, NULL) != ERR_OK) {
+        /* It stays among the job's waiters: the job runs, and nobody hears of it. */
+        log_event(LOG_DEBUG, "waiter_left_behind", "job=%s", s->caller.id);
     }
     finish(s);
 }
@@ -339,6 +353,8 @@ static void on_timer(struct loop_timer *t, void *arg)
     (void)t;
     if (s->step == STEP_UNDO) {
         undo(s);
+    } else if (s->step == STEP_MARK) {
+        mark(s);
     } else {
         accept_call(s);
     }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { READ_AGAIN_MS = 3000, READ_JITTER_MS = 2000 };
+enum { READ_AGAIN_MS = 3000, READ_JITTER_MS = 2000, ACCEPT_LOOK_MS = 50 };
 
 /* All callers of this process that wait for one job. */
 struct waiters {
@@ -28,6 +28,7 @@ struct waiter {
     unsigned int asking;  /* answers of the store under way: memory stays until they came */
     bool is_over;         /* answered, or left */
     bool is_expiring;     /* its deadline came; the script decides */
+    bool reads_again;     /* told of news while it was reading */
 };
 
 void waiter_name(const struct ingress *g, char out[WAITER_NAME_SIZE])
@@ -158,13 +159,18 @@ static void on_state(int rc, const struct store_value *v, void *arg)
         w->attempts = (uint32_t)calls_number(v, 1);
         (void)snprintf(w->error, sizeof w->error, "%.*s", STR_ARG(calls_word(v, 2)));
         read_result(w);
+    } else if (w->reads_again) {
+        waiter_read(w);
     }
 }
 
 void waiter_read(struct waiter *w)
 {
-    if (!w->is_over && w->asking == 0 &&
-        calls_state(w->ingress, str_of(w->caller.id), on_state, w) == ERR_OK) {
+    if (w->is_over) {
+        return;
+    }
+    w->reads_again = w->asking > 0;
+    if (w->asking == 0 && calls_state(w->ingress, str_of(w->caller.id), on_state, w) == ERR_OK) {
         w->asking++;
     }
 }
@@ -203,6 +209,11 @@ static void on_given_202(int rc, const struct store_value *v, void *arg)
     w->asking--;
     if (w->is_over) {
         release(w);
+        return;
+    }
+    if (rc == ERR_OK && str_is(calls_word(v, 0), STR("accepted"))) {
+        /* Between record and confirm: the submission takes the caller back, or the mark comes. */
+        loop_timer_set(w->timer, ACCEPT_LOOK_MS);
         return;
     }
     if (rc != ERR_OK || calls_word(v, 0).n == 0) {
@@ -252,7 +263,11 @@ static void on_timer(struct loop_timer *t, void *arg)
     (void)t;
     if (w->is_expiring) {
         /* Its last look found no answer yet. */
-        read_result(w);
+        if (w->caller.mode == CALLER_WAIT && !is_over_state(w->state)) {
+            at_deadline(w);
+        } else {
+            read_result(w);
+        }
         return;
     }
     if (mono_since_ms(loop_now(w->ingress->loop), w->deadline) <= 0) {

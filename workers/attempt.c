@@ -40,7 +40,9 @@ struct attempt {
     char token[TOKEN_SIZE];
     char fallback_id[JOB_ID_SIZE]; /* for an undecodable message */
     bool is_undecodable;
-    bool is_running; /* claimed here, and not settled */
+    bool is_claim_open; /* a claim was sent and not answered: it may have been granted */
+    char claimant[RANDOM_NAME_SIZE]; /* the incarnation that claims */
+    bool is_running;                 /* claimed here, and not settled */
     uint32_t number;
     uint32_t counted;
     int64_t rest_ms;
@@ -51,6 +53,7 @@ struct attempt {
     int status;
     size_t body_bytes;
     bool is_refused_connection;
+    bool is_unsent;
     struct buf answer;
     int64_t seen_number; /* of the shelve script */
     char seen_token[TOKEN_SIZE];
@@ -123,7 +126,7 @@ static void end(struct attempt *a, bool is_done)
  * channel is gone, for the broker has given the message to somebody else. */
 static void again(struct attempt *a, int64_t ms)
 {
-    if (!a->is_running && !bus_delivery_is_live(a->delivery)) {
+    if (!a->is_running && !a->is_claim_open && !bus_delivery_is_live(a->delivery)) {
         end(a, /* is_done= */ false);
         return;
     }
@@ -194,7 +197,8 @@ static void delay_for(struct attempt *a, int64_t ms)
 void attempt_give_back(struct attempt *a)
 {
     list_remove(&a->refused);
-    if (bus_link_state(a->worker->publisher) != BUS_OPEN) {
+    /* A delivery whose channel is gone is with somebody else already. */
+    if (bus_link_state(a->worker->publisher) != BUS_OPEN || !bus_delivery_is_live(a->delivery)) {
         end(a, /* is_done= */ false);
         return;
     }
@@ -324,6 +328,7 @@ static void act_on(struct attempt *a, const struct store_value *v)
     } else if (str_is(word, STR("park"))) {
         delay_for(a, calls_number(v, 2));
     } else if (str_is(word, STR("hold"))) {
+        a->is_dead = false;
         to_shelf(a, calls_number(v, 1), calls_word(v, 2), reason_of(calls_word(v, 3)));
     } else if (str_is(word, STR("used_up"))) {
         a->is_dead = true;
@@ -335,7 +340,7 @@ static void act_on(struct attempt *a, const struct store_value *v)
         on_missing(a, calls_number(v, 1));
     } else {
         if (str_is(word, STR("dead"))) {
-            heartbeat_reborn(a->worker->heartbeat);
+            heartbeat_reborn(a->worker->heartbeat, a->claimant);
         }
         again(a, AGAIN_MS);
     }
@@ -354,6 +359,7 @@ static void on_claimed(int rc, const struct store_value *v, void *arg)
         again(a, AGAIN_MS);
         return;
     }
+    a->is_claim_open = false;
     act_on(a, v);
 }
 
@@ -363,12 +369,14 @@ static void claim(struct attempt *a)
     struct calls_job j = job_of(a);
 
     a->step = STEP_CLAIM;
+    (void)snprintf(a->claimant, sizeof a->claimant, "%s", heartbeat_name(w->heartbeat));
     /* Without a renewed lease nothing may be sent: a claim would only hold a slot. */
-    if (!heartbeat_may_send(w->heartbeat) ||
-        calls_claim(&j, heartbeat_name(w->heartbeat), w->channel, w->lease_ms, on_claimed, a) !=
-            ERR_OK) {
+    if (!heartbeat_may_send(w->heartbeat, a->claimant) ||
+        calls_claim(&j, a->claimant, w->channel, w->lease_ms, on_claimed, a) != ERR_OK) {
         again(a, AGAIN_MS);
+        return;
     }
+    a->is_claim_open = true;
 }
 
 void attempt_retry_claim(struct attempt *a)
@@ -387,7 +395,7 @@ static bool may_send(void *arg)
 {
     struct attempt *a = arg;
 
-    return heartbeat_may_send(a->worker->heartbeat);
+    return heartbeat_may_send(a->worker->heartbeat, a->claimant);
 }
 
 static const char *outcome_word(const struct httpc_result *r)
@@ -405,6 +413,7 @@ static void keep_answer(struct attempt *a, const struct httpc_result *r)
 
     a->status = r->kind == HTTPC_ANSWERED ? r->status : 0;
     a->body_bytes = r->body_bytes;
+    a->is_unsent = r->kind == HTTPC_UNSENT;
     a->is_refused_connection =
         r->kind == HTTPC_UNSENT && str_is(str_of(r->error), STR("connect_refused"));
     if (r->kind == HTTPC_ANSWERED && !r->is_too_large) {
@@ -514,10 +523,11 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
     if (str_is(word, STR("waiting"))) {
         delay_for(a, a->verdict.delay_ms);
     } else if (str_is(word, STR("full"))) {
-        shelf_is_full(a);
+        /* The answer is in hand and stays there while the delivery does. */
+        metric_add(a->worker->metrics.shelf_full, (struct str[]){str_of(l->tenant)}, 1);
+        again(a, SHELF_FULL_MS);
     } else if (str_is(word, STR("late")) || str_is(word, STR("missing"))) {
         set_running(a, false);
-        a->number = 0;
         claim(a); /* somebody else decided: the record says what this delivery is worth */
     } else {
         count_end(a);
@@ -532,7 +542,7 @@ static void settle(struct attempt *a)
 
     a->step = STEP_SETTLE;
     if (calls_complete(&j, &a->verdict, a->status, buf_as_str(&a->answer), a->body_bytes,
-                       a->is_refused_connection, on_settled, a) != ERR_OK) {
+                       a->is_refused_connection, a->is_unsent, on_settled, a) != ERR_OK) {
         again(a, AGAIN_MS);
     }
 }

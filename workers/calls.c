@@ -59,22 +59,16 @@ int64_t calls_number(const struct store_value *v, size_t i)
     return str_to_i64(calls_word(v, i), &value) == ERR_OK ? value : 0;
 }
 
-static bool is_sync(const struct calls_job *j)
-{
-    return str_is(j->message->class, STR("sync"));
-}
-
 /* An ended record outlives its result, and every message published for it, by a day; that of an
  * unkeyed synchronous call need not. */
 static void add_keeping(struct args *a, const struct calls_job *j)
 {
     const struct tenant *t = j->tenant;
-    bool is_brief = is_sync(j) && j->message->key.n == 0;
-    int64_t result_ms = is_brief ? t->sync_result_ttl_ms : t->result_ttl_ms;
 
-    add_number(a, is_brief ? result_ms + t->timeouts.sync_ms : result_ms + DAY_MS);
+    add_number(a, t->result_ttl_ms + DAY_MS);
     add_number(a, t->idempotency.window_ms);
-    add_number(a, result_ms);
+    add_number(a, t->result_ttl_ms);
+    add_number(a, t->sync_result_ttl_ms);
 }
 
 static int call(const struct calls_job *j, enum store_script script, struct args *a, store_cb cb,
@@ -146,8 +140,18 @@ static struct str verdict_word(enum verdict_kind kind)
     return STR("hold");
 }
 
+/* What is on the shelf has been attempted, or may have been: a copy of it says so. */
+static void pack_attempted(const struct job_message *m, struct buf *ret_head)
+{
+    struct job_message copy = *m;
+
+    copy.was_attempted = true;
+    job_message_pack(&copy, ret_head);
+}
+
 int calls_complete(const struct calls_job *j, const struct verdict *v, int status,
-                   struct str answer, size_t body_bytes, bool is_refused, store_cb cb, void *arg)
+                   struct str answer, size_t body_bytes, bool is_refused, bool is_unsent,
+                   store_cb cb, void *arg)
 {
     struct args a = {.n = 2};
     struct buf head = {0};
@@ -169,12 +173,13 @@ int calls_complete(const struct calls_job *j, const struct verdict *v, int statu
     add_number(&a, v->delay_ms);
     add_keeping(&a, j);
     if (is_shelved) {
-        job_message_pack(j->message, &head);
+        pack_attempted(j->message, &head);
     }
     add(&a, buf_as_str(&head));
     add(&a, is_shelved ? j->message->body : STR(""));
     add_number(&a, (int64_t)j->shelf_max_bytes);
     add(&a, is_refused ? STR("1") : STR("0"));
+    add(&a, is_unsent ? STR("1") : STR("0"));
     int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_COMPLETE, &a, cb, arg);
     buf_fini(&head);
     return rc;
@@ -189,7 +194,7 @@ int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen
     add_number(&a, seen_number);
     add(&a, seen_token);
     add(&a, str_of(reason));
-    job_message_pack(j->message, &head);
+    pack_attempted(j->message, &head);
     add(&a, buf_as_str(&head));
     add(&a, j->message->body);
     add_number(&a, (int64_t)j->shelf_max_bytes);

@@ -20,10 +20,11 @@ struct calls_job {
 
 MUST_CHECK int calls_claim(const struct calls_job *j, const char *worker, const char *channel,
                            int64_t lease_ms, store_cb cb, void *arg);
-/* answer: packed, or empty. is_refused: the instance refused the connection. */
+/* answer: packed, or empty. is_refused: the instance refused the connection.
+ * is_unsent: the attempt provably never left. */
 MUST_CHECK int calls_complete(const struct calls_job *j, const struct verdict *v, int status,
-                              struct str answer, size_t body_bytes, bool is_refused, store_cb cb,
-                              void *arg);
+                              struct str answer, size_t body_bytes, bool is_refused, bool is_unsent,
+                              store_cb cb, void *arg);
 /* seen_number, seen_token: what the claim's answer named. is_dead: attempts used up, else in doubt.
  * For a job without a record, seen_number is −1. */
 MUST_CHECK int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,

@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "base/random.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define WORKERS_KEY "{sluice}:w"
@@ -18,7 +20,8 @@ struct heartbeat {
     char name[RANDOM_NAME_SIZE];
     struct mono renewed; /* when the last successful renewal was sent */
     bool was_renewed;
-    struct mono sent; /* the renewal under way */
+    struct mono sent;             /* the renewal under way */
+    char asked[RANDOM_NAME_SIZE]; /* for whom */
     bool is_asking;
     unsigned int alive;
     bool is_freed;
@@ -37,11 +40,12 @@ static void on_renewed(int rc, const struct store_value *value, void *arg)
 
     h->is_asking = false;
     if (!h->is_freed && rc == ERR_OK && value->type == STORE_ARRAY && value->n_items == 1) {
-        if (value->items[0].integer == 1) {
+        bool is_current = str_is(str_of(h->asked), str_of(h->name));
+        if (value->items[0].integer != 1) {
+            heartbeat_reborn(h, h->asked);
+        } else if (is_current) {
             h->renewed = h->sent;
             h->was_renewed = true;
-        } else {
-            heartbeat_reborn(h);
         }
     }
     let_go(h);
@@ -50,10 +54,13 @@ static void on_renewed(int rc, const struct store_value *value, void *arg)
 static void ask(struct heartbeat *h, struct str leaves)
 {
     struct str key = STR(WORKERS_KEY);
-    struct str args[] = {str_of(h->name), leaves};
+    char lease[24];
 
-    if (store_call(h->store, STORE_RENEW, &key, 1, args, 2, on_renewed, h) == ERR_OK) {
+    (void)snprintf(lease, sizeof lease, "%" PRId64, h->lease_ms);
+    struct str args[] = {str_of(h->name), leaves, str_of(lease)};
+    if (store_call(h->store, STORE_RENEW, &key, 1, args, 3, on_renewed, h) == ERR_OK) {
         h->sent = loop_now(h->loop);
+        (void)snprintf(h->asked, sizeof h->asked, "%s", h->name);
         h->is_asking = true;
         h->alive++;
     }
@@ -108,14 +115,17 @@ const char *heartbeat_name(const struct heartbeat *h)
     return h->name;
 }
 
-bool heartbeat_may_send(const struct heartbeat *h)
+bool heartbeat_may_send(const struct heartbeat *h, const char *name)
 {
-    return h->was_renewed &&
+    return h->was_renewed && str_is(str_of(name), str_of(h->name)) &&
            mono_since_ms(h->renewed, loop_now(h->loop)) < h->lease_ms - SEND_MARGIN_MS;
 }
 
-void heartbeat_reborn(struct heartbeat *h)
+void heartbeat_reborn(struct heartbeat *h, const char *name)
 {
+    if (!str_is(str_of(name), str_of(h->name))) {
+        return;
+    }
     log_event(LOG_WARN, "worker_declared_dead", "worker=%s msg=\"a new incarnation begins\"",
               h->name);
     random_name(h->name);

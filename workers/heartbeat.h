@@ -17,11 +17,12 @@ MUST_CHECK int heartbeat_new(struct loop *l, struct store *s, int64_t lease_ms,
 void heartbeat_free(struct heartbeat *h);
 /* The incarnation's name; changes when it was declared dead. */
 const char *heartbeat_name(const struct heartbeat *h);
-/* Whether a request may be sent now. */
-bool heartbeat_may_send(const struct heartbeat *h);
+/* Whether a request may be sent now that was claimed under `name`: that incarnation lives. */
+bool heartbeat_may_send(const struct heartbeat *h, const char *name);
 /* Renew at once: the store opened. */
 void heartbeat_now(struct heartbeat *h);
-/* Declared dead by a script's word: a new incarnation begins; what runs keeps its own fences. */
-void heartbeat_reborn(struct heartbeat *h);
+/* A script said that `name` was declared dead: if it is still the current one, a new incarnation
+ * begins; what runs keeps its own fences. */
+void heartbeat_reborn(struct heartbeat *h, const char *name);
 /* Nothing runs and nothing will: the store may forget the incarnation. */
 void heartbeat_leave(struct heartbeat *h);

@@ -83,8 +83,9 @@ static void consume(struct lane *l)
     char queue[TOPOLOGY_KEY_SIZE];
 
     topology_queue(l->tenant, l->class, queue);
-    int rc = bus_consume(l->worker->consumer, queue, prefetch_of(l), on_delivery, on_lost, l,
-                         &l->consumer);
+    l->prefetch = prefetch_of(l);
+    int rc =
+        bus_consume(l->worker->consumer, queue, l->prefetch, on_delivery, on_lost, l, &l->consumer);
     if (rc != ERR_OK) {
         l->consumer = NULL;
         lane_move(l, LANE_TROUBLE);
@@ -176,6 +177,7 @@ static void enter(struct lane *l, enum lane_state to)
         loop_timer_set(l->timer, REST_MS + (int64_t)(random_unit() * REST_MS / 2));
         break;
     case LANE_IDLE:
+        give_back_refused(l);
         if (bus_link_state(l->worker->consumer) == BUS_OPEN) {
             loop_timer_set(l->timer, TROUBLE_MS);
         }
@@ -227,11 +229,19 @@ void lane_refused(struct lane *l, struct attempt *a)
         attempt_give_back(a);
         return;
     }
-    if (list_is_empty(&l->refused) && !loop_timer_is_set(l->timer)) {
+    if (!loop_timer_is_set(l->timer)) {
         l->refused_since = loop_now(l->worker->loop);
         loop_timer_set(l->timer, REFUSED_HOLD_MS);
     }
     list_push_back(&l->refused, attempt_refused_link(a));
+}
+
+void lane_refit(struct lane *l)
+{
+    if (l->state == LANE_CONSUMING && l->consumer != NULL && prefetch_of(l) != l->prefetch) {
+        drop_consumer(l);
+        consume(l);
+    }
 }
 
 void lane_hint(struct lane *l)

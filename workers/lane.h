@@ -37,6 +37,7 @@ struct lane {
     const char *class; /* "sync" or "normal" */
     enum lane_state state;
     struct bus_consumer *consumer;
+    uint16_t prefetch;   /* of the consumer */
     size_t in_hand;      /* attempts that live: a lane outlives them */
     struct list refused; /* those without a slot, by attempt.refused */
     struct mono refused_since;
@@ -54,5 +55,8 @@ void lane_move(struct lane *l, enum lane_event event);
 /* A claim was refused (no slot, no instance, paused). */
 struct attempt;
 void lane_refused(struct lane *l, struct attempt *a);
+/* The tenant's limits, or the number of lanes, changed: consumes anew when its prefetch is another.
+ */
+void lane_refit(struct lane *l);
 /* A slot may be free: those refused try again, or the lane does. */
 void lane_hint(struct lane *l);

@@ -12,6 +12,7 @@
 
 enum {
     TICK_MS = 1000,
+    LEAVE_MS = 50,
     HTTP_IDLE_S = 4, /* below the usual 5 s of a tenant's keep-alive */
     CONNECT_MS = 5000,
     ANSWER_MS = 3000,
@@ -83,6 +84,9 @@ static void on_tenant(struct str name, struct registry_entry *before, struct reg
 {
     struct worker *w = arg;
     char tenant[80];
+    size_t cursor = 0;
+    struct str key;
+    void *value;
 
     (void)before;
     (void)snprintf(tenant, sizeof tenant, "%.*s", STR_ARG(name));
@@ -93,6 +97,9 @@ static void on_tenant(struct str name, struct registry_entry *before, struct reg
         } else if (now == NULL && l != NULL) {
             lane_move(l, LANE_LEAVE);
         }
+    }
+    while (map_next(&w->lanes, &cursor, &key, &value)) {
+        lane_refit(value);
     }
 }
 
@@ -108,7 +115,7 @@ static void each_lane(struct worker *w, void (*do_it)(struct lane *l, enum lane_
     }
 }
 
-/* A tenant that left: its lanes go when nothing of them is in hand. */
+/* A tenant that left: its lanes go when nothing of them is in hand, and come anew if it is back. */
 static void free_left_lanes(struct worker *w)
 {
     size_t cursor = 0;
@@ -120,6 +127,18 @@ static void free_left_lanes(struct worker *w)
         if (l->state == LANE_LEFT && l->in_hand == 0 && !w->is_draining) {
             (void)map_remove(&w->lanes, name);
             lane_free(l);
+        }
+    }
+}
+
+static void add_missing_lanes(struct worker *w)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+
+    while (!w->is_draining && registry_next(w->registry, &cursor, &e)) {
+        for (size_t i = 0; i < 2; i++) {
+            add_lane(w, e->tenant->name, classes[i]);
         }
     }
 }
@@ -235,9 +254,11 @@ static void on_scrape(void *self)
 
 void worker_note(struct worker *w)
 {
-    if (w->is_draining && !w->is_stopping && w->in_hand == 0) {
+    if (w->is_draining && !w->is_stopping && !w->has_left && w->in_hand == 0) {
         heartbeat_leave(w->heartbeat);
-        daemon_drained(w->daemon);
+        /* A turn later: the word must leave first. */
+        w->has_left = true;
+        loop_timer_set(w->tick, LEAVE_MS);
     }
 }
 
@@ -245,10 +266,15 @@ static void on_tick(struct loop_timer *t, void *arg)
 {
     struct worker *w = arg;
 
+    if (w->has_left) {
+        daemon_drained(w->daemon);
+        return;
+    }
     if (bus_link_state(w->consumer) == BUS_OPEN && !w->is_topology_ready) {
         declare_shared(w);
     }
     free_left_lanes(w);
+    add_missing_lanes(w);
     loop_timer_set(t, TICK_MS);
 }
 
@@ -370,7 +396,7 @@ static bool is_ready(void *self, struct buf *why)
         buf_text(why, "no dispatcher has written the registry yet");
     } else if (!w->is_topology_ready) {
         buf_text(why, "the queues are being declared");
-    } else if (!heartbeat_may_send(w->heartbeat)) {
+    } else if (!heartbeat_may_send(w->heartbeat, heartbeat_name(w->heartbeat))) {
         buf_text(why, "the lease was not renewed");
     } else if (w->in_hand > w->running &&
                mono_since_ms(w->moved, loop_now(w->loop)) > PROGRESS_MS) {

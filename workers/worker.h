@@ -30,6 +30,7 @@ struct worker {
     bool is_quorum;
     bool is_topology_ready; /* the shared part, on this consumer link's current life */
     bool is_draining;
+    bool has_left;        /* nothing is in hand, and the store knows */
     bool is_stopping;     /* everything is being freed */
     struct list attempts; /* all that live */
     size_t in_hand;       /* how many */

@@ -3,6 +3,7 @@
  */
 #include "loop/loop.h"
 
+#include "base/list.h"
 #include "base/panic.h"
 
 #include <stdlib.h>
@@ -10,12 +11,18 @@
 
 struct loop {
     uv_loop_t uv;
+    uv_prepare_t turn_end;
+    bool is_firing;    /* a timer's callback runs */
+    struct list later; /* timers set by such callbacks */
 };
 
 struct loop_timer {
     uv_timer_t uv;
+    struct loop *loop;
     loop_timer_cb cb;
     void *arg;
+    struct list later;
+    int64_t delay_ms; /* while in loop.later */
 };
 
 struct loop_fd {
@@ -50,6 +57,19 @@ static void release(uv_handle_t *handle, void *owner)
     uv_close(handle, on_closed);
 }
 
+/* libuv 1.44 fires what is due until nothing is: a timer that sets itself to 0 would keep its turn
+ * from ending. What timers set is therefore set at the turn's end. */
+static void on_turn_end(uv_prepare_t *uv)
+{
+    struct loop *l = uv->data;
+    struct list *link;
+
+    while ((link = list_pop_front(&l->later)) != NULL) {
+        struct loop_timer *t = LIST_OF(link, struct loop_timer, later);
+        loop_timer_set(t, t->delay_ms);
+    }
+}
+
 int loop_new(struct loop **ret)
 {
     struct loop *l = calloc(1, sizeof *l);
@@ -61,6 +81,10 @@ int loop_new(struct loop **ret)
         free(l);
         return ERR_IO;
     }
+    list_init(&l->later);
+    (void)uv_prepare_init(&l->uv, &l->turn_end);
+    l->turn_end.data = l;
+    (void)uv_prepare_start(&l->turn_end, on_turn_end);
     *ret = l;
     return ERR_OK;
 }
@@ -70,7 +94,10 @@ void loop_free(struct loop *l)
     if (l == NULL) {
         return;
     }
-    /* Lets the close callbacks of freed handles run. */
+    uv_close((uv_handle_t *)&l->turn_end, NULL);
+    /* Lets the close callbacks of freed handles run. Twice: a stop that no run has seen takes up
+     * the first. */
+    (void)uv_run(&l->uv, UV_RUN_NOWAIT);
     (void)uv_run(&l->uv, UV_RUN_NOWAIT);
     int rc = uv_loop_close(&l->uv);
     CHECK(rc == 0);
@@ -97,8 +124,11 @@ struct mono loop_now(const struct loop *l)
 static void on_timer(uv_timer_t *uv)
 {
     struct loop_timer *t = uv->data;
+    struct loop *l = t->loop;
 
+    l->is_firing = true;
     t->cb(t, t->arg);
+    l->is_firing = false;
 }
 
 int loop_timer_new(struct loop *l, loop_timer_cb cb, void *arg, struct loop_timer **ret)
@@ -110,6 +140,7 @@ int loop_timer_new(struct loop *l, loop_timer_cb cb, void *arg, struct loop_time
     }
     (void)uv_timer_init(&l->uv, &t->uv);
     t->uv.data = t;
+    t->loop = l;
     t->cb = cb;
     t->arg = arg;
     *ret = t;
@@ -118,23 +149,31 @@ int loop_timer_new(struct loop *l, loop_timer_cb cb, void *arg, struct loop_time
 
 void loop_timer_set(struct loop_timer *t, int64_t delay_ms)
 {
+    loop_timer_cancel(t);
+    if (t->loop->is_firing) {
+        t->delay_ms = delay_ms;
+        list_push_back(&t->loop->later, &t->later);
+        return;
+    }
     uv_update_time(t->uv.loop);
     (void)uv_timer_start(&t->uv, on_timer, delay_ms > 0 ? (uint64_t)delay_ms : 0, 0);
 }
 
 void loop_timer_cancel(struct loop_timer *t)
 {
+    list_remove(&t->later);
     (void)uv_timer_stop(&t->uv);
 }
 
 bool loop_timer_is_set(const struct loop_timer *t)
 {
-    return uv_is_active((const uv_handle_t *)&t->uv) != 0;
+    return list_is_linked(&t->later) || uv_is_active((const uv_handle_t *)&t->uv) != 0;
 }
 
 void loop_timer_free(struct loop_timer *t)
 {
     if (t != NULL) {
+        list_remove(&t->later);
         release((uv_handle_t *)&t->uv, t);
     }
 }
@@ -244,11 +283,17 @@ int loop_signal_new(struct loop *l, int signum, loop_signal_cb cb, void *arg,
     if (s == NULL) {
         return ERR_NOMEM;
     }
-    (void)uv_signal_init(&l->uv, &s->uv);
+    if (uv_signal_init(&l->uv, &s->uv) != 0) {
+        free(s);
+        return ERR_IO;
+    }
     s->uv.data = s;
     s->cb = cb;
     s->arg = arg;
-    (void)uv_signal_start(&s->uv, on_signal, signum);
+    if (uv_signal_start(&s->uv, on_signal, signum) != 0) {
+        loop_signal_free(s);
+        return ERR_IO;
+    }
     *ret = s;
     return ERR_OK;
 }

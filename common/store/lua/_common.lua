@@ -36,7 +36,7 @@ local function int(n)
 end
 
 local FIELDS = {'st', 'n', 'tk', 'w', 'i', 'sa', 'se', 'due', 'ex', 'xa', 'cnt', 'k', 'rc', 'cl', 'db',
-                'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp'}
+                'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps'}
 local NUMBERS = {n = true, sa = true, se = true, due = true, ex = true, xa = true, cnt = true, al = true}
 
 -- The record as a table, numbers as numbers (0 when absent); nil when there is none.
@@ -76,7 +76,7 @@ local function release_key(name, r, window_ms)
     if redis.call('GET', key) ~= name then
         return
     end
-    if r.cnt == 0 then
+    if r.cnt == 0 and r.ps ~= '1' then
         redis.call('DEL', key)
     else
         redis.call('PEXPIRE', key, window_ms)
@@ -90,6 +90,7 @@ local function unshelve(name)
     end
     redis.call('DEL', T .. 'b:' .. name)
     redis.call('ZREM', T .. 'h', name)
+    redis.call('ZREM', T .. 'o', name)
     redis.call('HDEL', job(name), 'sh')
 end
 
@@ -103,6 +104,20 @@ local function leave(name, r)
     if r.due > 0 then
         redis.call('ZREM', T .. 'w', name)
     end
+end
+
+-- How long an ended job is kept. An unkeyed synchronous call that was never answered 202 is kept
+-- briefly: nobody will ask for it. argv: four numbers from index `at`: record_ms, window_ms, result_ms, and
+-- brief_ms for such a call's result.
+local function keeping(r, argv, at)
+    local keep = {record_ms = tonumber(argv[at]), window_ms = tonumber(argv[at + 1]),
+                  result_ms = tonumber(argv[at + 2])}
+    local brief = tonumber(argv[at + 3])
+    if r.cl == 'sync' and r.k == '' and r.o2 ~= '1' and brief > 0 then
+        keep.record_ms = brief + 60000
+        keep.result_ms = brief
+    end
+    return keep
 end
 
 -- keep: {record_ms, window_ms, result_ms}. sets: further fields. answer: '' or what was answered.

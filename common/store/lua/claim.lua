@@ -1,6 +1,6 @@
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
--- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms.
+-- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms.
 -- Gives {verdict, …}:
 --   ack state                     superfluous, or ended just now
 --   go n instance url slot_end counted rest       rest: ms until the deadline, -1 without one
@@ -18,7 +18,7 @@ end
 if FINAL[r.st] or r.st == 'in_doubt' then
     return {'ack', r.st}
 end
-local keep = {record_ms = tonumber(ARGV[10]), window_ms = tonumber(ARGV[11]), result_ms = tonumber(ARGV[12])}
+local keep = keeping(r, ARGV, 10)
 
 local function url_of(t, instance)
     for entry, url in string.gmatch(t.il or '', '([^\t\n]+)\t([^\t\n]+)\t%d+') do
@@ -45,6 +45,17 @@ end
 local overdue = r.ex > 0 and now >= r.ex
 local rest = r.ex > 0 and int(math.max(0, r.ex - now)) or '-1'
 if r.st == 'running' and r.tk == token then
+    if r.w ~= worker then
+        if redis.call('ZSCORE', T .. 'd', worker) then
+            return {'dead'}
+        end
+        -- Asked again by the next incarnation, nothing sent yet: the lease goes over with it.
+        redis.call('HSET', job(name), 'w', worker)
+        local field = name .. ':' .. int(r.n) .. ':' .. token
+        if redis.call('HEXISTS', T .. 's', field) == 1 then
+            redis.call('HSET', T .. 's', field, int(r.se) .. '\t' .. worker .. '\t' .. r.i)
+        end
+    end
     return {'go', r.n, r.i, url_of(t, r.i), int(r.se), r.cnt, rest}
 end
 if redis.call('ZSCORE', T .. 'd', worker) then

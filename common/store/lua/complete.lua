@@ -1,7 +1,7 @@
 -- ARGV: 1 epoch, 2 name, 3 n, 4 token, 5 verdict, 6 state, 7 status or '', 8 error or '', 9 answer or '',
 -- 10 answer's body bytes, 11 '1' when the slot is free now, 12 ms until the retry, 13 record_ms,
--- 14 window_ms, 15 result_ms, 16 shelf head, 17 shelf body, 18 shelf bound in bytes, 19 '1': the
--- instance refused the connection.
+-- 14 window_ms, 15 result_ms, 16 brief_ms, 17 shelf head, 18 shelf body, 19 shelf bound in bytes,
+-- 20 '1': the instance refused the connection, 21 '1': it never left.
 -- Verdicts: end (state succeeded|failed), dead (failed, to the shelf), retry (answered, again later),
 -- unsent (again later, not counted), doubt (may have arrived; policy retry: again later), hold (in doubt,
 -- to the shelf).
@@ -20,7 +20,7 @@ end
 if ARGV[11] == '1' then
     free_slot(name, n, token)
 end
-if ARGV[19] == '1' then
+if ARGV[20] == '1' then
     redis.call('HSET', KEYS[1], 'up:' .. r.i, '0')
 end
 local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry'
@@ -29,13 +29,13 @@ if FINAL[r.st] or not is_newest or (r.st ~= 'running' and not is_answer) then
     redis.call('HSET', job(name), 'lt' .. n, status .. '\t' .. error)
     return {'late', '0'}
 end
-local keep = {record_ms = tonumber(ARGV[13]), window_ms = tonumber(ARGV[14]), result_ms = tonumber(ARGV[15])}
+local keep = keeping(r, ARGV, 13)
 local was_shelved = r.sh == '1'
 local row = attempt_row(r, now, status, error)
 
 -- What goes to the shelf must fit before anything changes.
 if verdict == 'dead' or verdict == 'hold' then
-    if not put_on_shelf(name, now, ARGV[16], ARGV[17], tonumber(ARGV[18])) then
+    if not put_on_shelf(name, now, ARGV[17], ARGV[18], tonumber(ARGV[19])) then
         return {'full', '0'}
     end
 end
@@ -45,8 +45,20 @@ local function done(gave, ...)
 end
 
 if verdict == 'end' or verdict == 'dead' then
+    local answer = ARGV[9]
+    if verdict == 'end' and ARGV[21] == '1' then
+        r.cnt = math.max(0, r.cnt - 1) -- never left: not counted
+        redis.call('HSET', job(name), 'cnt', r.cnt)
+        if r.ls ~= '' then
+            -- The tenant's last answer is the outcome.
+            answer = redis.call('GET', T .. 'r:' .. name) or ''
+            status = r.ls
+        end
+    elseif answer == '' then
+        redis.call('DEL', T .. 'r:' .. name) -- an earlier attempt's answer is not this outcome's
+    end
     local sets = {'os', status, 'ob', ARGV[10], 'er', error, 'db', '0'}
-    finish(name, r, ARGV[6], now, sets, keep, ARGV[9])
+    finish(name, r, ARGV[6], now, sets, keep, answer)
     if verdict == 'dead' then
         done('ended', 'sh', '1')
         redis.call('PERSIST', job(name))

@@ -1,9 +1,12 @@
 -- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves. A caller that waited is answered 202: the job
--- now lives until its own deadline, or for ever. Gives {state}.
+-- now lives until its own deadline, or for ever. Gives {state}; nothing is done for one still 'accepted'.
 local name = ARGV[2]
 local r = read(name)
 if not r then
     return {''}
+end
+if r.st == 'accepted' then
+    return {'accepted'} -- not known to stand yet: no 202 before the confirm
 end
 if not FINAL[r.st] and r.st ~= 'in_doubt' then
     local rest = {}

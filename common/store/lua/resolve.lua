@@ -8,7 +8,7 @@ if not r then
     return {'missing', ''}
 end
 if to == 'retry' then
-    if redis.call('ZSCORE', T .. 'o', name) then
+    if r.sh ~= '1' and redis.call('ZSCORE', T .. 'o', name) then
         return {'queued', ''}
     end
     if r.sh ~= '1' then
@@ -23,7 +23,9 @@ if to == 'retry' then
     end
     to_outbox(name, r, now, 0)
     -- Attempts are counted anew, numbers go on: the number is the fence.
-    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'nt', ARGV[4])
+    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'ls', '',
+               'ps', (r.cnt > 0 or r.ps == '1') and '1' or '0', 'nt', ARGV[4])
+    redis.call('DEL', T .. 'r:' .. name)
     return {'queued', ''}
 end
 if r.st ~= 'in_doubt' then

@@ -1,13 +1,27 @@
 -- ARGV: 1 epoch, 2 name, 3 n seen, 4 token seen, 5 reason, 6 shelf head, 7 shelf body, 8 shelf bound,
 -- 9 'in_doubt' or 'failed' (dead: attempts used up), 10 window_ms, 11… fields for a record that is missing
--- (n seen '-1').
+-- (n seen '-1'), or whose message cannot be read.
 -- Gives {'shelved'} (also when it is so already), {'full'} or {'changed', state}: look again.
 local name, n, token, reason = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local now = now_ms()
 local r = read(name)
 if n == -1 then
+    if r and (FINAL[r.st] or r.st == 'in_doubt') then
+        return {'shelved', r.st}
+    end
+    if r and reason == 'undecodable' and r.st ~= 'running' then
+        -- Its message cannot be read: nobody sends it, a person decides.
+        if not put_on_shelf(name, now, ARGV[6], ARGV[7], tonumber(ARGV[8])) then
+            return {'full', ''}
+        end
+        leave(name, r)
+        redis.call('HINCRBY', KEYS[1], 'ind', 1)
+        redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'sh', '1', 'rc', '')
+        announce(name, r, 'in_doubt', '')
+        return {'shelved', ''}
+    end
     if r then
-        return {r.st == 'in_doubt' and 'shelved' or 'changed', r.st}
+        return {'changed', r.st}
     end
     if not put_on_shelf(name, now, ARGV[6], ARGV[7], tonumber(ARGV[8])) then
         return {'full', ''}
@@ -24,7 +38,7 @@ end
 if r.n == n and r.sh == '1' then
     return {'shelved', ''}
 end
-if r.n ~= n or r.tk ~= token or FINAL[r.st] then
+if r.n ~= n or r.tk ~= token or not (r.st == 'running' or (r.db == '1' and r.st ~= 'in_doubt' and not FINAL[r.st])) then
     return {'changed', r.st}
 end
 if not put_on_shelf(name, now, ARGV[6], ARGV[7], tonumber(ARGV[8])) then

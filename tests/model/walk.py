@@ -1,0 +1,349 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A random walk over the job scripts with an invariant checker.
+usage: walk.py PORT LUA_DIR [STEPS] [SEED]"""
+import random, sys, collections
+import redis
+
+PORT = int(sys.argv[1]); LUA = sys.argv[2]
+STEPS = int(sys.argv[3]) if len(sys.argv) > 3 else 20000
+SEED = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+R = redis.Redis(port=PORT, decode_responses=True)
+rnd = random.Random(SEED)
+PRE = open(LUA + '/_common.lua').read()
+SHA = {}
+EPOCH = 'e1'
+T = '{t}:'
+DAY = 86400000
+
+def load():
+    import glob, os
+    for f in glob.glob(LUA + '/*.lua'):
+        n = os.path.basename(f)[:-4]
+        if n != '_common':
+            SHA[n] = R.script_load('#!lua flags=allow-oom\n' + PRE + open(f).read())
+
+def call(script, *args):
+    return R.evalsha(SHA[script], 1, T + 't', EPOCH, *[str(a) for a in args])
+
+def register(tc=3, inst=(('a', 2), ('b', 2))):
+    il = ''.join('%s\thttp://%s\t%d\n' % (n, n, c) for n, c in inst)
+    call('register', '{"doc":1}', il, tc)
+
+FINAL = {'succeeded', 'failed', 'expired', 'canceled'}
+trace = collections.deque(maxlen=60)
+bad = collections.OrderedDict()
+
+def complain(kind, name, detail):
+    k = kind
+    if k not in bad:
+        bad[k] = (detail, [t for t in trace if name is None or name in t[1:]] or list(trace)[-8:])
+        print('VIOLATION', kind, name, detail)
+        for t in bad[k][1][-14:]:
+            print('     ', t)
+
+def check(step):
+    t = R.hgetall(T + 't')
+    recs = {}
+    p = R.pipeline(transaction=False)
+    keys = R.keys('{t}:j:*')
+    for k in keys:
+        p.hgetall(k); p.pttl(k)
+    out = p.execute()
+    for i, k in enumerate(keys):
+        recs[k[6:]] = (out[2 * i], out[2 * i + 1])
+    run = sum(r['st'] == 'running' for r, _ in recs.values())
+    ind = sum(r['st'] == 'in_doubt' for r, _ in recs.values())
+    g = lambda f: int(float(t.get(f, '0')))
+    if g('run') != run: complain('run', None, (g('run'), run))
+    if g('ind') != ind: complain('ind', None, (g('ind'), ind))
+    slots = R.hgetall(T + 's')
+    if g('c') != len(slots): complain('c', None, (g('c'), len(slots)))
+    per = collections.Counter(v.split('\t')[2] for v in slots.values())
+    for f in t:
+        if f.startswith('c:') and g(f) != per.get(f[2:], 0): complain('c:i', None, (f, t[f], per))
+    bs = {k[6:]: R.hgetall(k) for k in R.keys('{t}:b:*')}
+    sb = sum(int(b.get('q', '0')) for b in bs.values())
+    if g('sb') != sb: complain('sb', None, (g('sb'), sb))
+    u = dict(R.zrange(T + 'u', 0, -1, withscores=True))
+    w = dict(R.zrange(T + 'w', 0, -1, withscores=True))
+    h = dict(R.zrange(T + 'h', 0, -1, withscores=True))
+    o = dict(R.zrange(T + 'o', 0, -1, withscores=True))
+    for n, (r, ttl) in recs.items():
+        st = r['st']; fin = st in FINAL; sh = r.get('sh') == '1'
+        if not fin and n not in u: complain('unended not in u', n, r)
+        if fin and n in u: complain('final in u', n, r)
+        if not fin and ttl != -1: complain('unended with TTL', n, (ttl, r))
+        if fin and not sh and ttl == -1: complain('final without TTL', n, r)
+        if fin and sh and ttl != -1: complain('shelved final with TTL', n, r)
+        if sh != (n in h): complain('sh vs h', n, (n in h, r))
+        if sh and n not in bs: complain('shelved without b', n, r)
+        if st == 'in_doubt' and not sh: complain('in doubt, not shelved', n, r)
+        if n in o and fin and not sh and n in bs: pass
+        if n in o and n not in bs: complain('outbox entry without request', n, r)
+        if n in w and st not in ('scheduled', 'waiting'): complain('w of other state', n, r)
+        if st in ('scheduled', 'waiting') and float(r.get('due', 0)) > now() + 50 and n not in w:
+            complain('delayed not in w', n, r)
+        if r.get('k') and not fin and R.get(T + 'k:' + r['k']) != n: complain('unended does not hold its key', n, r)
+        if r.get('k') and fin and not sh and R.get(T + 'k:' + r['k']) == n and R.pttl(T + 'k:' + r['k']) == -1:
+            complain('final holds its key for ever', n, r)
+        if fin and not sh and r.get('k') and sent.get(n, 0) > 0 and st != 'expired_' and R.get(T + 'k:' + r['k']) is None \
+           and n not in key_gone_ok: complain('sent attempt, key was freed', n, (sent[n], r))
+        if fin and not sh and r.get('k') and sent.get(n, 0) == 0 and n not in offered and R.get(T + 'k:' + r['k']) == n and st in ('failed','expired','canceled') and n not in resolved:
+            complain('no sent attempt, key kept', n, r)
+        ans = R.get(T + 'r:' + n)
+        if fin and not sh and ans is not None and R.pttl(T + 'r:' + n) == -1: complain('result without TTL', n, r)
+        if st in ('succeeded', 'failed') and n in truth and n not in resolved and (ans or '') != truth[n] and st == 'succeeded':
+            complain('stale answer', n, (ans, truth[n], r))
+        if int(r.get('n', '0')) < top.get(n, 0): complain('n went back', n, r)
+        top[n] = int(r.get('n', '0'))
+        if n in was_final and was_final[n] != st and not (was_final[n] == 'failed'): complain('left a final state', n, (was_final[n], r))
+        if fin: was_final[n] = st
+        elif n in was_final: was_final.pop(n)
+        # somebody will wake it: model's messages, hand, outbox, shelf
+        if not fin and not sh and n not in o and msgs[n] == 0 and hand[n] == 0 and st != 'accepted':
+            complain('nobody will wake it', n, r)
+    for n in h:
+        if n not in recs or recs[n][0].get('sh') != '1': complain('h without record', n, recs.get(n))
+    for n in bs:
+        if n not in h and n not in o: complain('b leaks', n, recs.get(n))
+    for n in w:
+        if n not in recs: complain('w leaks', n, None)
+
+def now():
+    s, us = R.time(); return s * 1000 + us // 1000
+
+msgs = collections.Counter()   # messages in the broker, by job
+hand = collections.Counter()   # deliveries in a worker's hand
+sent = collections.Counter()   # attempts whose request left
+top = {}; was_final = {}; truth = {}; resolved = set(); key_gone_ok = set(); offered = set()
+clock = [0]
+names = []; deliveries = []  # dicts
+workers = ['w%d' % i for i in range(3)]; nworker = [3]
+keys = ['key%d' % i for i in range(4)]
+seq = [0]
+policy = {}
+cursor = ['']
+
+def twice(f):
+    """Sends it, and sometimes sends the same again: it must give the same answer."""
+    a = f()
+    if rnd.random() < .5:
+        b = f()
+        return a, b
+    return a, None
+
+def log(*a): trace.append(a)
+
+def fresh(prefix='j'):
+    seq[0] += 1; return '%s%06d' % (prefix, seq[0])
+
+def s_accept():
+    name = fresh(); key = rnd.choice(keys + ['', '', ''])
+    mode = rnd.choice(['wait', 'async']); fp = rnd.choice(['f1', 'f1', 'f1', 'f2'])
+    dl = rnd.choice([0, 0, 30, 5000]) if mode == 'async' else rnd.choice([40, 5000])
+    own = dl if mode == 'async' else 0
+    due = rnd.choice([0, 0, 30]) if mode == 'async' else 0
+    lease = rnd.choice([25, 30000])
+    waiter = 'ch1|%016x' % rnd.getrandbits(64) if mode == 'wait' else ''
+    f = lambda: call('accept', name, key, fp, 'sync' if mode == 'wait' else 'normal', mode, dl, own, due, waiter, lease, 40, 'm', 'POST', 'p', '/')
+    a, b = twice(f)
+    log('accept', name, key, mode, a, b)
+    if b and (a[0] != b[0]) and not (a[0] == 'new' and b[0] == 'undone') and a[0] not in ('busy','full'): complain('accept not idempotent', name, (a, b))
+    if a[0] == 'new':
+        names.append(name); policy[name] = rnd.choice(['retry', 'hold'])
+        fate = rnd.random()
+        if fate < .8:
+            msgs[name] += 1
+            if rnd.random() < .8:
+                a, b = twice(lambda: call('mark', 1000, name)); log('mark', name, a, b)
+            else:
+                log('published unmarked', name)
+        else:
+            log('lost publish', name)
+            if rnd.random() < .7: undo(name)
+        if mode == 'wait': waiters.append((name, waiter))
+    elif a[0] == 'replay' and mode == 'wait':
+        waiters.append((a[1], waiter))
+waiters = []
+
+def undo(name):
+    a, b = twice(lambda: call('undo', name, DAY)); log('undo', name, a, b)
+    if b and a[0] != b[0]: complain('undo not idempotent', name, (a, b))
+
+def s_undo():
+    live = [n for n in names if R.hget(T + 'j:' + n, 'st') == 'accepted']
+    if live: undo(rnd.choice(live))
+
+def s_deliver():
+    live = [n for n, c in msgs.items() if c > 0]
+    if not live: return
+    n = rnd.choice(live); msgs[n] -= 1; hand[n] += 1
+    deliveries.append({'name': n, 'token': '%016x' % rnd.getrandbits(64), 'worker': rnd.choice(workers), 'step': 'claim', 'running': False})
+
+def ack(d): hand[d['name']] -= 1; deliveries.remove(d)
+def requeue(d): hand[d['name']] -= 1; msgs[d['name']] += 1; deliveries.remove(d)
+def replace(d):
+    msgs[d['name']] += 1
+    if rnd.random() < .1: msgs[d['name']] += 1  # unknown publish, done again
+    ack(d)
+
+SHELF = [100000]
+def shelve(d, n, tok, reason, kind):
+    name = d['name']
+    f = lambda: call('shelve', name, n, tok, reason, 'head', 'body' * rnd.randint(1, 3), SHELF[0], kind, 60000, 'cl', 'normal', 'm', 'POST', 'p', '/')
+    a, b = twice(f); log('shelve', name, n, reason, kind, a, b)
+    if a[0] == 'shelved':
+        ack(d) if rnd.random() < .9 else None
+    elif a[0] == 'full': replace(d)
+
+def s_step():
+    if not deliveries: return
+    d = rnd.choice(deliveries); name = d['name']
+    if d['worker'] not in workers:  # its worker died: the broker gives it to another; sometimes it lives on, late
+        if d['running'] and rnd.random() < .5:
+            late.append(dict(d))
+        if d['running'] and d.get('left'): pass
+        requeue(d); log('requeued, worker died', name); return
+    if d['step'] == 'claim':
+        f = lambda: call('claim', name, d['token'], d['worker'], 'cw', 40, policy.get(name, 'hold'), 3, 20, 60000, 60000, 60000, 60000)
+        a, b = twice(f); log('claim', name, d['token'][:4], a, b)
+        if b and a[0] == 'go' and b != a and b[0] != 'go': complain('claim not idempotent', name, (a, b))
+        v = a[0]
+        if v == 'ack': ack(d)
+        elif v == 'go':
+            d.update(step='run', running=True, n=a[1], counted=a[5])
+            offered.add(name)
+        elif v in ('park',): replace(d)
+        elif v == 'wait':
+            if rnd.random() < .5: replace(d)
+        elif v == 'hold': d.update(step='shelve', args=(a[1], a[2], a[3], 'in_doubt'))
+        elif v == 'used_up': d.update(step='shelve', args=(a[1], a[2], 'attempts_used_up', 'failed'))
+        elif v == 'missing': d.update(step='shelve', args=(-1, '', 'record_missing', 'in_doubt'))
+    elif d['step'] == 'shelve':
+        n, tok, reason, kind = d['args']
+        shelve(d, n, tok, reason, kind)
+        if d in deliveries: d['step'] = 'claim'
+    elif d['step'] == 'run':
+        complete(d, rnd.choice(['end', 'end', 'end_empty', 'retry', 'unsent', 'doubt', 'hold', 'dead', 'unsent_end']))
+
+late = []
+def complete(d, verdict, is_late=False):
+    name = d['name']
+    if verdict in ('doubt',) and policy.get(name) != 'retry': verdict = 'hold'
+    if verdict == 'hold' and policy.get(name) == 'retry': verdict = 'doubt'
+    if verdict != 'unsent' and verdict != 'unsent_end' and not d.get('left'):
+        d['left'] = True; sent[name] += 1
+    ans = '' if verdict in ('unsent', 'doubt', 'unsent_end', 'end_empty') else '200\r\n' + '%d' % rnd.getrandbits(20)
+    state = 'succeeded' if verdict in ('end', 'end_empty') else 'failed'
+    word = 'end' if verdict in ('end_empty', 'unsent_end') else verdict
+    f = lambda: call('complete', name, d['n'], d['token'], word, state, '200' if ans or verdict == 'end_empty' else '', 'err', ans, 3,
+                     '0' if verdict in ('doubt', 'hold') else '1', rnd.choice([0, 15]), 60000, 60000, 60000, 60000, 'head', 'body', SHELF[0], '0', '1' if verdict == 'unsent_end' else '0')
+    a, b = twice(f); log('complete' + (' late' if is_late else ''), name, verdict, a, b)
+    if b and a[0] != b[0] and a[0] != 'full': complain('complete not idempotent', name, (a, b))
+    if a[0] == 'ended':
+        truth[name] = ans
+        if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 else None
+    if is_late: return
+    if a[0] == 'waiting': replace(d)
+    elif a[0] in ('late', 'missing'): d.update(step='claim', running=False)
+    elif a[0] == 'full': replace(d)
+    else: ack(d)
+
+def s_late():
+    if not late: return
+    d = late.pop(rnd.randrange(len(late)))
+    complete(d, rnd.choice(['end', 'retry', 'dead', 'unsent', 'doubt', 'hold']), True)
+
+def s_die():
+    if rnd.random() > .2: return
+    w = rnd.choice(workers); workers.remove(w); R.zadd(T + 'd', {w: now()})
+    nworker[0] += 1; workers.append('w%d' % nworker[0])
+    log('die', w)
+
+def s_expire():
+    if not waiters: return
+    n, w = waiters.pop(rnd.randrange(len(waiters)))
+    if rnd.random() < .3:
+        a, b = twice(lambda: call('give_202', n, w)); log('give_202', n, a, b)
+    else:
+        a, b = twice(lambda: call('expire', n, w, rnd.choice(['deadline', 'hangup']), DAY)); log('expire', n, a, b)
+        if b and a[0] != b[0]: complain('expire not idempotent', n, (a, b))
+
+def s_cancel():
+    if not names or rnd.random() < .5: return
+    n = rnd.choice(names[-60:])
+    a, b = twice(lambda: call('cancel', n, 60000, 60000)); log('cancel', n, a, b)
+    if b and a[0] != b[0]: complain('cancel not idempotent', n, (a, b))
+
+def s_resolve():
+    h = R.zrange(T + 'h', 0, -1)
+    pool = h or names[-10:]
+    if not pool: return
+    n = rnd.choice(pool); to = rnd.choice(['retry', 'retry', 'succeeded', 'failed'])
+    before = R.hmget(T + 'j:' + n, 'st', 'sh')
+    a, b = twice(lambda: call('resolve', n, to, 'note', 60000, 60000, 60000)); log('resolve', n, to, before, a, b)
+    if b and a[0] != b[0]: complain('resolve not idempotent', n, (a, b))
+    after = R.hmget(T + 'j:' + n, 'st', 'sh')
+    if a[0] == 'queued' and after[1] == '1': complain('resolve said queued and did nothing', n, (before, a, after))
+    if a[0] == 'settled': resolved.add(n)
+    if a[0] == 'queued': told_queued[n] = True
+told_queued = {}
+
+def s_outbox():
+    for n, sc in R.zrange(T + 'o', 0, 5, withscores=True):
+        h = R.hget(T + 'b:' + n, 'h')
+        if h is None:
+            complain('outbox: no request to publish', n, R.hgetall(T + 'j:' + n)); continue
+        msgs[n] += 1
+        log('outbox published', n)
+        if rnd.random() < .7:
+            a, b = twice(lambda: call('outbox_done', n, int(sc))); log('outbox_done', n, a, b)
+
+def s_fire():
+    if rnd.random() < .5: return
+    name = fresh('f'); new = str(seq[0]); old = cursor[0]
+    f = lambda: call('fire', 's', old, new, name, '0', 'head', 'body', rnd.choice([0, 30]), 1000, 'm', 'POST', 'p', '/')
+    a, b = twice(f); log('fire', name, a, b)
+    if a[0] == 'fired': cursor[0] = new; names.append(name); policy[name] = rnd.choice(['retry', 'hold'])
+
+def s_sweep():
+    a, b = twice(lambda: call('sweep', 1000)); log('sweep', '', a, b)
+
+def s_health():
+    call('health', 'a', rnd.choice('01'), 'b', '1')
+
+def s_shelf_bound():
+    SHELF[0] = rnd.choice([100000, 100000, 10])
+
+def s_old_shelve():
+    """A shelve whose answer was lost, sent again much later."""
+    if not names: return
+    n = rnd.choice(names[-60:]); r = R.hgetall(T + 'j:' + n)
+    if not r or r.get('st') != 'queued' or r.get('db') == '1' or not told_queued.pop(n, None): return
+    a = call('shelve', n, r['n'], r.get('tk', ''), 'worker_lost', 'head', 'body', 100000, 'in_doubt', 60000, 'cl', 'normal')
+    log('shelve again, after retry', n, a)
+    if R.hget(T + 'j:' + n, 'st') != 'queued': complain('shelve sent again undid the operator', n, a)
+
+STEPS_ = [(s_accept, 10), (s_deliver, 14), (s_step, 40), (s_late, 3), (s_die, 2), (s_expire, 5), (s_cancel, 3), (s_resolve, 4),
+          (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_health, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2)]
+R.flushall(); load(); register()
+fs = [f for f, w in STEPS_ for _ in range(w)]
+for i in range(STEPS):
+    try:
+        rnd.choice(fs)()
+    except redis.ResponseError as e:
+        complain('script error', None, str(e)); 
+    if i % 7 == 0: check(i)
+    if i % 500 == 499:  # forget what is long over, so that the check stays small
+        for n in list(names[:-200]):
+            st = R.hmget(T + 'j:' + n, 'st', 'sh')
+            if st[0] in FINAL and st[1] != '1' and R.zscore(T + 'o', n) is None and not hand[n]:
+                R.delete(T + 'j:' + n, T + 'r:' + n); msgs[n] = 0
+                for k in keys:
+                    if R.get(T + 'k:' + k) == n: R.delete(T + 'k:' + k)
+                names.remove(n); waiters[:] = [x for x in waiters if x[0] != n]
+                for m in (top, was_final, truth, told_queued): m.pop(n, None)
+check(STEPS)
+print('%d steps, seed %d: %s' % (STEPS, SEED, 'ok' if not bad else '%d kinds of violation: %s' % (len(bad), list(bad))))
+sys.exit(1 if bad else 0)
