@@ -61,6 +61,21 @@ static bool has_dot_segment(struct str path)
     return is_dot_segment(&at);
 }
 
+/* Every '%' begins an escape, and none of them hides a NUL, which would cut the path short. */
+static bool has_bad_escape(struct str path)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        if (path.p[i] != '%') {
+            continue;
+        }
+        if (path.n - i < 3 || hex_digit(path.p[i + 1]) < 0 || hex_digit(path.p[i + 2]) < 0 ||
+            (path.p[i + 1] == '0' && path.p[i + 2] == '0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool job_path_is_safe(struct str path)
 {
     if (path.n == 0 || path.p[0] != '/') {
@@ -73,8 +88,8 @@ bool job_path_is_safe(struct str path)
         }
     }
     const char *query = memchr(path.p, '?', path.n);
-    return !has_dot_segment(
-        (struct str){path.p, query == NULL ? path.n : (size_t)(query - path.p)});
+    struct str before = {path.p, query == NULL ? path.n : (size_t)(query - path.p)};
+    return !has_bad_escape(before) && !has_dot_segment(before);
 }
 
 static bool is_listed(struct str name, struct str list)

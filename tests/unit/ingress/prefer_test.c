@@ -66,7 +66,7 @@ static const struct {
     /* What stands in another preference's quotes is its value, and nothing else. */
     {{"a=\"x, respond-async, y\""}, false, NO_WAIT},
     {{"a=\"x, wait=5\", wait=6"}, false, 6000},
-    {{"a=\"x \\\" , respond-async\""}, false, NO_WAIT},
+    {{"a=\"x \\\", respond-async, y\""}, false, NO_WAIT},
     {{"a=\"x \\\\\", respond-async"}, true, NO_WAIT},
     {{"wait=5; b=\"x, respond-async\""}, false, 5000},
     {{"a=\"never closed, respond-async"}, false, NO_WAIT},

@@ -145,6 +145,12 @@ static void test_reserve(void **state)
     assert_memory_equal(b.p, "head zzz", 8);
     assert_memory_equal(b.p + 1002, "zzz tail", 9);
     buf_fini(&b);
+    /* There is always a place behind for the end's NUL. */
+    for (size_t n = 0; n < 600; n++) {
+        assert_non_null(buf_reserve(&b, n));
+        assert_true(b.room - b.n > n);
+        buf_fini(&b);
+    }
 }
 
 static void test_take(void **state)

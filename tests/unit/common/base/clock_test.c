@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -86,18 +87,23 @@ static void test_parse(void **state)
     }
 }
 
-/* `n` ends the text, not a NUL: every shorter one is refused, whatever stands behind it. */
+/* `n` ends the text, not a NUL: every shorter one is refused, and nothing behind it is read (what
+ * AddressSanitizer sees: each lies in a block of its own length). */
 static void test_parse_obeys_the_length(void **state)
 {
     static const char text[] = "2026-03-29T03:00:00.250+02:00";
-    struct wall got = {NONE};
 
     (void)state;
-    for (size_t n = 0; n < sizeof text - 1; n++) {
-        assert_int_equal(wall_parse(text, n, &got), ERR_SYNTAX);
-        assert_true(got.ms == NONE);
+    for (size_t n = 1; n <= sizeof text - 1; n++) {
+        struct wall got = {NONE};
+        char *copy = malloc(n);
+        assert_non_null(copy);
+        memcpy(copy, text, n);
+        int rc = wall_parse(copy, n, &got);
+        free(copy);
+        assert_int_equal(rc, n == sizeof text - 1 ? ERR_OK : ERR_SYNTAX);
+        assert_true(rc == ERR_OK || got.ms == NONE);
     }
-    assert_int_equal(wall_parse(text, sizeof text - 1, &got), ERR_OK);
 }
 
 static void test_format(void **state)

@@ -125,6 +125,24 @@ static void test_timers_fire_once_by_their_delay(void **state)
     assert_true(mono_since_ms(before, loop_now(x->loop)) >= 29);
 }
 
+/* A delay counts from when it is set, however long the turn has been busy. */
+static void test_the_delay_counts_from_now(void **state)
+{
+    struct trace *x = *state;
+
+    make(x, 2, on_stop);
+    loop_timer_set(x->timers[2], 0);
+    loop_run(x->loop);
+    struct mono busy = loop_now(x->loop);
+    while (mono_since_ms(busy, loop_now(x->loop)) < 30) {
+    }
+    struct mono before = loop_now(x->loop);
+    loop_timer_set(x->timers[2], 20);
+    loop_run(x->loop);
+    assert_trace(x, "..");
+    assert_true(mono_since_ms(before, loop_now(x->loop)) >= 19);
+}
+
 static void test_cancelled_and_replaced(void **state)
 {
     struct trace *x = *state;
@@ -574,6 +592,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_TEST(test_timers_fire_once_by_their_delay),
+        LOOP_TEST(test_the_delay_counts_from_now),
         LOOP_TEST(test_cancelled_and_replaced),
         LOOP_TEST(test_a_negative_delay_is_none),
         LOOP_TEST(test_freed_within_a_callback),
