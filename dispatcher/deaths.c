@@ -75,7 +75,8 @@ static bool tell_tenant(struct deaths *x, struct str tenant, struct str worker)
     t->deaths = x;
     (void)snprintf(t->worker, sizeof t->worker, "%.*s", STR_ARG(worker));
     struct str args[] = {worker};
-    if (dispatcher_call(x->dispatcher, STORE_MOURN, tenant, args, 1, on_told, t) != ERR_OK) {
+    if (store_call_tenant(x->dispatcher->store, STORE_MOURN, tenant, args, 1, on_told, t) !=
+        ERR_OK) {
         free(t);
         return false;
     }
@@ -110,7 +111,7 @@ static void on_buried(int rc, const struct store_value *v, void *arg)
 
     if (w != NULL) {
         w->is_being_buried = false;
-        if (rc == ERR_OK && dispatcher_number(v, 0) == 1) {
+        if (rc == ERR_OK && store_number(v, 0) == 1) {
             log_event(LOG_WARN, "worker_buried", "worker=%s", b->name);
             metric_add(x->dispatcher->metrics.buried, NULL, 1);
             tell_all(x, w, str_of(b->name));

@@ -29,7 +29,6 @@ enum {
     COMMANDS_MAX = 100000,
     PUBLISHES_MAX = 10000,
     BUFFER_MAX = 256 * 1024 * 1024,
-    ARGS_MAX = 64,
     DRAIN_MS = 2000
 };
 
@@ -40,43 +39,6 @@ static struct daemon_server server_of(const struct config *c)
                                   .max_body_bytes = 1048576,
                                   .max_connections = 1024,
                                   .drain_ms = DRAIN_MS};
-}
-
-int dispatcher_call(struct dispatcher *d, enum store_script script, struct str tenant,
-                    const struct str *args, size_t n_args, store_cb cb, void *arg)
-{
-    char key[96];
-    struct str all[ARGS_MAX];
-
-    if (store_epoch(d->store) == NULL) {
-        return ERR_DOWN;
-    }
-    (void)snprintf(key, sizeof key, "{%.*s}:t", STR_ARG(tenant));
-    all[0] = str_of(store_epoch(d->store));
-    for (size_t i = 0; i < n_args && i + 1 < ARGS_MAX; i++) {
-        all[i + 1] = args[i];
-    }
-    struct str keys[] = {str_of(key)};
-    return store_call(d->store, script, keys, 1, all, n_args + 1, cb, arg);
-}
-
-struct str dispatcher_word(const struct store_value *v, size_t i)
-{
-    if (v == NULL || v->type != STORE_ARRAY || i >= v->n_items || v->items[i].type != STORE_TEXT) {
-        return (struct str){"", 0};
-    }
-    return v->items[i].text;
-}
-
-int64_t dispatcher_number(const struct store_value *v, size_t i)
-{
-    int64_t value = 0;
-
-    if (v != NULL && v->type == STORE_ARRAY && i < v->n_items &&
-        v->items[i].type == STORE_INTEGER) {
-        return v->items[i].integer;
-    }
-    return str_to_i64(dispatcher_word(v, i), &value) == ERR_OK ? value : 0;
 }
 
 /* --- links ------------------------------------------------------------------------------------ */

@@ -10,7 +10,7 @@
 #include "daemon/daemon.h"
 #include "daemon/registry.h"
 #include "httpc/httpc.h"
-#include "store/store.h"
+#include "store/args.h"
 
 struct keyring;
 struct leader;
@@ -59,11 +59,3 @@ struct dispatcher {
 };
 
 extern const struct daemon_program dispatcher_program;
-
-/* Calls a script about a tenant: KEYS[1] is "{tenant}:t", the first argument the epoch. Returns as
- * store_call does; ERR_DOWN before the first opening. n_args at most 60. */
-MUST_CHECK int dispatcher_call(struct dispatcher *d, enum store_script script, struct str tenant,
-                               const struct str *args, size_t n_args, store_cb cb, void *arg);
-/* Item i of a script's answer. */
-struct str dispatcher_word(const struct store_value *v, size_t i);
-int64_t dispatcher_number(const struct store_value *v, size_t i);

@@ -87,7 +87,7 @@ static void on_registered(int rc, const struct store_value *v, void *arg)
 
     e->writing--;
     if (!e->is_freed) {
-        int64_t what = dispatcher_number(v, 0);
+        int64_t what = store_number(v, 0);
         if (rc != ERR_OK) {
             e->has_failed = true;
         } else if (w->version[0] != '\0') {
@@ -115,8 +115,8 @@ static void register_tenant(struct enroll *e, const char *name, struct str docum
     w->enroll = e;
     (void)snprintf(w->name, sizeof w->name, "%s", name);
     (void)snprintf(w->version, sizeof w->version, "%s", version);
-    if (dispatcher_call(e->dispatcher, STORE_REGISTER, str_of(name), args, 3, on_registered, w) ==
-        ERR_OK) {
+    if (store_call_tenant(e->dispatcher->store, STORE_REGISTER, str_of(name), args, 3,
+                          on_registered, w) == ERR_OK) {
         e->writing++;
         e->alive++;
     } else {

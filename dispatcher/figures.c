@@ -55,14 +55,14 @@ static int64_t capacity_of(const struct tenant *t)
 
 static void take(struct figure *g, const struct store_value *v)
 {
-    g->unended = dispatcher_number(v, 2);
-    g->running = dispatcher_number(v, 3);
-    g->in_doubt = dispatcher_number(v, 4);
-    g->delayed = dispatcher_number(v, 5);
-    g->outbox = dispatcher_number(v, 6);
+    g->unended = store_number(v, 2);
+    g->running = store_number(v, 3);
+    g->in_doubt = store_number(v, 4);
+    g->delayed = store_number(v, 5);
+    g->outbox = store_number(v, 6);
     g->queued = g->unended - g->running - g->in_doubt - g->delayed;
     g->queued = g->queued > 0 ? g->queued : 0;
-    g->oldest_s = g->queued > 0 ? (double)dispatcher_number(v, 7) / 1000.0 : 0;
+    g->oldest_s = g->queued > 0 ? (double)store_number(v, 7) / 1000.0 : 0;
 }
 
 static void on_swept(int rc, const struct store_value *v, void *arg)
@@ -100,8 +100,8 @@ static void sweep(struct figures *f, const struct tenant *t)
     (void)snprintf(s->tenant, sizeof s->tenant, "%s", t->name);
     (void)snprintf(lost, sizeof lost, "%" PRId64, t->lost_after_ms);
     struct str args[] = {str_of(lost)};
-    if (dispatcher_call(f->dispatcher, STORE_SWEEP, str_of(t->name), args, 1, on_swept, s) ==
-        ERR_OK) {
+    if (store_call_tenant(f->dispatcher->store, STORE_SWEEP, str_of(t->name), args, 1, on_swept,
+                          s) == ERR_OK) {
         f->alive++;
     } else {
         free(s);

@@ -85,7 +85,8 @@ static void tell(struct instance *i)
     i->health->tells++;
     log_event(LOG_INFO, i->state.is_up ? "instance_up" : "instance_down", "tenant=%s instance=%s",
               i->tenant, i->name);
-    if (dispatcher_call(d, STORE_HEALTH, str_of(i->tenant), args, 2, ignore, NULL) != ERR_OK) {
+    if (store_call_tenant(d->store, STORE_HEALTH, str_of(i->tenant), args, 2, ignore, NULL) !=
+        ERR_OK) {
         i->is_known = false; /* told again after the next answer */
     }
 }
@@ -220,7 +221,7 @@ static void on_read(int rc, const struct store_value *v, void *arg)
         if (i == NULL) {
             continue;
         }
-        bool is_out = str_is(dispatcher_word(v, k), STR("0"));
+        bool is_out = str_is(store_word(v, k), STR("0"));
         if (is_out && i->state.is_up && !i->is_asking) {
             i->state.is_up = false;
             i->state.next = mono_plus_ms(loop_now(h->dispatcher->loop),

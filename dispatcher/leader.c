@@ -47,7 +47,7 @@ static void on_answer(int rc, const struct store_value *v, void *arg)
 
     l->is_asking = false;
     if (!l->is_freed && !l->has_resigned && rc == ERR_OK) {
-        bool leads = dispatcher_number(v, 0) == 1;
+        bool leads = store_number(v, 0) == 1;
         l->granted = leads ? l->asked : l->granted;
         set(l, leads);
     }

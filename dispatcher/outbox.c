@@ -60,8 +60,8 @@ static void on_published(enum bus_outcome outcome, void *arg)
     struct str args[] = {str_of(e->name), str_of(e->score)};
 
     if (outcome != BUS_CONFIRMED || e->outbox->is_freed ||
-        dispatcher_call(e->outbox->dispatcher, STORE_OUTBOX_DONE, str_of(e->tenant), args, 2,
-                        on_removed, e) != ERR_OK) {
+        store_call_tenant(e->outbox->dispatcher->store, STORE_OUTBOX_DONE, str_of(e->tenant), args,
+                          2, on_removed, e) != ERR_OK) {
         entry_free(e);
     }
 }

@@ -258,7 +258,7 @@ static void on_fired(int rc, const struct store_value *v, void *arg)
 {
     struct schedule *s = arg;
     struct dispatcher *d = s->owner->dispatcher;
-    struct str word = dispatcher_word(v, 0);
+    struct str word = store_word(v, 0);
 
     if (!answered(s)) {
         return;
@@ -267,7 +267,7 @@ static void on_fired(int rc, const struct store_value *v, void *arg)
         s->is_cursor_known = false; /* perhaps it moved: read it again */
         return;
     }
-    take_cursor(s, dispatcher_word(v, 1));
+    take_cursor(s, store_word(v, 1));
     if (str_is(word, STR("fired"))) {
         s->last_fired = s->cursor;
         s->fired++;
@@ -357,8 +357,8 @@ static void fire(struct schedule *s, struct wall instant, bool has_job, bool may
                          str_of(s->name),
                          STR("lb"),
                          s->job.labels != NULL ? str_of(s->job.labels) : STR("{}")};
-    asked(s, dispatcher_call(d, STORE_FIRE, str_of(s->job.tenant), args,
-                             sizeof args / sizeof args[0], on_fired, s));
+    asked(s, store_call_tenant(d->store, STORE_FIRE, str_of(s->job.tenant), args,
+                               sizeof args / sizeof args[0], on_fired, s));
     buf_fini(&head);
 }
 

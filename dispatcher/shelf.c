@@ -52,9 +52,9 @@ static void on_record(int rc, const struct store_value *v, void *arg)
     struct shelf *s = h->shelf;
     /* Only a record that says so lets a copy go; a record that is missing may have been forgotten,
      * and one with an attempt in doubt may be about to be shelved. */
-    bool has_left =
-        rc == ERR_OK && dispatcher_word(v, 0).n > 0 && !str_is(dispatcher_word(v, 1), STR("1")) &&
-        !str_is(dispatcher_word(v, 2), STR("1")) && !str_is(dispatcher_word(v, 0), STR("running"));
+    bool has_left = rc == ERR_OK && store_word(v, 0).n > 0 && !str_is(store_word(v, 1), STR("1")) &&
+                    !str_is(store_word(v, 2), STR("1")) &&
+                    !str_is(store_word(v, 0), STR("running"));
 
     if (has_left || s->is_freed || s->consumer == NULL) {
         settle(h, has_left);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* calls — the job scripts that an ingress sends (what each does: store/lua). Each returns as
- * store_call does; the callback gets the script's answer; calls_word and calls_number read it. */
+ * store_call does; the callback gets the script's answer; store_word and store_number read it. */
 #pragma once
 
 #include "config/tenant.h"
 #include "ingress.h"
 #include "job/message.h"
+#include "store/args.h"
 
 enum { CALLS_ACCEPT_LEASE_MS = 30000, CALLS_DAY_MS = 86400000 };
 
@@ -35,6 +36,3 @@ MUST_CHECK int calls_resolve(struct ingress *g, struct str id, const struct tena
 MUST_CHECK int calls_record(struct ingress *g, struct str id, store_cb cb, void *arg);
 MUST_CHECK int calls_state(struct ingress *g, struct str id, store_cb cb, void *arg);
 MUST_CHECK int calls_result(struct ingress *g, struct str id, store_cb cb, void *arg);
-
-struct str calls_word(const struct store_value *v, size_t i);
-int64_t calls_number(const struct store_value *v, size_t i);

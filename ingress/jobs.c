@@ -298,7 +298,7 @@ static void on_record(int rc, const struct store_value *v, void *arg)
 static void on_canceled(int rc, const struct store_value *v, void *arg)
 {
     struct ask *a = arg;
-    struct str word = calls_word(v, 0);
+    struct str word = store_word(v, 0);
 
     a->asking--;
     if (rc != ERR_OK) {
@@ -319,7 +319,7 @@ static void on_canceled(int rc, const struct store_value *v, void *arg)
 static void on_resolved(int rc, const struct store_value *v, void *arg)
 {
     struct ask *a = arg;
-    struct str word = calls_word(v, 0);
+    struct str word = store_word(v, 0);
     char detail[160];
 
     a->asking--;
@@ -335,7 +335,7 @@ static void on_resolved(int rc, const struct store_value *v, void *arg)
         struct str tenant;
         (void)str_cut(&id, '.', &tenant);
         (void)snprintf(detail, sizeof detail, "Job %.*s.%.*s holds the key now.", STR_ARG(tenant),
-                       STR_ARG(calls_word(v, 1)));
+                       STR_ARG(store_word(v, 1)));
         problem(a, PROBLEM_KEY_TAKEN, detail);
     } else {
         problem(

@@ -121,7 +121,7 @@ static void on_undone(int rc, const struct store_value *v, void *arg)
         } else {
             loop_timer_set(s->timer, AGAIN_MS);
         }
-    } else if (str_is(calls_word(v, 0), STR("lost"))) {
+    } else if (str_is(store_word(v, 0), STR("lost"))) {
         /* A worker has it already: the message did arrive. */
         accepted(s, state_word(s));
     } else {
@@ -272,19 +272,19 @@ static int seconds_up(int64_t ms)
 
 static void act_on(struct submission *s, const struct store_value *v)
 {
-    struct str word = calls_word(v, 0);
+    struct str word = store_word(v, 0);
 
     if (str_is(word, STR("new"))) {
-        on_new(s, calls_number(v, 2));
+        on_new(s, store_number(v, 2));
     } else if (str_is(word, STR("replay"))) {
-        on_replay(s, calls_word(v, 1), calls_word(v, 3));
+        on_replay(s, store_word(v, 1), store_word(v, 3));
     } else if (str_is(word, STR("busy"))) {
         refuse(
             s, PROBLEM_KEY_BUSY,
             "The first request with this Idempotency-Key is still being accepted; repeat this one.",
-            calls_number(v, 3) > 2000 ? 1 : seconds_up(calls_number(v, 3)));
+            store_number(v, 3) > 2000 ? 1 : seconds_up(store_number(v, 3)));
     } else if (str_is(word, STR("reused"))) {
-        name_holder(s, calls_word(v, 1));
+        name_holder(s, store_word(v, 1));
         refuse(s, PROBLEM_KEY_REUSED,
                "This Idempotency-Key belongs to a request with another method, path or body.", 0);
     } else if (str_is(word, STR("full"))) {

@@ -154,10 +154,10 @@ static void on_state(int rc, const struct store_value *v, void *arg)
         release(w);
         return;
     }
-    if (rc == ERR_OK && job_state_parse(calls_word(v, 0), &w->state) == ERR_OK &&
+    if (rc == ERR_OK && job_state_parse(store_word(v, 0), &w->state) == ERR_OK &&
         is_over_state(w->state)) {
-        w->attempts = (uint32_t)calls_number(v, 1);
-        (void)snprintf(w->error, sizeof w->error, "%.*s", STR_ARG(calls_word(v, 2)));
+        w->attempts = (uint32_t)store_number(v, 1);
+        (void)snprintf(w->error, sizeof w->error, "%.*s", STR_ARG(store_word(v, 2)));
         read_result(w);
     } else if (w->reads_again) {
         waiter_read(w);
@@ -185,7 +185,7 @@ static void on_expired(int rc, const struct store_value *v, void *arg)
         release(w);
         return;
     }
-    bool is_known = rc == ERR_OK && job_state_parse(calls_word(v, 0), &state) == ERR_OK;
+    bool is_known = rc == ERR_OK && job_state_parse(store_word(v, 0), &state) == ERR_OK;
     if (is_known && is_over_state(state) && state != JOB_EXPIRED) {
         /* It ended in the last instant: the answer is there. */
         waiter_read(w);
@@ -211,17 +211,17 @@ static void on_given_202(int rc, const struct store_value *v, void *arg)
         release(w);
         return;
     }
-    if (rc == ERR_OK && str_is(calls_word(v, 0), STR("accepted"))) {
+    if (rc == ERR_OK && str_is(store_word(v, 0), STR("accepted"))) {
         /* Between record and confirm: the submission takes the caller back, or the mark comes. */
         loop_timer_set(w->timer, ACCEPT_LOOK_MS);
         return;
     }
-    if (rc != ERR_OK || calls_word(v, 0).n == 0) {
+    if (rc != ERR_OK || store_word(v, 0).n == 0) {
         caller_problem(
             &w->caller, PROBLEM_OUTCOME_UNKNOWN,
             "The job was accepted, but its deadline could not be lifted; ask for it by its id.", 1);
     } else {
-        (void)snprintf(state, sizeof state, "%.*s", STR_ARG(calls_word(v, 0)));
+        (void)snprintf(state, sizeof state, "%.*s", STR_ARG(store_word(v, 0)));
         caller_accepted(&w->caller, state, NULL);
     }
     finish(w);

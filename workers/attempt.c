@@ -223,7 +223,7 @@ static void shelf_is_full(struct attempt *a)
 static void on_shelved(int rc, const struct store_value *v, void *arg)
 {
     struct attempt *a = arg;
-    struct str word = calls_word(v, 0);
+    struct str word = store_word(v, 0);
 
     if (rc != ERR_OK) {
         again(a, AGAIN_MS);
@@ -319,25 +319,25 @@ static const char *reason_of(struct str word)
 
 static void act_on(struct attempt *a, const struct store_value *v)
 {
-    struct str word = calls_word(v, 0);
+    struct str word = store_word(v, 0);
 
     if (str_is(word, STR("ack"))) {
         end(a, /* is_done= */ true);
     } else if (str_is(word, STR("go"))) {
         forward(a, v);
     } else if (str_is(word, STR("park"))) {
-        delay_for(a, calls_number(v, 2));
+        delay_for(a, store_number(v, 2));
     } else if (str_is(word, STR("hold"))) {
         a->is_dead = false;
-        to_shelf(a, calls_number(v, 1), calls_word(v, 2), reason_of(calls_word(v, 3)));
+        to_shelf(a, store_number(v, 1), store_word(v, 2), reason_of(store_word(v, 3)));
     } else if (str_is(word, STR("used_up"))) {
         a->is_dead = true;
-        to_shelf(a, calls_number(v, 1), calls_word(v, 2), "attempts_used_up");
+        to_shelf(a, store_number(v, 1), store_word(v, 2), "attempts_used_up");
     } else if (str_is(word, STR("wait"))) {
         a->step = STEP_REFUSED;
         lane_refused(a->lane, a);
     } else if (str_is(word, STR("missing"))) {
-        on_missing(a, calls_number(v, 1));
+        on_missing(a, store_number(v, 1));
     } else {
         if (str_is(word, STR("dead"))) {
             heartbeat_reborn(a->worker->heartbeat, a->claimant);
@@ -465,12 +465,12 @@ static void forward(struct attempt *a, const struct store_value *v)
 
     a->step = STEP_FORWARD;
     set_running(a, true);
-    a->number = (uint32_t)calls_number(v, 1);
-    a->counted = (uint32_t)calls_number(v, 5);
-    a->rest_ms = calls_number(v, 6);
+    a->number = (uint32_t)store_number(v, 1);
+    a->counted = (uint32_t)store_number(v, 5);
+    a->rest_ms = store_number(v, 6);
     a->claimed = loop_now(a->worker->loop);
     forward_fini(&a->forward);
-    if (forward_make(&a->message, calls_word(v, 3), a->number, &a->forward) != ERR_OK) {
+    if (forward_make(&a->message, store_word(v, 3), a->number, &a->forward) != ERR_OK) {
         fail_to_start(a);
         return;
     }
@@ -508,7 +508,7 @@ static void count_end(struct attempt *a)
 static void on_settled(int rc, const struct store_value *v, void *arg)
 {
     struct attempt *a = arg;
-    struct str word = calls_word(v, 0);
+    struct str word = store_word(v, 0);
 
     if (rc != ERR_OK) {
         /* The truth is never thrown away: asked again until it is recorded. */

@@ -4,86 +4,31 @@
 #include "base/buf.h"
 #include "job/id.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
-enum { DAY_MS = 86400000, NUMBER_SIZE = 24, ARGS_MAX = 24 };
-
-/* A script's arguments; numbers are kept as text beside them. */
-struct args {
-    struct str at[ARGS_MAX];
-    size_t n;
-    char numbers[ARGS_MAX][NUMBER_SIZE];
-};
-
-static void add(struct args *a, struct str value)
-{
-    a->at[a->n++] = value;
-}
-
-static void add_number(struct args *a, int64_t value)
-{
-    int n = snprintf(a->numbers[a->n], NUMBER_SIZE, "%" PRId64, value);
-
-    add(a, (struct str){a->numbers[a->n], (size_t)n});
-}
-
-bool calls_key(struct str id, char out[96], struct str *ret_name)
-{
-    struct job_id parsed;
-
-    if (!job_id_parse(id, &parsed)) {
-        return false;
-    }
-    (void)snprintf(out, 96, "{%.*s}:t", STR_ARG(parsed.tenant));
-    *ret_name = parsed.name;
-    return true;
-}
-
-struct str calls_word(const struct store_value *v, size_t i)
-{
-    if (v == NULL || v->type != STORE_ARRAY || i >= v->n_items || v->items[i].type != STORE_TEXT) {
-        return (struct str){"", 0};
-    }
-    return v->items[i].text;
-}
-
-int64_t calls_number(const struct store_value *v, size_t i)
-{
-    int64_t value = 0;
-
-    if (v != NULL && v->type == STORE_ARRAY && i < v->n_items &&
-        v->items[i].type == STORE_INTEGER) {
-        return v->items[i].integer;
-    }
-    return str_to_i64(calls_word(v, i), &value) == ERR_OK ? value : 0;
-}
+enum { DAY_MS = 86400000 };
 
 /* An ended record outlives its result, and every message published for it, by a day; that of an
  * unkeyed synchronous call need not. */
-static void add_keeping(struct args *a, const struct calls_job *j)
+static void add_keeping(struct store_args *a, const struct calls_job *j)
 {
     const struct tenant *t = j->tenant;
 
-    add_number(a, t->result_ttl_ms + DAY_MS);
-    add_number(a, t->idempotency.window_ms);
-    add_number(a, t->result_ttl_ms);
-    add_number(a, t->sync_result_ttl_ms);
+    store_args_number(a, t->result_ttl_ms + DAY_MS);
+    store_args_number(a, t->idempotency.window_ms);
+    store_args_number(a, t->result_ttl_ms);
+    store_args_number(a, t->sync_result_ttl_ms);
 }
 
-static int call(const struct calls_job *j, enum store_script script, struct args *a, store_cb cb,
-                void *arg)
+/* The job's name is every script's first argument; its place is kept by `.n = 1`. */
+static int call(const struct calls_job *j, enum store_script script, struct store_args *a,
+                store_cb cb, void *arg)
 {
-    char key[96];
-    struct str name;
+    struct job_id id;
 
-    if (!calls_key(j->message->id, key, &name)) {
+    if (!job_id_parse(j->message->id, &id)) {
         return ERR_INVALID;
     }
-    a->at[0] = str_of(store_epoch(j->store));
-    a->at[1] = name;
-    struct str keys[] = {str_of(key)};
-    return store_call(j->store, script, keys, 1, a->at, a->n, cb, arg);
+    a->at[0] = id.name;
+    return store_call_tenant(j->store, script, id.tenant, a->at, a->n, cb, arg);
 }
 
 /* The policy as the scripts know it: what is not retried is held (ask comes with the whole
@@ -107,15 +52,15 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
                 int64_t lease_ms, store_cb cb, void *arg)
 {
     struct tenant_retry retry = verdict_retry_settings(j->tenant, j->message->retry);
-    struct args a = {.n = 2};
+    struct store_args a = {.n = 1};
 
-    add(&a, str_of(j->token));
-    add(&a, str_of(worker));
-    add(&a, str_of(channel));
-    add_number(&a, calls_limit_ms(j) + j->tenant->slot_linger_ms);
-    add(&a, policy_word(j));
-    add_number(&a, retry.max_attempts);
-    add_number(&a, lease_ms);
+    store_args_add(&a, str_of(j->token));
+    store_args_add(&a, str_of(worker));
+    store_args_add(&a, str_of(channel));
+    store_args_number(&a, calls_limit_ms(j) + j->tenant->slot_linger_ms);
+    store_args_add(&a, policy_word(j));
+    store_args_number(&a, retry.max_attempts);
+    store_args_number(&a, lease_ms);
     add_keeping(&a, j);
     return call(j, STORE_CLAIM, &a, cb, arg);
 }
@@ -153,33 +98,33 @@ int calls_complete(const struct calls_job *j, const struct verdict *v, int statu
                    struct str answer, size_t body_bytes, bool is_refused, bool is_unsent,
                    store_cb cb, void *arg)
 {
-    struct args a = {.n = 2};
+    struct store_args a = {.n = 1};
     struct buf head = {0};
     bool is_shelved = v->kind == VERDICT_DEAD || v->kind == VERDICT_HOLD;
 
-    add_number(&a, j->number);
-    add(&a, str_of(j->token));
-    add(&a, verdict_word(v->kind));
-    add(&a, v->kind == VERDICT_SUCCEEDED ? STR("succeeded") : STR("failed"));
+    store_args_number(&a, j->number);
+    store_args_add(&a, str_of(j->token));
+    store_args_add(&a, verdict_word(v->kind));
+    store_args_add(&a, v->kind == VERDICT_SUCCEEDED ? STR("succeeded") : STR("failed"));
     if (status > 0) {
-        add_number(&a, status);
+        store_args_number(&a, status);
     } else {
-        add(&a, STR(""));
+        store_args_add(&a, STR(""));
     }
-    add(&a, str_of(v->error));
-    add(&a, answer);
-    add_number(&a, (int64_t)body_bytes);
-    add(&a, v->frees_slot ? STR("1") : STR("0"));
-    add_number(&a, v->delay_ms);
+    store_args_add(&a, str_of(v->error));
+    store_args_add(&a, answer);
+    store_args_number(&a, (int64_t)body_bytes);
+    store_args_flag(&a, v->frees_slot);
+    store_args_number(&a, v->delay_ms);
     add_keeping(&a, j);
     if (is_shelved) {
         pack_attempted(j->message, &head);
     }
-    add(&a, buf_as_str(&head));
-    add(&a, is_shelved ? j->message->body : STR(""));
-    add_number(&a, (int64_t)j->shelf_max_bytes);
-    add(&a, is_refused ? STR("1") : STR("0"));
-    add(&a, is_unsent ? STR("1") : STR("0"));
+    store_args_add(&a, buf_as_str(&head));
+    store_args_add(&a, is_shelved ? j->message->body : STR(""));
+    store_args_number(&a, (int64_t)j->shelf_max_bytes);
+    store_args_flag(&a, is_refused);
+    store_args_flag(&a, is_unsent);
     int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_COMPLETE, &a, cb, arg);
     buf_fini(&head);
     return rc;
@@ -188,24 +133,24 @@ int calls_complete(const struct calls_job *j, const struct verdict *v, int statu
 int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,
                  const char *reason, bool is_dead, store_cb cb, void *arg)
 {
-    struct args a = {.n = 2};
+    struct store_args a = {.n = 1};
     struct buf head = {0};
 
-    add_number(&a, seen_number);
-    add(&a, seen_token);
-    add(&a, str_of(reason));
+    store_args_number(&a, seen_number);
+    store_args_add(&a, seen_token);
+    store_args_add(&a, str_of(reason));
     pack_attempted(j->message, &head);
-    add(&a, buf_as_str(&head));
-    add(&a, j->message->body);
-    add_number(&a, (int64_t)j->shelf_max_bytes);
-    add(&a, is_dead ? STR("failed") : STR("in_doubt"));
-    add_number(&a, j->tenant->idempotency.window_ms);
-    add(&a, STR("cl"));
-    add(&a, j->message->class);
-    add(&a, STR("m"));
-    add(&a, j->message->method);
-    add(&a, STR("p"));
-    add(&a, j->message->path);
+    store_args_add(&a, buf_as_str(&head));
+    store_args_add(&a, j->message->body);
+    store_args_number(&a, (int64_t)j->shelf_max_bytes);
+    store_args_add(&a, is_dead ? STR("failed") : STR("in_doubt"));
+    store_args_number(&a, j->tenant->idempotency.window_ms);
+    store_args_add(&a, STR("cl"));
+    store_args_add(&a, j->message->class);
+    store_args_add(&a, STR("m"));
+    store_args_add(&a, j->message->method);
+    store_args_add(&a, STR("p"));
+    store_args_add(&a, j->message->path);
     int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_SHELVE, &a, cb, arg);
     buf_fini(&head);
     return rc;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* calls — the job scripts that a worker sends, by their own names (what each does: store/lua). The
- * callback gets the script's answer as it came; calls_word and calls_number read it. */
+ * callback gets the script's answer as it came; store_word and store_number read it. */
 #pragma once
 
 #include "config/tenant.h"
 #include "job/message.h"
-#include "store/store.h"
+#include "store/args.h"
 #include "verdict.h"
 
 /* Who asks, about which job. */
@@ -32,8 +32,3 @@ MUST_CHECK int calls_shelve(const struct calls_job *j, int64_t seen_number, stru
 
 /* The attempt's own limit: the tenant's total_s, or the job's smaller timeout_s. */
 int64_t calls_limit_ms(const struct calls_job *j);
-/* Item i of a script's answer as text ("" when it is none) or number (0 likewise). */
-struct str calls_word(const struct store_value *v, size_t i);
-int64_t calls_number(const struct store_value *v, size_t i);
-/* "{tenant}:t" of a job; false when the id is none. */
-bool calls_key(struct str id, char out[96], struct str *ret_name);
