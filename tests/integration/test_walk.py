@@ -15,7 +15,7 @@ from harness.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LUA = ROOT / "common/store/lua"
-STEPS = "4000"
+STEPS = "2500"
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +41,11 @@ def store(tmp_path_factory):
 def walk(port, lua, seed):
     redis.Redis(port=port).flushall()
     return subprocess.run([sys.executable, str(ROOT / "tests/model/walk.py"), str(port), str(lua), STEPS, seed],
-                          capture_output=True, text=True, timeout=110)
+                          capture_output=True, text=True, timeout=250)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout_s(300)
 @pytest.mark.parametrize("seed", ["2", "3", "11"])
 def test_no_walk_breaks_an_invariant(store, seed):
     done = walk(store, LUA, seed)
@@ -52,6 +53,7 @@ def test_no_walk_breaks_an_invariant(store, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout_s(600)
 @pytest.mark.parametrize("file, rule, without", [
     ("_common.lua", r"r\.cnt == 0 and r\.ps ~= '1'", "r.cnt == 0"),
     ("complete.lua", r"if r\.dn == mine then", "if false then"),
