@@ -15,6 +15,7 @@ import pika
 import redis
 import yaml
 
+from .contract import CONTRACT, watch
 from .http import new_session
 from .ports import free_port_base
 from .process import Process, ProcessFailed
@@ -205,6 +206,7 @@ class Stack:
                           lambda: self.http.get(url + "/readyz", timeout=5).status_code == 200)
         process.url = url
         process.port = port
+        watch(url, kind)  # every answer is held to schemas/openapi.json
         self.processes[name] = process
         return process
 
@@ -398,6 +400,8 @@ class Stack:
             elif not was_running and process.popen and process.popen.returncode not in (0, None) \
                     and not process.was_killed:
                 complaints.append(f"{process.name} had ended with {process.popen.returncode}\n{process.tail()}")
+        # Those that a thread of a load client saw, whose exceptions nobody sees.
+        complaints += [str(v) for v in CONTRACT.take_violations()]
         return complaints
 
     def _stop_parts(self):
