@@ -92,6 +92,7 @@ RABBITMQ_NODE_PORT=$port
 RABBITMQ_DIST_PORT=$distribution
 ERL_EPMD_PORT=$epmd
 ERL_EPMD_ADDRESS=127.0.0.1
+ERL_CRASH_DUMP=$home/erl_crash.dump
 RABBITMQ_MNESIA_BASE=$home/mnesia
 RABBITMQ_LOG_BASE=$home/log
 RABBITMQ_LOGS=-
@@ -204,6 +205,11 @@ part_prepare() {
     esac
 }
 
+part_check_port() {
+    ! port_answers "$(part_port "$1")" ||
+        die "port $(part_port "$1"), which $1 needs, is in use: choose another --port-base"
+}
+
 # part_start NAME: starts it unless it runs as it should; prints the name if it did.
 part_start() {
     local name=$1
@@ -213,8 +219,7 @@ part_start() {
         process_has_command "$name" "${COMMAND[@]}" && return 0
         processes_stop "${STOP_BOUND_S[$(part_kind "$name")]}" "$name"
     fi
-    ! port_answers "$(part_port "$name")" ||
-        die "port $(part_port "$name"), which $name needs, is in use: choose another --port-base"
+    part_check_port "$name"
     part_prepare "$name"
     (
         part_environment "$name"

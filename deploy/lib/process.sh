@@ -20,6 +20,7 @@ process_identity() {
 # process_pid NAME: prints the pid if the process that was started under that name lives.
 process_pid() {
     local pid identity
+    [[ -r $DIR/run/$1.pid && -r $DIR/state/$1.identity ]] || return 1
     { pid=$(<"$DIR/run/$1.pid"); } 2>/dev/null || return 1
     is_number "$pid" || return 1
     { identity=$(<"$DIR/state/$1.identity"); } 2>/dev/null || return 1
