@@ -155,7 +155,8 @@ static void spans_join(void **state)
             assert_true(s.start_s == end_s && s.end_s > end_s);
             n++;
         }
-        assert_true(n > 100 || strcmp(names[i], "UTC") == 0 ||
+        /* That there are many; how many changes with each release of the data. */
+        assert_true(n > 20 || strcmp(names[i], "UTC") == 0 ||
                     strcmp(names[i], "Pacific/Apia") == 0);
         zone_free(z);
     }
