@@ -384,11 +384,6 @@ void attempt_retry_claim(struct attempt *a)
     claim(a);
 }
 
-bool attempt_is_refused(const struct attempt *a)
-{
-    return a->step == STEP_REFUSED;
-}
-
 /* --- forwarding ------------------------------------------------------------------------------- */
 
 static bool may_send(void *arg)

@@ -338,11 +338,6 @@ const char *value_key_hash(struct str s)
     return "expected \"sha256:\" and 64 hexadecimal digits, as `sluice keys new` prints them";
 }
 
-const char *value_file(struct str s)
-{
-    return s.n >= 1 && s.n < 4096 ? NULL : "expected the name of a file";
-}
-
 void value_origin(struct str url, struct buf *out)
 {
     struct authority a;

@@ -25,7 +25,6 @@ const char *value_target(struct str s);       /* "/…", a query may follow */
 const char *value_header_name(struct str s);
 const char *value_timezone(struct str s);
 const char *value_key_hash(struct str s);
-const char *value_file(struct str s);
 
 /* "host:port" of a sound instance URL; the port of its scheme when none is given. */
 void value_origin(struct str url, struct buf *out);
