@@ -2,6 +2,7 @@
 # The one place for compiler flags: every target of ours links sluice_flags PRIVATE.
 option(SLUICE_WERROR "Warnings are errors (CI)" OFF)
 option(SLUICE_HARDEN "Hardening flags of a release build" OFF)
+option(SLUICE_FAULTS "Fault points and breakable rules (common/base/fault.h): test builds only" OFF)
 set(SLUICE_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them")
 
 set(CMAKE_C_STANDARD 17)
@@ -14,6 +15,9 @@ target_compile_definitions(sluice_flags INTERFACE _GNU_SOURCE)
 target_compile_options(sluice_flags INTERFACE
     -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla
     -Wswitch-enum -Wundef -Wcast-qual -Wwrite-strings -fno-omit-frame-pointer)
+if(SLUICE_FAULTS)
+    target_compile_definitions(sluice_flags INTERFACE SLUICE_FAULTS)
+endif()
 if(SLUICE_WERROR)
     target_compile_options(sluice_flags INTERFACE -Werror)
 endif()

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deaths.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -111,6 +112,7 @@ static void on_buried(int rc, const struct store_value *v, void *arg)
 
     if (w != NULL) {
         w->is_being_buried = false;
+        FAULT_HERE(dispatcher_buried);
         if (rc == ERR_OK && store_number(v, 0) == 1) {
             log_event(LOG_WARN, "worker_buried", "worker=%s", b->name);
             metric_add(x->dispatcher->metrics.buried, NULL, 1);

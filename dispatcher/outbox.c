@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "outbox.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "daemon/wire.h"
 #include "leader.h"
@@ -59,6 +60,9 @@ static void on_published(enum bus_outcome outcome, void *arg)
     struct entry *e = arg;
     struct str args[] = {str_of(e->name), str_of(e->score)};
 
+    if (FAULT(dispatcher_published)) {
+        outcome = BUS_UNKNOWN;
+    }
     if (outcome != BUS_CONFIRMED || e->outbox->is_freed ||
         store_call_tenant(e->outbox->dispatcher->store, STORE_OUTBOX_DONE, str_of(e->tenant), args,
                           2, on_removed, e) != ERR_OK) {

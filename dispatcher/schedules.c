@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "schedules.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "job/document.h"
@@ -263,6 +264,9 @@ static void on_fired(int rc, const struct store_value *v, void *arg)
     if (!answered(s)) {
         return;
     }
+    if (FAULT(dispatcher_fired)) {
+        rc = ERR_UNKNOWN;
+    }
     if (rc != ERR_OK || str_is(word, STR("memory"))) {
         s->is_cursor_known = false; /* perhaps it moved: read it again */
         return;
@@ -373,6 +377,7 @@ static void turn(struct schedule *s, struct wall now)
     }
     struct schedule_decision d = schedule_decide(&s->times, s->cursor, now);
     if (d.action == SCHEDULE_FIRE) {
+        FAULT_HERE(dispatcher_fires);
         fire(s, d.instant, /* has_job= */ true, /* may_skip= */ !d.is_late);
     } else if (d.action == SCHEDULE_PASS) {
         fire(s, d.instant, /* has_job= */ false, /* may_skip= */ false);

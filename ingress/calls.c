@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "calls.h"
 
+#include "base/fault.h"
 #include "job/id.h"
 
 #include <stdio.h>
@@ -42,7 +43,7 @@ int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, 
     store_args_number(&a, in->ttl_ms);
     store_args_number(&a, in->due_in_ms);
     store_args_add(&a, str_of(in->waiter));
-    store_args_number(&a, CALLS_ACCEPT_LEASE_MS);
+    store_args_number(&a, TUNED(accept_lease_ms, CALLS_ACCEPT_LEASE_MS));
     store_args_number(&a, (int64_t)in->tenant->max_queue);
     store_args_add(&a, STR("m"));
     store_args_add(&a, m->method);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "submission.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "calls.h"
@@ -137,6 +138,7 @@ static void undo(struct submission *s)
         s->step = STEP_UNDO;
         s->step_began = loop_now(s->ingress->loop);
     }
+    FAULT_HERE(ingress_undo);
     int rc = calls_undo(s->ingress, s->message.id, on_undone, s);
     if (rc != ERR_OK) {
         on_undone(rc, NULL, s);
@@ -154,6 +156,9 @@ static void on_marked(const char *state, void *arg)
     struct submission *s = arg;
     bool is_late = age_ms(s, s->step_began) >= STORE_PATIENCE_MS;
 
+    if (FAULT(ingress_marked)) {
+        state = NULL;
+    }
     if (state == NULL && !is_late) {
         loop_timer_set(s->timer, AGAIN_MS);
     } else if (state == NULL || state[0] == '\0') {
@@ -177,6 +182,9 @@ static void on_confirmed(enum bus_outcome outcome, void *arg)
     struct submission *s = arg;
 
     s->ingress->moved = loop_now(s->ingress->loop);
+    if (FAULT(ingress_confirmed)) {
+        outcome = BUS_UNKNOWN;
+    }
     if (outcome != BUS_CONFIRMED) {
         undo(s);
         return;
@@ -189,6 +197,7 @@ static void on_confirmed(enum bus_outcome outcome, void *arg)
 static void publish(struct submission *s)
 {
     s->step = STEP_PUBLISH;
+    FAULT_HERE(ingress_recorded);
     if (wire_publish(s->ingress->publisher, &s->message, s->due_in_ms, on_confirmed, s) != ERR_OK) {
         undo(s);
     }
@@ -301,6 +310,9 @@ static void on_accepted(int rc, const struct store_value *v, void *arg)
     struct submission *s = arg;
 
     s->ingress->moved = loop_now(s->ingress->loop);
+    if (FAULT(ingress_accepted)) {
+        rc = ERR_UNKNOWN;
+    }
     if (rc == ERR_OK) {
         act_on(s, v);
     } else if (rc == ERR_UNKNOWN || rc == ERR_DOWN) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "waiters.h"
 
+#include "base/fault.h"
 #include "base/random.h"
 #include "calls.h"
 
@@ -90,6 +91,7 @@ static void on_gone(struct httpd_req *r, void *arg)
     if (w->is_over) {
         return;
     }
+    FAULT_HERE(ingress_hangup);
     if (calls_expire(w->ingress, str_of(w->caller.id), w->name, /* is_hangup= */ true, on_left,
                      w) == ERR_OK) {
         w->asking++;
@@ -233,6 +235,7 @@ static void at_deadline(struct waiter *w)
     int rc;
 
     w->is_expiring = true;
+    FAULT_HERE(ingress_deadline);
     if (w->caller.mode == CALLER_WAIT) {
         rc = calls_give_202(w->ingress, id, w->name, on_given_202, w);
     } else {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attempt.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/random.h"
@@ -107,6 +108,7 @@ static void end(struct attempt *a, bool is_done)
     list_remove(&a->refused);
     list_remove(&a->all);
     if (is_done) {
+        FAULT_HERE(worker_acknowledges);
         bus_ack(a->delivery);
     } else {
         bus_requeue(a->delivery);
@@ -167,6 +169,9 @@ static void on_delayed(enum bus_outcome outcome, void *arg)
     struct attempt *a = arg;
 
     a->worker->moved = loop_now(a->worker->loop);
+    if (FAULT(worker_delayed)) {
+        outcome = BUS_UNKNOWN;
+    }
     if (outcome == BUS_CONFIRMED) {
         end(a, /* is_done= */ true);
         return;
@@ -225,6 +230,9 @@ static void on_shelved(int rc, const struct store_value *v, void *arg)
     struct attempt *a = arg;
     struct str word = store_word(v, 0);
 
+    if (FAULT(worker_shelved)) {
+        rc = ERR_UNKNOWN;
+    }
     if (rc != ERR_OK) {
         again(a, AGAIN_MS);
     } else if (str_is(word, STR("shelved"))) {
@@ -256,6 +264,9 @@ static void on_shelf_stored(enum bus_outcome outcome, void *arg)
 {
     struct attempt *a = arg;
 
+    if (FAULT(worker_shelf_stored)) {
+        outcome = BUS_UNKNOWN;
+    }
     if (outcome != BUS_CONFIRMED) {
         a->step = STEP_SHELF;
         again(a, AGAIN_MS);
@@ -351,6 +362,9 @@ static void on_claimed(int rc, const struct store_value *v, void *arg)
     struct attempt *a = arg;
 
     a->worker->moved = loop_now(a->worker->loop);
+    if (FAULT(worker_claimed)) {
+        rc = ERR_UNKNOWN;
+    }
     if (rc != ERR_OK) {
         if (rc == ERR_BUG) {
             log_event(LOG_ERROR, "script_failed", "job=%.*s script=claim err=\"%.*s\"",
@@ -390,6 +404,7 @@ static bool may_send(void *arg)
 {
     struct attempt *a = arg;
 
+    FAULT_HERE(worker_sends);
     return heartbeat_may_send(a->worker->heartbeat, a->claimant);
 }
 
@@ -423,6 +438,7 @@ static void on_answered(const struct httpc_result *r, void *arg)
     struct str tenant = str_of(a->lane->tenant);
 
     a->call = NULL;
+    FAULT_HERE(worker_answered);
     int64_t took_ms = mono_since_ms(a->claimed, loop_now(w->loop));
     struct verdict_input in = {.tenant = a->tenant->tenant,
                                .message = &a->message,
@@ -505,6 +521,9 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
     struct attempt *a = arg;
     struct str word = store_word(v, 0);
 
+    if (FAULT(worker_recorded)) {
+        rc = ERR_UNKNOWN;
+    }
     if (rc != ERR_OK) {
         /* The truth is never thrown away: asked again until it is recorded. */
         if (rc == ERR_BUG) {
@@ -516,6 +535,7 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
     }
     struct lane *l = a->lane;
     if (str_is(word, STR("waiting"))) {
+        FAULT_HERE(worker_waiting);
         delay_for(a, a->verdict.delay_ms);
     } else if (str_is(word, STR("full"))) {
         /* The answer is in hand and stays there while the delivery does. */
@@ -567,6 +587,7 @@ void attempt_begin(struct lane *l, struct bus_delivery *d)
     struct registry_entry *tenant = registry_find(w->registry, str_of(l->tenant));
     struct attempt *a = calloc(1, sizeof *a);
 
+    FAULT_HERE(worker_delivered);
     if (a == NULL || tenant == NULL || loop_timer_new(w->loop, on_timer, a, &a->timer) != ERR_OK) {
         free(a);
         bus_requeue(d);

@@ -1,18 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -DSOURCE_DIR=… -DOUT=… [-DBREAK="rule,rule"] -P embed.cmake
+# cmake -DSOURCE_DIR=… -DOUT=… -P embed.cmake
 #
 # Writes a C header with one byte array a line of scripts.def: "#!lua flags=…", lua/_common.lua, the
-# file. BREAK drops the lines that end in "-- BREAK:rule": builds that prove that a test notices.
+# file. Lines that end in "-- BREAK:rule" can be left out when they are loaded (base/fault.h).
 cmake_minimum_required(VERSION 3.21)
-
-string(REPLACE "," ";" broken_rules "${BREAK}")
-
-function(drop_broken_lines text ret_text)
-    foreach(rule IN LISTS broken_rules)
-        string(REGEX REPLACE "[^\n]*-- BREAK:${rule}[ \t]*\n" "" text "${text}")
-    endforeach()
-    set(${ret_text} "${text}" PARENT_SCOPE)
-endfunction()
 
 set(prelude "")
 if(EXISTS "${SOURCE_DIR}/lua/_common.lua")
@@ -33,8 +24,7 @@ foreach(entry IN LISTS entries)
         set(first "#!lua flags=${flags}\n")
     endif()
     file(READ "${SOURCE_DIR}/lua/${file}" body)
-    drop_broken_lines("${prelude}${body}" body)
-    string(HEX "${first}${body}" bytes)
+    string(HEX "${first}${prelude}${body}" bytes)
     string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
     string(APPEND header "static const unsigned char SCRIPT_${name}[] = {${bytes}};\n")
 endforeach()

@@ -137,10 +137,17 @@ static void on_first_loaded(struct store *s, size_t index, const struct store_va
 
 static void load(struct store *s, enum store_script script, command_step step)
 {
-    const struct str words[] = {STR("SCRIPT"), STR("LOAD"), store_script_text(script)};
+    struct buf text = {0};
 
+    store_script_write(script, &text);
+    const struct str words[] = {STR("SCRIPT"), STR("LOAD"), buf_as_str(&text)};
     s->is_loading[script] = true;
-    store_ask(s, words, 3, step, script);
+    if (buf_failed(&text)) {
+        store_lost(s, "%s", err_text(ERR_NOMEM));
+    } else {
+        store_ask(s, words, 3, step, script);
+    }
+    buf_fini(&text);
 }
 
 void store_reload(struct store *s, enum store_script script)

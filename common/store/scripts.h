@@ -3,10 +3,14 @@
  * "#!lua flags=…" line, then lua/_common.lua, then the file. */
 #pragma once
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "store/store.h"
 
 /* Static. */
 struct str store_script_text(enum store_script script);
+/* Appends the text as it is loaded: without the lines of the rules that a test takes out
+ * (base/fault.h). */
+void store_script_write(enum store_script script, struct buf *ret);
 /* Its name in scripts.def, for logs and complaints. Static. */
 const char *store_script_name(enum store_script script);
