@@ -114,6 +114,9 @@ static void on_store_state(struct store *s, bool is_open, void *arg)
 
     log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "store_open" : "store_lost", "msg=\"%s\"",
               is_open ? "" : store_trouble(s));
+    if (is_open) {
+        (void)memory_note(&d->memory, s);
+    }
     if (is_open && d->leader != NULL) {
         schedules_begin(d->schedules);
         leader_now(d->leader);
@@ -196,6 +199,7 @@ static void make_metrics(struct dispatcher *d)
 {
     struct metrics *m = daemon_metrics(d->daemon);
 
+    memory_init(&d->memory, m);
     d->metrics.leader = metrics_gauge(m, "sluice_leader", "1 while this dispatcher leads", "");
     d->metrics.fired = metrics_counter(m, "sluice_schedule_fires_total", "Instants handled here",
                                        "schedule,outcome");

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "bus/bus.h"
 #include "daemon/daemon.h"
+#include "daemon/memory.h"
 #include "daemon/registry.h"
 #include "httpc/httpc.h"
 #include "store/args.h"
@@ -46,6 +47,7 @@ struct dispatcher {
     bool is_draining;
     struct loop_timer *tick;
     struct mono round; /* when the last slow round began */
+    struct memory memory;
     struct {
         struct metric *leader;
         struct metric *fired;

@@ -139,6 +139,9 @@ static void on_store_state(struct store *s, bool is_open, void *arg)
 
     log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "store_open" : "store_lost", "msg=\"%s\"",
               is_open ? "" : store_trouble(s));
+    if (is_open) {
+        (void)memory_note(&g->memory, s);
+    }
     if (is_open && g->registry != NULL) {
         registry_refresh(g->registry);
         waiters_read_all(g);
@@ -195,6 +198,7 @@ static void make_metrics(struct ingress *g)
         metrics_counter(m, "sluice_jobs_accepted_total", "Jobs accepted here", "class");
     g->metrics.refused = metrics_counter(m, "sluice_requests_refused_total",
                                          "Requests refused, by problem type", "type");
+    memory_init(&g->memory, m);
     g->metrics.waiting = metrics_gauge(m, "sluice_waiting_callers", "Callers that wait here", "");
 }
 

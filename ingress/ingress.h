@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "bus/bus.h"
 #include "daemon/daemon.h"
+#include "daemon/memory.h"
 #include "daemon/registry.h"
 #include "store/store.h"
 
@@ -37,6 +38,7 @@ struct ingress {
     struct mono moved; /* when a confirm or a record last moved */
     struct loop_timer *tick;
     struct loop_timer *drain_end;
+    struct memory memory;
     struct {
         struct metric *accepted;
         struct metric *refused;

@@ -122,6 +122,8 @@ static void on_undone(int rc, const struct store_value *v, void *arg)
         } else {
             loop_timer_set(s->timer, AGAIN_MS);
         }
+    } else if (str_is(store_word(v, 0), STR("unknown"))) {
+        refuse_unknown(s);
     } else if (str_is(store_word(v, 0), STR("lost"))) {
         /* A worker has it already: the message did arrive. */
         accepted(s, state_word(s));
@@ -227,7 +229,8 @@ static void on_new(struct submission *s, int64_t now_ms)
     s->message.created_ms = now_ms;
     s->message.due_ms = s->due_in_ms > 0 ? now_ms + s->due_in_ms : 0;
     s->message.expires_ms = s->ttl_ms > 0 ? now_ms + s->ttl_ms : 0;
-    s->message.deadline_ms = s->caller.mode != CALLER_ASYNC ? now_ms + s->caller.wait_ms : 0;
+    /* One that waits with Prefer: wait=N gets a 202 at its deadline: the job has none. */
+    s->message.deadline_ms = s->caller.mode == CALLER_SYNC ? now_ms + s->caller.wait_ms : 0;
     if (s->caller.mode != CALLER_ASYNC) {
         /* Before the publish: the answer may be faster than the confirm. */
         start_waiting(s);

@@ -19,13 +19,15 @@ enum { AGAIN_MS = 500, TOKEN_SIZE = 17, SHELF_FULL_MS = 60000, SHELF_FULL_MAX_MS
 
 /* What is under way: exactly one answer is awaited at a time, or the timer. */
 enum step {
-    STEP_CLAIM,   /* the claim script */
-    STEP_REFUSED, /* nothing: the lane tries again */
-    STEP_FORWARD, /* the HTTP call */
-    STEP_SHELF,   /* the confirm of the shelf queue's copy, before STEP_SETTLE or STEP_SHELVE */
-    STEP_SETTLE,  /* the complete script */
-    STEP_SHELVE,  /* the shelve script */
-    STEP_DELAY    /* the confirm of the message that takes this one's place */
+    STEP_CLAIM,    /* the claim script */
+    STEP_REBUILD,  /* the rebuild script: everything was lost */
+    STEP_REFUSED,  /* nothing: the lane tries again */
+    STEP_FORWARD,  /* the HTTP call */
+    STEP_REGISTER, /* the reregister script, before STEP_SETTLE: the store has forgotten */
+    STEP_SHELF,    /* the confirm of the shelf queue's copy, before STEP_SETTLE or STEP_SHELVE */
+    STEP_SETTLE,   /* the complete script */
+    STEP_SHELVE,   /* the shelve script */
+    STEP_DELAY     /* the confirm of the message that takes this one's place */
 };
 
 struct attempt {
@@ -47,6 +49,8 @@ struct attempt {
     uint32_t number;
     uint32_t counted;
     int64_t rest_ms;
+    char *instance;      /* that was chosen; owned */
+    int64_t slot_end_ms; /* by the store's clock */
     struct mono claimed;
     struct httpc_call *call;
     struct forward forward;
@@ -68,6 +72,8 @@ static void claim(struct attempt *a);
 static void forward(struct attempt *a, const struct store_value *v);
 static void settle(struct attempt *a);
 static void shelve(struct attempt *a);
+static void rebuild(struct attempt *a);
+static void register_again(struct attempt *a);
 static void publish_shelf(struct attempt *a);
 static void delay(struct attempt *a);
 
@@ -89,6 +95,11 @@ struct list *attempt_refused_link(struct attempt *a)
 struct attempt *attempt_of_refused(struct list *link)
 {
     return LIST_OF(link, struct attempt, refused);
+}
+
+static bool was_attempted(const struct attempt *a)
+{
+    return a->message.was_attempted || bus_delivery_is_redelivered(a->delivery);
 }
 
 static void set_running(struct attempt *a, bool is_running)
@@ -115,6 +126,7 @@ static void end(struct attempt *a, bool is_done)
     }
     loop_timer_free(a->timer);
     forward_fini(&a->forward);
+    free(a->instance);
     buf_fini(&a->answer);
     registry_unref(a->tenant);
     a->lane->in_hand--;
@@ -144,6 +156,12 @@ static void on_timer(struct loop_timer *t, void *arg)
     case STEP_CLAIM:
     case STEP_REFUSED:
         claim(a);
+        break;
+    case STEP_REBUILD:
+        rebuild(a);
+        break;
+    case STEP_REGISTER:
+        register_again(a);
         break;
     case STEP_SHELF:
         publish_shelf(a);
@@ -185,7 +203,7 @@ static void delay(struct attempt *a)
     struct job_message m = a->message;
 
     a->step = STEP_DELAY;
-    m.was_attempted = m.was_attempted || a->number > 0 || bus_delivery_is_redelivered(a->delivery);
+    m.was_attempted = was_attempted(a) || a->number > 0;
     m.parks = a->is_counted_park ? m.parks + 1 : m.parks;
     if (wire_publish(a->worker->publisher, &m, a->delay_ms, on_delayed, a) != ERR_OK) {
         again(a, AGAIN_MS);
@@ -300,20 +318,54 @@ static void to_shelf(struct attempt *a, int64_t seen_number, struct str seen_tok
 
 /* --- the claim -------------------------------------------------------------------------------- */
 
-/* A message of this epoch whose record is gone: an unkeyed synchronous one past its deadline is
- * superfluous; all else waits for a person (protocol.md, "Loss of memory"). */
+static void on_rebuilt(int rc, const struct store_value *v, void *arg)
+{
+    struct attempt *a = arg;
+    struct str word = store_word(v, 0);
+
+    a->worker->moved = loop_now(a->worker->loop);
+    if (rc != ERR_OK || str_is(word, STR("settling")) || str_is(word, STR("memory"))) {
+        again(a, AGAIN_MS);
+    } else if (str_is(word, STR("hold"))) {
+        metric_add(a->worker->metrics.missing, NULL, 1);
+        to_shelf(a, -1, STR(""), "memory_lost");
+    } else {
+        if (!str_is(word, STR("there"))) {
+            metric_add(a->worker->metrics.rebuilt, NULL, 1);
+        }
+        claim(a);
+    }
+}
+
+/* Everything was lost; the message carries what accept wrote. */
+static void rebuild(struct attempt *a)
+{
+    struct calls_job j = job_of(a);
+
+    a->step = STEP_REBUILD;
+    if (calls_rebuild(&j, was_attempted(a), a->worker->lease_ms, on_rebuilt, a) != ERR_OK) {
+        again(a, AGAIN_MS);
+    }
+}
+
+/* A message whose record is gone. Of another epoch: it is rebuilt. Of this one: an unkeyed
+ * synchronous one past its deadline is superfluous; all else waits for a person (protocol.md,
+ * "Loss of memory"). */
 static void on_missing(struct attempt *a, int64_t now_ms)
 {
     const struct job_message *m = &a->message;
-    bool is_this_epoch = str_is(m->epoch, str_of(store_epoch(a->worker->store)));
 
-    if (is_this_epoch && str_is(m->class, STR("sync")) && m->key.n == 0 && m->deadline_ms > 0 &&
+    if (RULE(rebuild_by_epoch) && !str_is(m->epoch, str_of(store_epoch(a->worker->store)))) {
+        rebuild(a);
+        return;
+    }
+    if (str_is(m->class, STR("sync")) && m->key.n == 0 && m->deadline_ms > 0 &&
         now_ms > m->deadline_ms) {
         end(a, /* is_done= */ true);
         return;
     }
     metric_add(a->worker->metrics.missing, NULL, 1);
-    to_shelf(a, -1, STR(""), a->is_undecodable ? "undecodable" : "record_missing");
+    to_shelf(a, -1, STR(""), "record_missing");
 }
 
 static const char *reason_of(struct str word)
@@ -479,9 +531,13 @@ static void forward(struct attempt *a, const struct store_value *v)
     a->number = (uint32_t)store_number(v, 1);
     a->counted = (uint32_t)store_number(v, 5);
     a->rest_ms = store_number(v, 6);
+    a->slot_end_ms = store_number(v, 4);
+    free(a->instance);
+    a->instance = str_dup(store_word(v, 2));
     a->claimed = loop_now(a->worker->loop);
     forward_fini(&a->forward);
-    if (forward_make(&a->message, store_word(v, 3), a->number, &a->forward) != ERR_OK) {
+    if (a->instance == NULL ||
+        forward_make(&a->message, store_word(v, 3), a->number, &a->forward) != ERR_OK) {
         fail_to_start(a);
         return;
     }
@@ -541,7 +597,9 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
         /* The answer is in hand and stays there while the delivery does. */
         metric_add(a->worker->metrics.shelf_full, (struct str[]){str_of(l->tenant)}, 1);
         again(a, SHELF_FULL_MS);
-    } else if (str_is(word, STR("late")) || str_is(word, STR("missing"))) {
+    } else if (str_is(word, STR("missing"))) {
+        register_again(a);
+    } else if (str_is(word, STR("late"))) {
         set_running(a, false);
         claim(a); /* somebody else decided: the record says what this delivery is worth */
     } else {
@@ -550,6 +608,54 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
     }
     lane_hint(l);
 }
+
+/* --- what the store has forgotten ------------------------------------------------------------- */
+
+static int say_again(struct attempt *a, store_cb cb, void *arg)
+{
+    struct calls_job j = job_of(a);
+    struct calls_running r = {.worker = a->claimant,
+                              .instance = a->instance == NULL ? "" : a->instance,
+                              .slot_end_ms = a->slot_end_ms,
+                              .counted = a->counted};
+
+    return calls_reregister(&j, &r, cb, arg);
+}
+
+static void on_registered(int rc, const struct store_value *v, void *arg)
+{
+    struct attempt *a = arg;
+
+    if (rc != ERR_OK || str_is(store_word(v, 0), STR("memory"))) {
+        again(a, AGAIN_MS);
+        return;
+    }
+    if (str_is(store_word(v, 0), STR("restored"))) {
+        metric_add(a->worker->metrics.rebuilt, NULL, 1);
+    }
+    settle(a);
+}
+
+static void register_again(struct attempt *a)
+{
+    a->step = STEP_REGISTER;
+    if (say_again(a, on_registered, a) != ERR_OK) {
+        again(a, AGAIN_MS);
+    }
+}
+
+void attempt_say_again(struct worker *w)
+{
+    for (struct list *l = w->attempts.next; l != &w->attempts; l = l->next) {
+        struct attempt *a = LIST_OF(l, struct attempt, all);
+        /* Nobody waits for the answer: it is said again each second for a lease. */
+        if (a->is_running && say_again(a, NULL, NULL) != ERR_OK) {
+            return;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- */
 
 static void settle(struct attempt *a)
 {

@@ -24,6 +24,8 @@ void attempt_begin(struct lane *l, struct bus_delivery *d);
 void attempt_retry_claim(struct attempt *a);
 /* Gives back what has not begun: published anew with a confirm, then acknowledged. */
 void attempt_give_back(struct attempt *a);
+/* The store may have forgotten: tells it all that runs here. Idempotent. */
+void attempt_say_again(struct worker *w);
 /* The attempt that holds this link in lane.refused. */
 struct attempt *attempt_of_refused(struct list *link);
 struct list *attempt_refused_link(struct attempt *a);

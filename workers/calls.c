@@ -65,6 +65,71 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
     return call(j, STORE_CLAIM, &a, cb, arg);
 }
 
+static void add_field(struct store_args *a, const char *name, struct str value)
+{
+    if (value.n > 0) {
+        store_args_add(a, str_of(name));
+        store_args_add(a, value);
+    }
+}
+
+/* What accept wrote beside the fields that have places of their own. */
+static void add_request_fields(struct store_args *a, const struct job_message *m)
+{
+    add_field(a, "m", m->method);
+    add_field(a, "p", m->path);
+    add_field(a, "cr", m->caller);
+    add_field(a, "lb", m->labels);
+    add_field(a, "sc", m->schedule);
+}
+
+int calls_rebuild(const struct calls_job *j, bool was_attempted, int64_t lease_ms, store_cb cb,
+                  void *arg)
+{
+    const struct job_message *m = j->message;
+    struct store_args a = {.n = 1};
+
+    store_args_flag(&a, was_attempted);
+    store_args_add(&a, policy_word(j));
+    store_args_number(&a, lease_ms);
+    store_args_number(&a, j->tenant->lost_after_ms);
+    store_args_number(&a, j->tenant->result_ttl_ms + DAY_MS);
+    store_args_number(&a, m->due_ms);
+    store_args_number(&a, m->expires_ms);
+    store_args_number(&a, m->deadline_ms);
+    store_args_add(&a, m->key);
+    store_args_add(&a, m->fingerprint);
+    store_args_add(&a, m->class);
+    store_args_number(&a, m->created_ms);
+    store_args_add(&a, m->channel);
+    add_request_fields(&a, m);
+    return call(j, STORE_REBUILD, &a, cb, arg);
+}
+
+int calls_reregister(const struct calls_job *j, const struct calls_running *r, store_cb cb,
+                     void *arg)
+{
+    const struct job_message *m = j->message;
+    struct store_args a = {.n = 1};
+
+    store_args_number(&a, j->number);
+    store_args_add(&a, str_of(j->token));
+    store_args_add(&a, str_of(r->worker));
+    store_args_add(&a, str_of(r->instance));
+    store_args_number(&a, r->slot_end_ms - calls_limit_ms(j) - j->tenant->slot_linger_ms);
+    store_args_number(&a, r->slot_end_ms);
+    store_args_number(&a, r->counted);
+    store_args_add(&a, m->key);
+    store_args_add(&a, m->fingerprint);
+    store_args_add(&a, m->class);
+    store_args_number(&a, m->created_ms);
+    store_args_add(&a, m->channel);
+    store_args_number(&a, j->tenant->lost_after_ms);
+    store_args_number(&a, m->expires_ms);
+    add_request_fields(&a, m);
+    return call(j, STORE_REREGISTER, &a, cb, arg);
+}
+
 static struct str verdict_word(enum verdict_kind kind)
 {
     switch (kind) {
@@ -145,12 +210,10 @@ int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen
     store_args_number(&a, (int64_t)j->shelf_max_bytes);
     store_args_add(&a, is_dead ? STR("failed") : STR("in_doubt"));
     store_args_number(&a, j->tenant->idempotency.window_ms);
-    store_args_add(&a, STR("cl"));
-    store_args_add(&a, j->message->class);
-    store_args_add(&a, STR("m"));
-    store_args_add(&a, j->message->method);
-    store_args_add(&a, STR("p"));
-    store_args_add(&a, j->message->path);
+    add_field(&a, "cl", j->message->class);
+    add_field(&a, "k", j->message->key);
+    add_field(&a, "fp", j->message->fingerprint);
+    add_request_fields(&a, j->message);
     int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_SHELVE, &a, cb, arg);
     buf_fini(&head);
     return rc;

@@ -30,5 +30,19 @@ MUST_CHECK int calls_complete(const struct calls_job *j, const struct verdict *v
 MUST_CHECK int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,
                             const char *reason, bool is_dead, store_cb cb, void *arg);
 
+/* The record of a message of another epoch, written anew. was_attempted: perhaps. */
+MUST_CHECK int calls_rebuild(const struct calls_job *j, bool was_attempted, int64_t lease_ms,
+                             store_cb cb, void *arg);
+
+/* What runs, as the store should know it. */
+struct calls_running {
+    const char *worker;
+    const char *instance;
+    int64_t slot_end_ms; /* by the store's clock */
+    uint32_t counted;
+};
+MUST_CHECK int calls_reregister(const struct calls_job *j, const struct calls_running *r,
+                                store_cb cb, void *arg);
+
 /* The attempt's own limit: the tenant's total_s, or the job's smaller timeout_s. */
 int64_t calls_limit_ms(const struct calls_job *j);

@@ -192,12 +192,38 @@ static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
               "link=publisher");
 }
 
+/* Another life of the store: what runs here is told again, for one lease, while nobody claims. */
+static void note_life(struct worker *w)
+{
+    bool was_lost = memory_note(&w->memory, w->store);
+    bool is_new = was_lost || store_generation(w->store) != w->generation;
+
+    if (is_new && store_memory(w->store) != STORE_KEEPS) {
+        w->may_have_forgotten = true;
+        w->forgot = loop_now(w->loop);
+        attempt_say_again(w);
+    }
+    w->generation = store_generation(w->store);
+}
+
+static void say_again(struct worker *w)
+{
+    if (!w->may_have_forgotten || !store_is_open(w->store)) {
+        return;
+    }
+    attempt_say_again(w);
+    w->may_have_forgotten = mono_since_ms(w->forgot, loop_now(w->loop)) < w->lease_ms;
+}
+
 static void on_store_state(struct store *s, bool is_open, void *arg)
 {
     struct worker *w = arg;
 
     log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "store_open" : "store_lost", "msg=\"%s\"",
               is_open ? "" : store_trouble(s));
+    if (is_open) {
+        note_life(w);
+    }
     if (is_open && w->heartbeat != NULL) {
         heartbeat_now(w->heartbeat);
         registry_refresh(w->registry);
@@ -238,6 +264,9 @@ static void make_metrics(struct worker *w)
         metrics_histogram(m, "sluice_attempt_seconds", "From claim to answer", "tenant");
     w->metrics.missing = metrics_counter(m, "sluice_record_missing_total",
                                          "Messages without a record, and undecodable ones", "");
+    w->metrics.rebuilt = metrics_counter(m, "sluice_records_rebuilt_total",
+                                         "Records written anew after a loss of memory", "");
+    memory_init(&w->memory, m);
     w->metrics.shelf_full = metrics_counter(m, "sluice_shelf_full_total",
                                             "Jobs parked because the shelf is full", "tenant");
     w->metrics.running = metrics_gauge(m, "sluice_worker_running", "Attempts that run here", "");
@@ -273,6 +302,7 @@ static void on_tick(struct loop_timer *t, void *arg)
     if (bus_link_state(w->consumer) == BUS_OPEN && !w->is_topology_ready) {
         declare_shared(w);
     }
+    say_again(w);
     free_left_lanes(w);
     add_missing_lanes(w);
     loop_timer_set(t, TICK_MS);

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "bus/bus.h"
 #include "daemon/daemon.h"
+#include "daemon/memory.h"
 #include "daemon/registry.h"
 #include "heartbeat.h"
 #include "httpc/httpc.h"
@@ -35,13 +36,18 @@ struct worker {
     struct list attempts; /* all that live */
     size_t in_hand;       /* how many */
     size_t running;       /* of them, claimed and not settled */
-    struct mono moved;    /* when a delivery, confirm or record last moved */
+    int64_t generation;   /* of the store, when it was last open */
+    struct memory memory;
+    struct mono forgot; /* when a life of the store began that may have forgotten something */
+    bool may_have_forgotten;
+    struct mono moved; /* when a delivery, confirm or record last moved */
     struct loop_timer *tick;
     struct {
         struct metric *attempts;
         struct metric *ended;
         struct metric *seconds;
         struct metric *missing;
+        struct metric *rebuilt;
         struct metric *running;
         struct metric *in_hand;
         struct metric *shelf_full;

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { KEY_SIZE = 160 };
+enum { KEY_SIZE = 160, KNOWN_SIZE = 128 };
 
 void store_args_add(struct store_args *a, struct str value)
 {
@@ -31,13 +31,17 @@ int store_call_tenant(struct store *s, enum store_script script, struct str tena
                       const struct str *args, size_t n_args, store_cb cb, void *arg)
 {
     char key[KEY_SIZE];
+    char known[KNOWN_SIZE];
     struct str all[STORE_ARGS_MAX + 1];
 
     if (store_epoch(s) == NULL) {
         return ERR_DOWN;
     }
     (void)snprintf(key, sizeof key, "{%.*s}:t", STR_ARG(tenant));
-    all[0] = str_of(store_epoch(s));
+    /* As _common.lua reads it. */
+    (void)snprintf(known, sizeof known, "%s:%" PRId64 ":%c", store_epoch(s), store_generation(s),
+                   (char)store_memory(s));
+    all[0] = str_of(known);
     CHECK(n_args <= STORE_ARGS_MAX);
     for (size_t i = 0; i < n_args; i++) {
         all[i + 1] = args[i];

@@ -19,9 +19,9 @@ void store_args_number(struct store_args *a, int64_t value);
 /* "1" or "0". */
 void store_args_flag(struct store_args *a, bool value);
 
-/* Calls a script about a tenant: KEYS[1] is "{tenant}:t", the first argument the store's epoch,
- * then `args` (at most STORE_ARGS_MAX). Returns as store_call does; ERR_DOWN before the first
- * opening. */
+/* Calls a script about a tenant: KEYS[1] is "{tenant}:t", the first argument what is known of the
+ * store (epoch, generation, memory), then `args` (at most STORE_ARGS_MAX). Returns as store_call
+ * does; ERR_DOWN before the first opening. */
 MUST_CHECK int store_call_tenant(struct store *s, enum store_script script, struct str tenant,
                                  const struct str *args, size_t n_args, store_cb cb, void *arg);
 

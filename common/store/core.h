@@ -55,6 +55,7 @@ struct store {
     bool is_loading[STORE_SCRIPTS];
     char epoch[STORE_NAME_SIZE];
     int64_t generation;
+    uint64_t epoch_changes;
 
     char probe[STORE_NAME_SIZE];
     struct mono probe_at;

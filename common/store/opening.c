@@ -57,6 +57,9 @@ static void on_arrived(struct store *s, size_t index, const struct store_value *
         store_lost(s, "arrive: not an epoch and a generation");
         return;
     }
+    if (s->epoch[0] != '\0' && !str_is(str_of(s->epoch), str_of(epoch))) {
+        s->epoch_changes++;
+    }
     memcpy(s->epoch, epoch, sizeof epoch);
     s->generation = v->items[1].integer;
     store_arrived(s);

@@ -643,6 +643,18 @@ const char *store_epoch(const struct store *s)
     return s->epoch[0] == '\0' ? NULL : s->epoch;
 }
 
+enum store_memory store_memory(const struct store *s)
+{
+    return s->epoch_changes > 0 ? STORE_HAS_FORGOTTEN
+           : s->o.is_strict     ? STORE_KEEPS
+                                : STORE_MAY_FORGET;
+}
+
+uint64_t store_epoch_changes(const struct store *s)
+{
+    return s->epoch_changes;
+}
+
 int64_t store_generation(const struct store *s)
 {
     return s->generation;

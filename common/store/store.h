@@ -74,6 +74,15 @@ const char *store_trouble(const struct store *s);
 const char *store_epoch(const struct store *s);
 /* Grows with every new life of the server; 0 before the first opening. */
 int64_t store_generation(const struct store *s);
+/* What can be relied on. LOST stays for good: whoever came later does not know. */
+enum store_memory {
+    STORE_KEEPS = 'k',         /* durability strict: what was answered is kept */
+    STORE_MAY_FORGET = 'f',    /* fast: each new life may have lost its last second */
+    STORE_HAS_FORGOTTEN = 'l', /* another epoch was seen before: everything was lost */
+};
+enum store_memory store_memory(const struct store *s);
+/* How often the epoch was another than before. */
+uint64_t store_epoch_changes(const struct store *s);
 /* Callers' commands that have no answer yet. */
 size_t store_outstanding(const struct store *s);
 

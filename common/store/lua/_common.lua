@@ -11,6 +11,7 @@
 --   {T}:d  zset    dead workers (incarnations)           {T}:h  zset   names on the shelf, by time
 --   {T}:o  zset    outbox: names by time                 {T}:b:<name>  hash, stored request: h, b, q
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
+--   of {T}:t also: gn the store's generation that was last seen here, gs when one began that may have forgotten something
 --
 -- A record: st state, cl class (sync|normal), fp fingerprint, k key, cr caller, m method, p path,
 --   ca created, ea ended, al accept lease's end, due, ex latest deadline of its callers (0 never), xa
@@ -25,6 +26,11 @@ local FINAL = {succeeded = true, failed = true, expired = true, canceled = true}
 local function job(name)
     return T .. 'j:' .. name
 end
+
+-- What the caller knows of the store: "<epoch>:<generation>:<memory>". memory: k it keeps all; f with each of its lives it may forget
+-- its last second; l the caller has known another epoch: everything was lost.
+local EPOCH, GENERATION, MEMORY = string.match(ARGV[1] or '', '^([^:]*):?(%d*):?(%a?)$')
+local MAY_FORGET = MEMORY == 'f' or MEMORY == 'l'
 
 local function now_ms()
     local t = redis.call('TIME')
@@ -51,6 +57,31 @@ local function read(name)
         r[field] = NUMBERS[field] and (tonumber(value) or 0) or value
     end
     return r
+end
+
+-- Notes in which life of the store this is. t: the tenant's hash, or its gn and gs.
+local function note_life(t, now)
+    local generation = tonumber(GENERATION) or 0
+    local is_new = generation > (tonumber(t.gn or '') or 0)
+    if is_new then
+        redis.call('HSET', KEYS[1], 'gn', generation)
+    end
+    if (is_new and MAY_FORGET) or (MEMORY == 'l' and not t.gs) then
+        t.gs = int(now)
+        redis.call('HSET', KEYS[1], 'gs', t.gs)
+    end
+end
+
+-- For one lease after the store may have forgotten something nobody claims and nobody judges: the workers
+-- register again what they run. Gives the ms that are left.
+local function settling_ms(t, now, lease_ms)
+    return math.max(0, (tonumber(t.gs or '') or -lease_ms) + lease_ms - now)
+end
+
+-- An accept from before a life that may have forgotten its mark: it may have had its 202, so that nobody undoes it.
+local function may_have_been_marked(r, lease_ms)
+    local began = tonumber(redis.call('HGET', KEYS[1], 'gs') or '')
+    return began ~= nil and r.al - lease_ms <= began
 end
 
 -- Tells every ingress that waits: "job <id> <state> <attempts> <1: the answer rides along>\n<answer>". A

@@ -3,7 +3,7 @@
 -- 10 "channel|waiter" or '', 11 accept lease in ms, 12 max_queue, 13… further fields of the record.
 -- Gives {verdict, name, now, …}: new | undone | replay state | busy ms | reused | full | memory.
 local name, key, fingerprint, mode, waiter = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[10]
-if redis.call('HGET', KEYS[1], 'ep') ~= ARGV[1] then
+if redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
     return {'memory', name, '0'}
 end
 local now = now_ms()
@@ -37,7 +37,7 @@ if key ~= '' then
         if r.fp ~= fingerprint then
             return {'reused', held, int(now)}
         end
-        if r.st ~= 'accepted' then
+        if r.st ~= 'accepted' or may_have_been_marked(r, tonumber(ARGV[11])) then
             return join(held, r)
         end
         if now < r.al then

@@ -7,7 +7,7 @@
 --   park reason ms                wait on the ladder
 --   hold n token reason           in doubt by policy: shelve, naming what was seen
 --   used_up n token               dead: likewise
---   wait reason ms                the whole tenant waits (no_slot, no_instance, paused)
+--   wait reason ms                the whole tenant waits (no_slot, no_instance, paused, settling)
 --   missing | memory | dead       no record | another epoch | this worker was declared dead
 local name, token, worker = ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
@@ -39,7 +39,7 @@ local function tenant()
 end
 
 local t = tenant()
-if t.ep ~= ARGV[1] then
+if t.ep ~= EPOCH then
     return {'memory'}
 end
 local overdue = r.ex > 0 and now >= r.ex
@@ -60,6 +60,11 @@ if r.st == 'running' and r.tk == token then
 end
 if redis.call('ZSCORE', T .. 'd', worker) then
     return {'dead'}
+end
+note_life(t, now)
+local settling = settling_ms(t, now, tonumber(ARGV[9]))
+if settling > 0 then
+    return {'wait', 'settling', int(settling)} -- BREAK:settle_before_claims
 end
 
 if r.st ~= 'running' and overdue then

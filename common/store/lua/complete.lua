@@ -5,12 +5,12 @@
 -- Verdicts: end (state succeeded|failed), dead (failed, to the shelf), retry (answered, again later),
 -- unsent (again later, not counted), doubt (may have arrived; policy retry: again later), hold (in doubt,
 -- to the shelf).
--- Gives {what happened, due}: ended | waiting | in_doubt | outbox | late | full | missing.
+-- Gives {what happened, due}: ended | waiting | in_doubt | outbox | late | full | missing (no record, or one that has forgotten
+-- this attempt: register it again first).
 local name, n, token, verdict, status, error = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[7], ARGV[8]
 local now = now_ms()
 local r = read(name)
-if not r then
-    free_slot(name, n, token)
+if not r or (r.n < n and not FINAL[r.st]) then
     return {'missing', '0'}
 end
 local mine = n .. ':' .. token

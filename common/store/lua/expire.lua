@@ -1,11 +1,14 @@
 -- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves, 4 'deadline' or 'hangup', 5 record_ms.
 -- Done only if nothing was claimed and either the latest deadline has passed, or the last waiter left
 -- and no 202 was ever given. Gives {state afterwards, attempts}; a record that is gone: the final one is
--- written.
+-- written, unless the store may have forgotten that it was started: {'unknown', 0}.
 local name = ARGV[2]
 local now = now_ms()
 local r = read(name)
 local keep = {record_ms = tonumber(ARGV[5]), window_ms = 0, result_ms = 0}
+if not r and MAY_FORGET then
+    return {'unknown', 0}
+end
 if not r then
     redis.call('HSET', job(name), 'st', 'expired', 'er', 'expired', 'ca', int(now), 'ea', int(now))
     redis.call('PEXPIRE', job(name), ARGV[5])

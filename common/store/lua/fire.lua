@@ -4,7 +4,7 @@
 -- One script moves the cursor and puts the job into the outbox. Gives {what happened, cursor}: fired |
 -- moved | skipped | behind (the cursor is another) | memory.
 local schedule, name = ARGV[2], ARGV[5]
-if redis.call('HGET', KEYS[1], 'ep') ~= ARGV[1] then
+if redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
     return {'memory', ''}
 end
 local cursor = redis.call('HGET', T .. 'c', schedule) or ''

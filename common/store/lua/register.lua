@@ -10,10 +10,15 @@ if ARGV[2] == '' then
     return {1}
 end
 local before = redis.call('HMGET', KEYS[1], 'ep', 'il', 'tc')
-if redis.call('GET', T .. 'doc') == ARGV[2] and before[1] == ARGV[1] and before[2] == ARGV[3] and
+if redis.call('GET', T .. 'doc') == ARGV[2] and before[1] == EPOCH and before[2] == ARGV[3] and
     before[3] == ARGV[4] then
     return {0}
 end
 redis.call('SET', T .. 'doc', ARGV[2])
-redis.call('HSET', KEYS[1], 'ep', ARGV[1], 'il', ARGV[3], 'tc', ARGV[4])
+redis.call('HSET', KEYS[1], 'ep', EPOCH, 'il', ARGV[3], 'tc', ARGV[4])
+if before[1] ~= EPOCH and GENERATION ~= '' then
+    -- New here: it forgot nothing, unless the caller knows better.
+    redis.call('HSET', KEYS[1], 'gn', GENERATION)
+    note_life({gn = GENERATION}, now_ms())
+end
 return {1}

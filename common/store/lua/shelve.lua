@@ -30,6 +30,10 @@ if n == -1 then
                'due', '0', 'xa', '0', 'sh', '1', unpack(ARGV, 11))
     redis.call('ZADD', T .. 'u', int(now + 86400000), name)
     redis.call('HINCRBY', KEYS[1], 'ind', 1)
+    local key = redis.call('HGET', job(name), 'k')
+    if key and key ~= '' and not redis.call('SET', T .. 'k:' .. key, name, 'NX') then
+        redis.call('HSET', job(name), 'k', '') -- another job has it by now
+    end
     return {'shelved', ''}
 end
 if not r then

@@ -1,10 +1,13 @@
 -- ARGV: 1 epoch, 2 name, 3 ms that the final record is kept. Compare-and-set: only what is still accepted is undone.
 -- Gives {'undone'} (it will not run; the key is free) or {'lost', state}. No record: the final one is
--- written, so that a message still under way finds it.
+-- written, so that a message still under way finds it; {'unknown'} when the store may have forgotten that it was started.
 local name = ARGV[2]
 local now = now_ms()
 local r = read(name)
 local keep = {record_ms = tonumber(ARGV[3]), window_ms = 0, result_ms = 0}
+if not r and MAY_FORGET then
+    return {'unknown'}
+end
 if not r then
     redis.call('HSET', job(name), 'st', 'canceled', 'er', 'not_accepted', 'ca', int(now), 'ea', int(now))
     redis.call('PEXPIRE', job(name), ARGV[3])

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/memory.h"
+
+#include "base/log.h"
+
+void memory_init(struct memory *m, struct metrics *all)
+{
+    m->changes = metrics_counter(all, "sluice_store_epoch_changes_total",
+                                 "How often everything that the store knew was lost", "");
+    m->known = 0;
+}
+
+bool memory_note(struct memory *m, const struct store *s)
+{
+    uint64_t now = store_epoch_changes(s);
+    bool was_lost = now > m->known;
+
+    if (was_lost) {
+        log_event(LOG_ERROR, "store_forgot",
+                  "epoch=%s msg=\"everything that the store knew is lost\"", store_epoch(s));
+        metric_add(m->changes, NULL, (double)(now - m->known));
+    }
+    m->known = now;
+    return was_lost;
+}

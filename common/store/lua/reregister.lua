@@ -1,0 +1,42 @@
+-- A worker says again what it runs: the store may have forgotten. Rebuilds the record and the slot that fell behind.
+-- ARGV: 1 epoch, 2 name, 3 n, 4 token, 5 worker, 6 instance, 7 start, 8 slot's end, 9 counted attempts, 10 key, 11 fingerprint,
+-- 12 class, 13 created, 14 reply channel or '', 15 lost_after in ms, 16 the job's own deadline, 17... further fields.
+-- Gives {what}: kept (nothing to do) | restored | memory.
+local name, n, token, worker, instance, key = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[10]
+local now = now_ms()
+if redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
+    return {'memory'}
+end
+local r = read(name)
+if r and (r.n >= n or FINAL[r.st]) then
+    return {'kept'}
+end
+if r then
+    leave(name, r)
+    if r.sh == '1' then
+        unshelve(name)
+    end
+else
+    redis.call('HSET', job(name), 'cl', ARGV[12], 'fp', ARGV[11], 'k', '', 'ca', ARGV[13], 'al', '0', 'ex', ARGV[16], 'xa', ARGV[16],
+               'o2', '0', 'rc', ARGV[14] ~= '' and (ARGV[14] .. '|-') or '', unpack(ARGV, 17))
+    if key ~= '' and redis.call('SET', T .. 'k:' .. key, name, 'NX') then
+        redis.call('HSET', job(name), 'k', key)
+    end
+end
+redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', instance, 'sa', ARGV[7], 'se', ARGV[8],
+           'cnt', ARGV[9], 'due', '0')
+redis.call('PERSIST', job(name))
+redis.call('HINCRBY', KEYS[1], 'run', 1)
+redis.call('ZADD', T .. 'u', int(tonumber(ARGV[8]) + tonumber(ARGV[15])), name)
+local v = redis.call('HMGET', KEYS[1], 'il', 'tc')
+local limit = 0
+for entry, _, own in string.gmatch(v[1] or '', '([^\t\n]+)\t([^\t\n]+)\t(%d+)') do
+    limit = entry == instance and tonumber(own) or limit
+end
+if limit > 0 or tonumber(v[2] or '0') > 0 then
+    if redis.call('HSETNX', T .. 's', name .. ':' .. n .. ':' .. token, ARGV[8] .. '\t' .. worker .. '\t' .. instance) == 1 then
+        redis.call('HINCRBY', KEYS[1], 'c', 1)
+        redis.call('HINCRBY', KEYS[1], 'c:' .. instance, 1)
+    end
+end
+return {'restored'}
