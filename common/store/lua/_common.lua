@@ -79,9 +79,9 @@ local function settling_ms(t, now, lease_ms)
 end
 
 -- An accept from before a life that may have forgotten its mark: it may have had its 202, so that nobody undoes it.
-local function may_have_been_marked(r, lease_ms)
+local function may_have_been_marked(name)
     local began = tonumber(redis.call('HGET', KEYS[1], 'gs') or '')
-    return began ~= nil and r.al - lease_ms <= began
+    return began ~= nil and tonumber(redis.call('HGET', job(name), 'ca')) <= began
 end
 
 -- Tells every ingress that waits: "job <id> <state> <attempts> <1: the answer rides along>\n<answer>". A

@@ -37,7 +37,7 @@ if key ~= '' then
         if r.fp ~= fingerprint then
             return {'reused', held, int(now)}
         end
-        if r.st ~= 'accepted' or may_have_been_marked(r, tonumber(ARGV[11])) then
+        if r.st ~= 'accepted' or may_have_been_marked(held) then
             return join(held, r)
         end
         if now < r.al then

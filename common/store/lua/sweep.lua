@@ -4,6 +4,8 @@
 -- Gives {slots freed, accepts undone, unended, running, in doubt, delayed, outbox, age of the oldest that waits, ms}.
 local now = now_ms()
 local freed, undone = 0, 0
+local life = redis.call('HMGET', KEYS[1], 'gn', 'gs')
+note_life({gn = life[1] or nil, gs = life[2] or nil}, now)
 local cursor = redis.call('HGET', KEYS[1], 'swc') or '0'
 local page = redis.call('HSCAN', T .. 's', cursor, 'COUNT', 200)
 if page[1] ~= cursor then
@@ -25,6 +27,9 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', T .. 'u', '-inf', int(now), 'L
     local r = read(name)
     if not r then
         redis.call('ZREM', T .. 'u', name)
+    elseif r.st == 'accepted' and may_have_been_marked(name) then
+        redis.call('HSET', job(name), 'st', r.due > now and 'scheduled' or 'queued')
+        redis.call('ZADD', T .. 'u', int(math.max(r.due, now) + tonumber(ARGV[2])), name)
     elseif r.st == 'accepted' then
         finish(name, r, 'canceled', now, {'er', 'not_accepted'},
                {record_ms = 86400000, window_ms = 0, result_ms = 0}, '')
