@@ -15,7 +15,8 @@ struct forward {
 MUST_CHECK int forward_make(const struct job_message *m, struct str base, uint32_t number,
                             struct forward *ret);
 /* The question what became of attempt `number`: a GET of `path`, where "{id}" stands for the job's
- * id (all of whose characters are unreserved in a URL). Nothing of the caller's goes along. */
+ * id (all of whose characters are unreserved in a URL). No key and no header of the caller's go
+ * along. */
 MUST_CHECK int forward_make_question(const struct job_message *m, struct str base, struct str path,
                                      uint32_t number, struct forward *ret);
 void forward_fini(struct forward *f);
