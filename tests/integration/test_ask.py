@@ -4,7 +4,7 @@ scripts alone, then the whole with a tenant that has a status path."""
 import pytest
 
 from harness import wait_until
-from harness.load import config_of, expect_problem, start
+from harness.load import config_of, expect_problem, start, together
 from test_walk import Scripts, scripts, store  # noqa: F401
 
 HOUR_MS = 3600000
@@ -377,6 +377,30 @@ def test_a_killed_workers_attempt_that_never_arrived_is_sent_again(stack):
     kill_the_worker(stack)
     stack.lossy.order("/resume")
     judge_sent_again(stack, job)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout_s(180)
+def test_under_load_a_killed_worker_does_nothing_twice(stack):
+    """Whatever the kill cut off was done once: it is known to the tenant, or it never arrived."""
+    def job(n):
+        return stack.submit(f"/cut/{n}?sleep_ms={50 + n * 7 % 151}&asked=", "slow", body={"n": n}).json()["id"]
+
+    jobs = start(together, 16, job, range(400))
+    done = stack.tenant.stats()["served"]
+    for kill in (1, 2):
+        wait_until(lambda k=kill: stack.tenant.stats()["served"] > done + 100 * k and stack.tenant.stats()["running"] >= 5, 60,
+                   "work under way", every=0.005)
+        kill_the_worker(stack)
+    ids = jobs.result(60)
+    ended = together(16, lambda i: stack.wait_job(i, timeout=90), ids)
+    assert {d["state"] for d in ended} == {"succeeded"}
+    asked = [d for d in ended if any(a["error"] in ("asked", "never_arrived") for a in d["attempts"])]
+    assert asked, "no attempt was cut"
+    served = {}
+    for receipt in stack.receipts():
+        served.setdefault(receipt["job"], []).append(receipt["attempt"])
+    assert {i: served.get(i) for i in ids if len(served.get(i, [])) != 1} == {}
 
 
 def test_nothing_is_left(stack):
