@@ -15,7 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { AGAIN_MS = 500, TOKEN_SIZE = 17, SHELF_FULL_MS = 60000, SHELF_FULL_MAX_MS = 3600000 };
+enum {
+    AGAIN_MS = 500,
+    TOKEN_SIZE = 17,
+    SHELF_FULL_MS = 60000,
+    SHELF_FULL_MAX_MS = 3600000,
+    QUESTION_MS = 30000 /* a status path is quick, or it is asked again */
+};
 
 /* What is under way: exactly one answer is awaited at a time, or the timer. */
 enum step {
@@ -23,6 +29,8 @@ enum step {
     STEP_REBUILD,  /* the rebuild script: everything was lost */
     STEP_REFUSED,  /* nothing: the lane tries again */
     STEP_FORWARD,  /* the HTTP call */
+    STEP_ASK,      /* the HTTP call that asks what became of an attempt */
+    STEP_ASKED,    /* the asked script */
     STEP_REGISTER, /* the reregister script, before STEP_SETTLE: the store has forgotten */
     STEP_SHELF,    /* the confirm of the shelf queue's copy, before STEP_SETTLE or STEP_SHELVE */
     STEP_SETTLE,   /* the complete script */
@@ -60,8 +68,10 @@ struct attempt {
     bool is_refused_connection;
     bool is_unsent;
     struct buf answer;
-    int64_t seen_number; /* of the shelve script */
+    int64_t seen_number; /* what the claim's answer named: for the scripts shelve and asked */
     char seen_token[TOKEN_SIZE];
+    int64_t question;
+    enum verdict_fate fate;
     const char *reason;
     bool is_dead;
     int64_t delay_ms;
@@ -70,6 +80,8 @@ struct attempt {
 
 static void claim(struct attempt *a);
 static void forward(struct attempt *a, const struct store_value *v);
+static void ask(struct attempt *a, const struct store_value *v);
+static void asked(struct attempt *a);
 static void settle(struct attempt *a);
 static void shelve(struct attempt *a);
 static void rebuild(struct attempt *a);
@@ -175,7 +187,11 @@ static void on_timer(struct loop_timer *t, void *arg)
     case STEP_DELAY:
         delay(a);
         break;
+    case STEP_ASKED:
+        asked(a);
+        break;
     case STEP_FORWARD:
+    case STEP_ASK:
         PANIC("a forward has no timer of the attempt's");
     }
 }
@@ -370,7 +386,7 @@ static void on_missing(struct attempt *a, int64_t now_ms)
 
 static const char *reason_of(struct str word)
 {
-    static const char *const known[] = {"deadline", "worker_lost"};
+    static const char *const known[] = {"deadline", "worker_lost", "policy_changed"};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (str_is(word, str_of(known[i]))) {
@@ -390,6 +406,8 @@ static void act_on(struct attempt *a, const struct store_value *v)
         forward(a, v);
     } else if (str_is(word, STR("park"))) {
         delay_for(a, store_number(v, 2));
+    } else if (str_is(word, STR("ask"))) {
+        ask(a, v);
     } else if (str_is(word, STR("hold"))) {
         a->is_dead = false;
         to_shelf(a, store_number(v, 1), store_word(v, 2), reason_of(store_word(v, 3)));
@@ -473,6 +491,7 @@ static void keep_answer(struct attempt *a, const struct httpc_result *r)
 {
     struct job_answer answer = {r->status, r->head, r->body};
 
+    buf_clear(&a->answer);
     a->status = r->kind == HTTPC_ANSWERED ? r->status : 0;
     a->body_bytes = r->body_bytes;
     a->is_unsent = r->kind == HTTPC_UNSENT;
@@ -481,6 +500,14 @@ static void keep_answer(struct attempt *a, const struct httpc_result *r)
     if (r->kind == HTTPC_ANSWERED && !r->is_too_large) {
         job_answer_pack(&answer, &a->answer);
     }
+}
+
+static int64_t slot_left_ms(const struct attempt *a, int64_t took_ms)
+{
+    struct calls_job j = job_of(a);
+    int64_t ms = calls_limit_ms(&j) + a->tenant->tenant->slot_linger_ms - took_ms;
+
+    return ms > 0 ? ms : 0;
 }
 
 static void on_answered(const struct httpc_result *r, void *arg)
@@ -500,6 +527,7 @@ static void on_answered(const struct httpc_result *r, void *arg)
                                .rest_ms = a->rest_ms < 0         ? -1
                                           : a->rest_ms > took_ms ? a->rest_ms - took_ms
                                                                  : 0,
+                               .slot_ms = slot_left_ms(a, took_ms),
                                .now = clock_wall(),
                                .unit = random_unit()};
     a->verdict = verdict_of(&in);
@@ -655,7 +683,101 @@ void attempt_say_again(struct worker *w)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- */
+/* --- in doubt, policy ask --------------------------------------------------------------------- */
+
+static void on_asked(int rc, const struct store_value *v, void *arg)
+{
+    struct attempt *a = arg;
+    struct str word = store_word(v, 0);
+
+    a->worker->moved = loop_now(a->worker->loop);
+    if (rc != ERR_OK) {
+        if (rc == ERR_BUG) {
+            log_event(LOG_ERROR, "script_failed", "job=%.*s script=asked err=\"%.*s\"",
+                      STR_ARG(a->message.id), STR_ARG(v->text));
+        }
+        again(a, AGAIN_MS);
+        return;
+    }
+    struct lane *l = a->lane;
+    if (str_is(word, STR("waiting"))) {
+        delay_for(a, store_number(v, 1));
+    } else if (str_is(word, STR("ended"))) {
+        a->verdict.kind = VERDICT_SUCCEEDED;
+        count_end(a);
+        end(a, /* is_done= */ true);
+    } else if (str_is(word, STR("unclear")) || str_is(word, STR("silent"))) {
+        a->is_dead = false;
+        a->reason = str_is(word, STR("unclear")) ? "asked_unclear" : "asked_silent";
+        publish_shelf(a);
+    } else {
+        claim(a); /* it never arrived, or the record changed */
+    }
+    lane_hint(l);
+}
+
+static void asked(struct attempt *a)
+{
+    struct calls_job j = job_of(a);
+    struct calls_question q = {a->seen_number, str_of(a->seen_token), a->question};
+    bool is_known = a->fate == FATE_KNOWN;
+    const char *error = is_known && a->answer.n == 0 ? "result_too_large" : "";
+
+    a->step = STEP_ASKED;
+    if (calls_asked(&j, &q, a->fate, error, a->status, buf_as_str(&a->answer), a->body_bytes,
+                    on_asked, a) != ERR_OK) {
+        again(a, AGAIN_MS);
+    }
+}
+
+static void on_told(const struct httpc_result *r, void *arg)
+{
+    struct attempt *a = arg;
+
+    a->call = NULL;
+    a->fate = verdict_fate_of(r);
+    keep_answer(a, r);
+    if (a->fate != FATE_KNOWN) {
+        buf_clear(&a->answer);
+    }
+    metric_add(a->worker->metrics.asked,
+               (struct str[]){str_of(a->lane->tenant), verdict_fate_word(a->fate)}, 1);
+    asked(a);
+}
+
+/* Asking is harmless: it needs neither slot nor lease, and several workers may do it. */
+static void ask(struct attempt *a, const struct store_value *v)
+{
+    const struct tenant *t = a->tenant->tenant;
+    struct str base = store_word(v, 4);
+    struct httpc_result unasked = {.kind = HTTPC_UNSENT, .error = "not_sent"};
+
+    a->step = STEP_ASK;
+    a->seen_number = store_number(v, 1);
+    (void)snprintf(a->seen_token, sizeof a->seen_token, "%.*s", STR_ARG(store_word(v, 2)));
+    a->question = store_number(v, 5);
+    a->number = (uint32_t)a->seen_number;
+    forward_fini(&a->forward);
+    if (base.n == 0 || t->in_doubt.ask_path == NULL ||
+        forward_make_question(&a->message, base, str_of(t->in_doubt.ask_path), a->number,
+                              &a->forward) != ERR_OK) {
+        on_told(&unasked, a);
+        return;
+    }
+    struct httpc_request r = {.method = STR("GET"),
+                              .url = a->forward.url.p,
+                              .head = (const char *const *)a->forward.lines,
+                              .connect_ms = t->timeouts.connect_ms,
+                              .first_byte_ms = t->timeouts.first_byte_ms,
+                              .total_ms = t->timeouts.total_ms < QUESTION_MS ? t->timeouts.total_ms
+                                                                             : QUESTION_MS,
+                              .max_answer_bytes = t->max_result_bytes,
+                              .done = on_told,
+                              .arg = a};
+    if (httpc_start(a->worker->http, &r, &a->call) != ERR_OK) {
+        on_told(&unasked, a);
+    }
+}
 
 static void settle(struct attempt *a)
 {

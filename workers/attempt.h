@@ -4,6 +4,10 @@
  *   claim ──go──► forward ──► settle ──ended──────────────► acknowledge
  *     │                          └─waiting─► delay ─confirm─► acknowledge
  *     ├─park──► delay ─confirm─► acknowledge
+ *     ├─ask───► GET ─► asked ─waiting─► delay ─confirm─► acknowledge
+ *     │                  ├─ended───────────────────────► acknowledge
+ *     │                  ├─unclear─► shelf queue, as hold
+ *     │                  └─again───► claim
  *     ├─hold──► shelf queue ─confirm─► shelve ───────────────► acknowledge
  *     ├─wait──► (lane: refused) ─hint─► claim, or given back
  *     └─ack───────────────────────────────────────────────────► acknowledge

@@ -31,13 +31,14 @@ static int call(const struct calls_job *j, enum store_script script, struct stor
     return store_call_tenant(j->store, script, id.tenant, a->at, a->n, cb, arg);
 }
 
-/* The policy as the scripts know it: what is not retried is held (ask comes with the whole
- * protocol). */
+/* The policy as the scripts know it. */
 static struct str policy_word(const struct calls_job *j)
 {
     enum tenant_doubt policy = tenant_doubt_policy(j->tenant, j->message->method);
 
-    return policy == TENANT_DOUBT_RETRY ? STR("retry") : STR("hold");
+    return policy == TENANT_DOUBT_RETRY ? STR("retry")
+           : policy == TENANT_DOUBT_ASK ? STR("ask")
+                                        : STR("hold");
 }
 
 int64_t calls_limit_ms(const struct calls_job *j)
@@ -144,6 +145,8 @@ static struct str verdict_word(enum verdict_kind kind)
         return STR("unsent");
     case VERDICT_DOUBT:
         return STR("doubt");
+    case VERDICT_ASK:
+        return STR("ask");
     case VERDICT_HOLD:
         break;
     }
@@ -193,6 +196,26 @@ int calls_complete(const struct calls_job *j, const struct verdict *v, int statu
     int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_COMPLETE, &a, cb, arg);
     buf_fini(&head);
     return rc;
+}
+
+int calls_asked(const struct calls_job *j, const struct calls_question *q, enum verdict_fate fate,
+                const char *error, int status, struct str answer, size_t body_bytes, store_cb cb,
+                void *arg)
+{
+    struct store_args a = {.n = 1};
+
+    store_args_number(&a, q->number);
+    store_args_add(&a, q->token);
+    store_args_number(&a, q->question);
+    store_args_add(&a, str_of(j->token));
+    store_args_add(&a, verdict_fate_word(fate));
+    store_args_number(&a, status);
+    store_args_add(&a, str_of(error));
+    store_args_add(&a, answer);
+    store_args_number(&a, (int64_t)body_bytes);
+    store_args_number(&a, j->tenant->timeouts.total_ms);
+    add_keeping(&a, j);
+    return call(j, STORE_ASKED, &a, cb, arg);
 }
 
 int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,

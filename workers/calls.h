@@ -25,6 +25,17 @@ MUST_CHECK int calls_claim(const struct calls_job *j, const char *worker, const 
 MUST_CHECK int calls_complete(const struct calls_job *j, const struct verdict *v, int status,
                               struct str answer, size_t body_bytes, bool is_refused, bool is_unsent,
                               store_cb cb, void *arg);
+/* What the claim's answer named when it said: ask. */
+struct calls_question {
+    int64_t number;   /* the attempt's … */
+    struct str token; /* … and its token */
+    int64_t question; /* how many were put before */
+};
+/* answer: packed, or empty; only for FATE_KNOWN. The script gets the tenant's total_s as the time
+ * between two answers "unknown". */
+MUST_CHECK int calls_asked(const struct calls_job *j, const struct calls_question *q,
+                           enum verdict_fate fate, const char *error, int status, struct str answer,
+                           size_t body_bytes, store_cb cb, void *arg);
 /* seen_number, seen_token: what the claim's answer named. is_dead: attempts used up, else in doubt.
  * For a job without a record, seen_number is −1. */
 MUST_CHECK int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,

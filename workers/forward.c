@@ -19,6 +19,13 @@ static void add_optional(struct forward *f, size_t *n, const char *name, struct 
     }
 }
 
+static void add_attempt(struct forward *f, size_t *n, uint32_t number)
+{
+    buf_printf(&f->text, "Sluice-Attempt: %u", number);
+    buf_char(&f->text, '\0');
+    ++*n;
+}
+
 static void add_callers(struct forward *f, size_t *n, struct str head)
 {
     struct str name;
@@ -58,12 +65,45 @@ int forward_make(const struct job_message *m, struct str base, uint32_t number, 
     add_callers(&f, &n, m->head);
     add_line(&f, &n, "Idempotency-Key", m->key_value.n > 0 ? m->key_value : m->id);
     add_line(&f, &n, "Sluice-Job-Id", m->id);
-    buf_printf(&f.text, "Sluice-Attempt: %u", number);
-    buf_char(&f.text, '\0');
-    n++;
+    add_attempt(&f, &n, number);
     add_optional(&f, &n, "traceparent", m->traceparent);
     add_optional(&f, &n, "Sluice-Schedule", m->schedule);
     add_optional(&f, &n, "Sluice-Scheduled-Time", m->scheduled_time);
+    int rc = index_lines(&f, n);
+    if (rc != ERR_OK) {
+        forward_fini(&f);
+        return rc;
+    }
+    *ret = f;
+    return ERR_OK;
+}
+
+static void add_path(struct buf *url, struct str path, struct str id)
+{
+    struct str place = STR("{id}");
+
+    for (size_t i = 0; i < path.n;) {
+        struct str rest = {path.p + i, path.n - i};
+        if (str_starts(rest, place)) {
+            buf_str(url, id);
+            i += place.n;
+        } else {
+            buf_char(url, path.p[i++]);
+        }
+    }
+}
+
+int forward_make_question(const struct job_message *m, struct str base, struct str path,
+                          uint32_t number, struct forward *ret)
+{
+    struct forward f = {0};
+    size_t n = 0;
+
+    buf_str(&f.url, base);
+    add_path(&f.url, path, m->id);
+    add_line(&f, &n, "Sluice-Job-Id", m->id);
+    add_attempt(&f, &n, number);
+    add_optional(&f, &n, "traceparent", m->traceparent);
     int rc = index_lines(&f, n);
     if (rc != ERR_OK) {
         forward_fini(&f);

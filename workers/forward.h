@@ -14,4 +14,9 @@ struct forward {
 /* base: the instance's URL. Returns 0 or ERR_NOMEM. */
 MUST_CHECK int forward_make(const struct job_message *m, struct str base, uint32_t number,
                             struct forward *ret);
+/* The question what became of attempt `number`: a GET of `path`, where "{id}" stands for the job's
+ * id (all of whose characters are unreserved in a URL). No key and no header of the caller's go
+ * along. */
+MUST_CHECK int forward_make_question(const struct job_message *m, struct str base, struct str path,
+                                     uint32_t number, struct forward *ret);
 void forward_fini(struct forward *f);

@@ -115,6 +115,17 @@ static bool is_retried(const struct verdict_input *in)
     return tenant_retries_status(in->tenant, in->message->method, status);
 }
 
+/* A question that could not be put before the deadline is not waited for. */
+static struct verdict held_or_asked(const struct verdict_input *in, struct verdict v)
+{
+    bool is_asked = tenant_doubt_policy(in->tenant, in->message->method) == TENANT_DOUBT_ASK &&
+                    fits(in, in->slot_ms);
+
+    v.kind = is_asked ? VERDICT_ASK : VERDICT_HOLD;
+    v.delay_ms = is_asked ? in->slot_ms : 0;
+    return v;
+}
+
 static struct verdict of_answer(const struct verdict_input *in, const struct tenant_retry *r)
 {
     int status = in->result->status;
@@ -123,7 +134,7 @@ static struct verdict of_answer(const struct verdict_input *in, const struct ten
         return ended(VERDICT_SUCCEEDED, in->result->is_too_large ? "result_too_large" : "");
     }
     if ((status == 502 || status == 504) && !is_policy_retry(in)) {
-        return ended(VERDICT_HOLD, "gateway_in_doubt");
+        return held_or_asked(in, ended(VERDICT_HOLD, "gateway_in_doubt"));
     }
     if (!is_retried(in)) {
         return ended(VERDICT_FAILED, in->result->is_too_large ? "result_too_large" : "");
@@ -158,7 +169,7 @@ static struct verdict of_doubt(const struct verdict_input *in, const struct tena
 
     v.delay_ms = delay_of(in, r, 0);
     if (!is_policy_retry(in)) {
-        v.kind = VERDICT_HOLD;
+        v = held_or_asked(in, v);
     } else if (is_sync_safe(in)) {
         v.kind = VERDICT_FAILED;
     } else if (in->counted >= r->max_attempts) {
@@ -183,4 +194,32 @@ struct verdict verdict_of(const struct verdict_input *in)
         break;
     }
     return of_doubt(in, &r);
+}
+
+enum verdict_fate verdict_fate_of(const struct httpc_result *r)
+{
+    if (r->kind != HTTPC_ANSWERED) {
+        return FATE_SILENT;
+    }
+    return r->status == 200   ? FATE_KNOWN
+           : r->status == 404 ? FATE_UNKNOWN
+           : r->status == 202 ? FATE_PENDING
+                              : FATE_UNCLEAR;
+}
+
+struct str verdict_fate_word(enum verdict_fate fate)
+{
+    switch (fate) {
+    case FATE_KNOWN:
+        return STR("known");
+    case FATE_UNKNOWN:
+        return STR("unknown");
+    case FATE_PENDING:
+        return STR("pending");
+    case FATE_UNCLEAR:
+        return STR("unclear");
+    case FATE_SILENT:
+        break;
+    }
+    return STR("silent");
 }

@@ -14,6 +14,7 @@ enum verdict_kind {
     VERDICT_RETRY,  /* answered; again after delay_ms */
     VERDICT_UNSENT, /* provably never left; again after delay_ms, not counted */
     VERDICT_DOUBT,  /* may have arrived, policy retry; again after delay_ms */
+    VERDICT_ASK,    /* in doubt, policy ask: the tenant is asked after delay_ms, its slot's end */
     VERDICT_HOLD    /* in doubt: to the shelf */
 };
 
@@ -24,6 +25,7 @@ struct verdict_input {
     uint32_t number;  /* the attempt's number: failures so far, for the backoff */
     uint32_t counted; /* attempts counted so far, this one among them */
     int64_t rest_ms;  /* until the job's deadline; -1: none */
+    int64_t slot_ms;  /* until the end of the attempt's slot */
     struct wall now;  /* for dates in Retry-After */
     double unit;      /* in [0, 1) */
 };
@@ -36,6 +38,19 @@ struct verdict {
 };
 
 struct verdict verdict_of(const struct verdict_input *in);
+
+/* What a tenant's answer says of an attempt that it was asked about (policy ask). */
+enum verdict_fate {
+    FATE_KNOWN,   /* 200: the answer is the outcome */
+    FATE_UNKNOWN, /* 404: it never arrived, if said twice */
+    FATE_PENDING, /* 202: ask again */
+    FATE_UNCLEAR, /* another status: for a person */
+    FATE_SILENT   /* no complete answer */
+};
+
+enum verdict_fate verdict_fate_of(const struct httpc_result *r);
+/* "known", "unknown", …: as the script asked.lua knows them. */
+struct str verdict_fate_word(enum verdict_fate fate);
 
 /* The job's own retry settings laid over the tenant's. */
 struct tenant_retry verdict_retry_settings(const struct tenant *t, struct str own);

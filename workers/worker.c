@@ -269,6 +269,9 @@ static void make_metrics(struct worker *w)
     memory_init(&w->memory, m);
     w->metrics.shelf_full = metrics_counter(m, "sluice_shelf_full_total",
                                             "Jobs parked because the shelf is full", "tenant");
+    w->metrics.asked =
+        metrics_counter(m, "sluice_asked_total",
+                        "Questions after attempts in doubt, by what was said", "tenant,answer");
     w->metrics.running = metrics_gauge(m, "sluice_worker_running", "Attempts that run here", "");
     w->metrics.in_hand = metrics_gauge(m, "sluice_worker_in_hand", "Deliveries in hand", "");
 }

@@ -51,6 +51,7 @@ struct worker {
         struct metric *running;
         struct metric *in_hand;
         struct metric *shelf_full;
+        struct metric *asked;
     } metrics;
 };
 

@@ -62,7 +62,8 @@ int job_record_state(const struct job_record_field *fields, size_t n, struct wal
     int rc = job_state_parse(job_record_get(fields, n, "st"), ret);
 
     if (rc == ERR_OK && (*ret == JOB_WAITING || *ret == JOB_SCHEDULED) &&
-        get_number(fields, n, "due") <= now.ms) {
+        get_number(fields, n, "due") <= now.ms &&
+        !str_is(job_record_get(fields, n, "q"), STR("1"))) { /* asked about, it waits */
         *ret = JOB_QUEUED;
     }
     return rc;

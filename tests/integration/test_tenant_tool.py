@@ -166,6 +166,29 @@ def test_health_is_switched_and_is_no_receipt(tenant, http):
     assert tenant.stats()["polls"] == 2 and tenant.receipts() == []
 
 
+def said_of(tenant, http, job):
+    return http.get(f"{tenant.url}/jobs/{job}").status_code
+
+
+def test_the_status_path_tells_what_became_of_a_job(tenant, http):
+    def call(query, job):
+        return http.post(f"{tenant.url}/x?{query}", headers={"Sluice-Job-Id": job}, timeout=10)
+
+    assert said_of(tenant, http, "t.a") == 404
+    with pytest.raises(requests.ConnectionError):
+        call("drop=1&asked=", "t.a")
+    assert said_of(tenant, http, "t.a") == 200
+    assert call("n=1", "t.b").status_code == 200 and said_of(tenant, http, "t.b") == 404
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(call, "sleep_ms=300&asked", "t.c")
+        wait_until(lambda: said_of(tenant, http, "t.c") == 202)
+        assert slow.result().status_code == 200
+    assert said_of(tenant, http, "t.c") == 200
+    call("asked=404,202,500", "t.d")
+    assert [said_of(tenant, http, "t.d") for _ in "1234"] == [404, 202, 500, 500]
+    assert len(tenant.receipts()) == 4 and tenant.stats()["asked"] >= 9
+
+
 def test_paused_it_takes_calls_and_answers_none(tenant, http):
     tenant.control(pause=1)
     with pytest.raises(requests.ReadTimeout):

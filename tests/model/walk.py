@@ -116,6 +116,7 @@ def now():
 msgs = collections.Counter()   # messages in the broker, by job
 hand = collections.Counter()   # deliveries in a worker's hand
 sent = collections.Counter()   # attempts whose request left
+attempted = collections.defaultdict(set)  # their numbers, but for those that never arrived (policy ask)
 top = {}; was_final = {}; truth = {}; resolved = set(); key_gone_ok = set(); offered = set()
 clock = [0]
 names = []; deliveries = []  # dicts
@@ -151,7 +152,7 @@ def s_accept():
     log('accept', name, key, mode, a, b)
     if b and (a[0] != b[0]) and not (a[0] == 'new' and b[0] == 'undone') and a[0] not in ('busy','full'): complain('accept not idempotent', name, (a, b))
     if a[0] == 'new':
-        names.append(name); policy[name] = rnd.choice(['retry', 'hold'])
+        names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask'])
         fate = rnd.random()
         if fate < .8:
             msgs[name] += 1
@@ -218,8 +219,10 @@ def s_step():
         elif v == 'wait':
             if rnd.random() < .5: replace(d)
         elif v == 'hold': d.update(step='shelve', args=(a[1], a[2], a[3], 'in_doubt'))
+        elif v == 'ask': d.update(step='ask', args=(a[1], a[2], a[5]))
         elif v == 'used_up': d.update(step='shelve', args=(a[1], a[2], 'attempts_used_up', 'failed'))
         elif v == 'missing': d.update(step='shelve', args=(-1, '', 'record_missing', 'in_doubt'))
+    elif d['step'] == 'ask': asked(d)
     elif d['step'] == 'shelve':
         n, tok, reason, kind = d['args']
         shelve(d, n, tok, reason, kind)
@@ -227,18 +230,33 @@ def s_step():
     elif d['step'] == 'run':
         complete(d, rnd.choice(['end', 'end', 'end_empty', 'retry', 'unsent', 'doubt', 'hold', 'dead', 'unsent_end']))
 
+def asked(d):
+    name = d['name']; n, tok, question = d['args']
+    word = rnd.choice(['known', 'unknown', 'unknown', 'unknown', 'pending', 'silent', 'unclear'])
+    ans = '200\r\n%d' % rnd.getrandbits(20) if word == 'known' else ''
+    f = lambda: call('asked', name, n, tok, question, d['token'], word, '200' if ans else '404', '', ans, 3, rnd.choice([0, 10]),
+                     60000, 60000, 60000, 60000)
+    a, b = twice(f); log('asked', name, n, word, a, b)
+    if b and a != b: complain('asked not idempotent', name, (a, b))
+    if a[0] == 'ended': truth[name] = ans; attempted[name].add(int(n)); ack(d)
+    elif a[0] == 'waiting': replace(d)
+    elif a[0] in ('unclear', 'silent'): d.update(step='shelve', args=(n, tok, 'asked_' + a[0], 'in_doubt'))
+    else:
+        if a[0] == 'again': attempted[name].discard(int(n))
+        d.update(step='claim')
+    sent[name] = len(attempted[name])
+
 late = []
 def complete(d, verdict, is_late=False):
     name = d['name']
-    if verdict in ('doubt',) and policy.get(name) != 'retry': verdict = 'hold'
-    if verdict == 'hold' and policy.get(name) == 'retry': verdict = 'doubt'
+    if verdict in ('doubt', 'hold'): verdict = {'retry': 'doubt', 'ask': 'ask'}.get(policy.get(name), 'hold')
     if verdict != 'unsent' and verdict != 'unsent_end' and not d.get('left'):
-        d['left'] = True; sent[name] += 1
-    ans = '' if verdict in ('unsent', 'doubt', 'unsent_end', 'end_empty') else '200\r\n' + '%d' % rnd.getrandbits(20)
+        d['left'] = True; attempted[name].add(int(d['n'])); sent[name] = len(attempted[name])
+    ans = '' if verdict in ('unsent', 'doubt', 'ask', 'unsent_end', 'end_empty') else '200\r\n' + '%d' % rnd.getrandbits(20)
     state = 'succeeded' if verdict in ('end', 'end_empty') else 'failed'
     word = 'end' if verdict in ('end_empty', 'unsent_end') else verdict
     f = lambda: call('complete', name, d['n'], d['token'], word, state, '200' if ans or verdict == 'end_empty' else '', 'err', ans, 3,
-                     '0' if verdict in ('doubt', 'hold') else '1', rnd.choice([0, 15]), 60000, 60000, 60000, 60000, 'head', 'body', SHELF[0], '0', '1' if verdict == 'unsent_end' else '0')
+                     '0' if verdict in ('doubt', 'hold', 'ask') else '1', rnd.choice([0, 15]), 60000, 60000, 60000, 60000, 'head', 'body', SHELF[0], '0', '1' if verdict == 'unsent_end' else '0')
     a, b = twice(f); log('complete' + (' late' if is_late else ''), name, verdict, a, b)
     if b and a[0] != b[0] and a[0] != 'full': complain('complete not idempotent', name, (a, b))
     if a[0] == 'ended':
@@ -305,7 +323,7 @@ def s_fire():
     name = fresh('f'); new = str(seq[0]); old = cursor[0]
     f = lambda: call('fire', 's', old, new, name, '0', 'head', 'body', rnd.choice([0, 30]), 1000, 'm', 'POST', 'p', '/')
     a, b = twice(f); log('fire', name, a, b)
-    if a[0] == 'fired': cursor[0] = new; names.append(name); policy[name] = rnd.choice(['retry', 'hold'])
+    if a[0] == 'fired': cursor[0] = new; names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask'])
 
 def s_sweep():
     a, b = twice(lambda: call('sweep', 1000)); log('sweep', '', a, b)

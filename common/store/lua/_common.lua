@@ -20,6 +20,9 @@
 --   attempts, db '1' while an attempt is in doubt, ls status of the last answer, os outcome status,
 --   ob its bytes, er error, dn "<n>:<token>" last completed, dv what that gave, sh '1' on the shelf,
 --   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
+--   While the tenant is asked what became of attempt n (policy ask; state waiting, db '1'): q '1', qn questions
+--   answered or given up, qh when it was last heard of (at first: when the first question was over), qu when it
+--   was first unknown there. Of the last question, for good: qt its token, qv what it gave, qw its wait in ms.
 local T = string.sub(KEYS[1], 1, -2)
 local FINAL = {succeeded = true, failed = true, expired = true, canceled = true}
 
@@ -42,7 +45,7 @@ local function int(n)
 end
 
 local FIELDS = {'st', 'n', 'tk', 'w', 'i', 'sa', 'se', 'due', 'ex', 'xa', 'cnt', 'k', 'rc', 'cl', 'db',
-                'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps'}
+                'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps', 'q'}
 local NUMBERS = {n = true, sa = true, se = true, due = true, ex = true, xa = true, cnt = true, al = true}
 
 -- The record as a table, numbers as numbers (0 when absent); nil when there is none.
@@ -125,7 +128,13 @@ local function unshelve(name)
     redis.call('HDEL', job(name), 'sh')
 end
 
--- Leaves whatever counted it: the running, the in doubt, the delayed.
+local function stop_asking(name, r)
+    if r.q == '1' then
+        redis.call('HDEL', job(name), 'q', 'qn', 'qh', 'qu')
+    end
+end
+
+-- Leaves whatever counted it: the running, the in doubt, the delayed, the asked about.
 local function leave(name, r)
     if r.st == 'running' then
         redis.call('HINCRBY', KEYS[1], 'run', -1)
@@ -135,6 +144,15 @@ local function leave(name, r)
     if r.due > 0 then
         redis.call('ZREM', T .. 'w', name)
     end
+    stop_asking(name, r)
+end
+
+-- The tenant will be asked what became of the newest attempt, from its slot's end on.
+local function begin_asking(name, r, now, ...)
+    leave(name, r)
+    r.st, r.db, r.q, r.due = 'waiting', '1', '1', math.max(now, r.se)
+    redis.call('HSET', job(name), 'st', 'waiting', 'db', '1', 'q', '1', 'due', int(r.due), ...)
+    redis.call('ZADD', T .. 'w', int(r.due), name)
 end
 
 -- How long an ended job is kept. An unkeyed synchronous call that was never answered 202 is kept

@@ -5,6 +5,7 @@
 --   ack state                     superfluous, or ended just now
 --   go n instance url slot_end counted rest       rest: ms until the deadline, -1 without one
 --   park reason ms                wait on the ladder
+--   ask n token instance url question   in doubt, policy ask: ask the tenant (asked.lua); url '': nobody to ask
 --   hold n token reason           in doubt by policy: shelve, naming what was seen
 --   used_up n token               dead: likewise
 --   wait reason ms                the whole tenant waits (no_slot, no_instance, paused, settling)
@@ -85,14 +86,20 @@ if r.st == 'running' then
     if not is_dead and now < r.se + tonumber(ARGV[9]) then
         return {'park', 'holder', int(math.max(1000, math.min(r.se + tonumber(ARGV[9]) - now, 5000)))}
     end
-    if ARGV[7] ~= 'retry' or overdue then
+    local is_asked_in_time = ARGV[7] == 'ask' and (r.ex == 0 or math.max(now, r.se) < r.ex)
+    if is_asked_in_time then
+        begin_asking(name, r, now, 'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'os', '')
+    elseif ARGV[7] ~= 'retry' or overdue then
         return {'hold', r.n, r.tk, 'worker_lost'}
-    end
-    if r.cnt >= tonumber(ARGV[8]) then
+    elseif r.cnt >= tonumber(ARGV[8]) then
         return {'used_up', r.n, r.tk}
     end
-elseif r.due > now then
+end
+if r.st ~= 'running' and r.due > now then
     return {'park', 'due', int(r.due - now)}
+end
+if r.q == '1' and ARGV[7] == 'hold' then
+    return {'hold', r.n, r.tk, 'policy_changed'}
 end
 
 if t.paused then
@@ -105,6 +112,14 @@ for entry, url, limit in string.gmatch(t.il or '', '([^\t\n]+)\t([^\t\n]+)\t(%d+
     any_up = any_up or up
     instances[#instances + 1] = {name = entry, url = url, limit = tonumber(limit), up = up,
                                  taken = tonumber(t['c:' .. entry] or '0')}
+end
+if r.q == '1' and ARGV[7] == 'ask' then
+    -- Whoever ran it knows best, up or not; asking takes no slot.
+    local asked = {name = r.i, url = url_of(t, r.i)}
+    for _, candidate in ipairs(instances) do
+        asked = asked.url == '' and candidate.up and candidate or asked
+    end
+    return {'ask', r.n, r.tk, asked.name, asked.url, redis.call('HGET', job(name), 'qn') or '0'}
 end
 local bound = tonumber(t.tc or '0')
 local taken = tonumber(t.c or '0')
@@ -137,6 +152,7 @@ end
 if r.due > 0 then
     redis.call('ZREM', T .. 'w', name)
 end
+stop_asking(name, r) -- another policy now
 local n = r.n + 1
 local slot_end = now + tonumber(ARGV[6])
 redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', chosen.name, 'sa', int(now),

@@ -3,8 +3,8 @@
 -- 14 window_ms, 15 result_ms, 16 brief_ms, 17 shelf head, 18 shelf body, 19 shelf bound in bytes,
 -- 20 '1': the instance refused the connection, 21 '1': it never left.
 -- Verdicts: end (state succeeded|failed), dead (failed, to the shelf), retry (answered, again later),
--- unsent (again later, not counted), doubt (may have arrived; policy retry: again later), hold (in doubt,
--- to the shelf).
+-- unsent (again later, not counted), doubt (may have arrived; policy retry: again later), ask (likewise,
+-- policy ask: the tenant is asked after the slot's end), hold (in doubt, to the shelf).
 -- Gives {what happened, due}: ended | waiting | in_doubt | outbox | late | full | missing (no record, or one that has forgotten
 -- this attempt: register it again first).
 local name, n, token, verdict, status, error = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[7], ARGV[8]
@@ -38,6 +38,11 @@ if verdict == 'dead' or verdict == 'hold' then
     if not put_on_shelf(name, now, ARGV[17], ARGV[18], tonumber(ARGV[19])) then
         return {'full', '0'}
     end
+end
+
+if is_answer and ARGV[21] ~= '1' and r.cnt == 0 then
+    r.cnt = 1 -- it was taken for one that never arrived: it did, and its key is used
+    redis.call('HSET', job(name), 'cnt', 1)
 end
 
 local function done(gave, ...)
@@ -82,10 +87,15 @@ if verdict == 'hold' then
     return {'in_doubt', '0'}
 end
 
-local due = now + tonumber(ARGV[12])
-if verdict == 'retry' and ARGV[9] ~= '' then
+if (verdict == 'retry' or verdict == 'ask') and ARGV[9] ~= '' then
     redis.call('SET', T .. 'r:' .. name, ARGV[9])
 end
+if verdict == 'ask' then
+    begin_asking(name, r, now)
+    done('waiting', 'os', status)
+    return {'waiting', int(r.due)}
+end
+local due = now + tonumber(ARGV[12])
 if was_shelved then
     to_outbox(name, r, now, due)
     done('outbox', 'ls', status, 'db', '0')

@@ -28,7 +28,7 @@ class Tenant(Process):
         return answer.json()
 
     def stats(self):
-        """running, peak, received, served, dropped, polls, limit, health, paused"""
+        """running, peak, received, served, dropped, polls, asked, limit, health, paused"""
         return self._ask("/stats")
 
     def control(self, **orders):

@@ -21,6 +21,7 @@ struct tenant {
     struct loop_timer *comeback; /* ends a refusal */
     struct ledger ledger;
     struct map failures; /* by key: see fails_now() */
+    struct map jobs;     /* by Sluice-Job-Id: struct job, of calls that will be asked about */
     struct list calls;
     struct buf headers; /* of the answer in the making */
     struct buf body;
@@ -31,8 +32,19 @@ struct tenant {
     uint64_t served;
     uint64_t dropped;
     uint64_t polls;
+    uint64_t asked;
     int health;
     bool is_paused;
+};
+
+static const struct str json = {"application/json", 16};
+
+/* What is said of it at the status path. */
+struct job {
+    char statuses[HTTP_VALUE_SIZE]; /* "404,202", or empty: as it is */
+    struct str rest;                /* those that were not said yet */
+    int last;
+    bool is_done;
 };
 
 struct call {
@@ -45,8 +57,6 @@ struct call {
     bool is_held; /* its time came while the tenant was paused */
 };
 
-static const struct str json = {"application/json", 16};
-
 static void call_free(struct call *c)
 {
     list_remove(&c->link);
@@ -54,8 +64,61 @@ static void call_free(struct call *c)
     free(c);
 }
 
-static void settle(struct tenant *t)
+static struct job *job_of(const struct tenant *t, const struct http_request *r)
 {
+    return map_get(&t->jobs, http_header(r, "Sluice-Job-Id"));
+}
+
+/* A call whose query has `asked` is remembered; a later attempt begins anew. */
+static void remember(struct tenant *t, const struct http_request *r)
+{
+    char statuses[HTTP_VALUE_SIZE];
+    struct str id = http_header(r, "Sluice-Job-Id");
+    struct job *j = map_get(&t->jobs, id);
+
+    if (id.n == 0 || r->query.n == 0 || !http_query_text(r, "asked", statuses)) {
+        return;
+    }
+    if (j == NULL) {
+        j = calloc(1, sizeof *j);
+        if (j == NULL || map_put(&t->jobs, id, j) != 0) {
+            free(j);
+            return;
+        }
+        (void)snprintf(j->statuses, sizeof j->statuses, "%s", statuses);
+        j->rest = str_of(j->statuses);
+    }
+    j->is_done = false;
+}
+
+static void answer_asked(struct tenant *t, struct http_exchange *x, struct str id)
+{
+    struct job *j = map_get(&t->jobs, id);
+    struct str word;
+    uint64_t status;
+
+    t->asked++;
+    int said = j == NULL ? 404 : j->is_done ? 200 : 202;
+    if (j != NULL && j->statuses[0] != '\0') {
+        if (str_cut(&j->rest, ',', &word) && str_to_u64(word, 999, &status) == 0) {
+            j->last = (int)status;
+        }
+        said = j->last;
+    }
+    buf_clear(&t->body);
+    buf_text(&t->body, "{\"asked about\": ");
+    buf_json_str(&t->body, id);
+    buf_text(&t->body, "}\n");
+    http_answer(x, said, STR("X-Asked: 1\r\n"), json, buf_as_str(&t->body));
+}
+
+static void settle(struct tenant *t, const struct http_request *r)
+{
+    struct job *j = job_of(t, r);
+
+    if (j != NULL) {
+        j->is_done = true;
+    }
     t->running--;
     t->served++;
 }
@@ -185,7 +248,7 @@ static void answer(struct tenant *t, struct http_exchange *x, const struct plan 
     const struct http_request *r = http_exchange_request(x);
 
     buf_clear(&t->body);
-    settle(t);
+    settle(t, r);
     if (fails_now(t, r, p)) {
         buf_text(&t->body, "{\"failed\": \"on demand\"}\n");
         http_answer(x, p->fail_status, answer_headers(t, r, p), json, buf_as_str(&t->body));
@@ -211,7 +274,7 @@ static void drip(struct call *c)
         loop_timer_set(c->timer, c->plan.every_ms);
         return;
     }
-    settle(c->tenant);
+    settle(c->tenant, http_exchange_request(c->x));
     http_end(c->x, /* is_cut= */ c->dripped < c->plan.bytes);
     call_free(c);
 }
@@ -249,7 +312,7 @@ static void begin(struct tenant *t, struct http_exchange *x, const struct plan *
 
     if (c == NULL || loop_timer_new(t->loop, on_timer, c, &c->timer) != 0) {
         free(c);
-        settle(t);
+        settle(t, http_exchange_request(x));
         http_drop(x);
         return;
     }
@@ -276,6 +339,7 @@ static void receive(struct tenant *t, struct http_exchange *x)
         http_drop(x);
         return;
     }
+    remember(t, r);
     t->running++;
     t->peak = t->running > t->peak ? t->running : t->peak;
     plan_of(r, &p);
@@ -292,9 +356,10 @@ static void answer_stats(struct tenant *t, struct http_exchange *x)
     buf_printf(&t->body,
                "{\"running\": %" PRId64 ", \"peak\": %" PRId64 ", \"received\": %" PRIu64
                ", \"served\": %" PRIu64 ", \"dropped\": %" PRIu64 ", \"polls\": %" PRIu64
-               ", \"limit\": %" PRId64 ", \"health\": %d, \"paused\": %s}\n",
-               t->running, t->peak, t->received, t->served, t->dropped, t->polls, t->limit,
-               t->health, t->is_paused ? "true" : "false");
+               ", \"asked\": %" PRIu64 ", \"limit\": %" PRId64
+               ", \"health\": %d, \"paused\": %s}\n",
+               t->running, t->peak, t->received, t->served, t->dropped, t->polls, t->asked,
+               t->limit, t->health, t->is_paused ? "true" : "false");
     http_answer(x, 200, STR(""), json, buf_as_str(&t->body));
 }
 
@@ -356,7 +421,9 @@ static void control(struct tenant *t, struct http_exchange *x)
 
 static bool answer_own(struct tenant *t, struct http_exchange *x)
 {
-    struct str path = http_exchange_request(x)->path;
+    const struct http_request *r = http_exchange_request(x);
+    struct str path = r->path;
+    struct str jobs = STR("/jobs/");
 
     if (str_is(path, STR("/stats"))) {
         answer_stats(t, x);
@@ -365,6 +432,8 @@ static bool answer_own(struct tenant *t, struct http_exchange *x)
     } else if (str_is(path, STR("/health")) && !t->is_paused) {
         t->polls++;
         http_answer(x, t->health, STR(""), json, STR("{\"health\": \"as told\"}\n"));
+    } else if (str_is(r->method, STR("GET")) && str_starts(path, jobs) && !t->is_paused) {
+        answer_asked(t, x, (struct str){path.p + jobs.n, path.n - jobs.n});
     } else {
         return false;
     }
@@ -439,6 +508,18 @@ int tenant_new(struct loop *l, const struct tenant_options *o, struct tenant **r
     return ERR_OK;
 }
 
+static void forget_jobs(struct tenant *t)
+{
+    size_t cursor = 0;
+    struct str id;
+    void *j;
+
+    while (map_next(&t->jobs, &cursor, &id, &j)) {
+        free(j);
+    }
+    map_fini(&t->jobs);
+}
+
 void tenant_free(struct tenant *t)
 {
     if (t == NULL) {
@@ -452,6 +533,7 @@ void tenant_free(struct tenant *t)
     loop_timer_free(t->comeback);
     ledger_close(&t->ledger);
     map_fini(&t->failures);
+    forget_jobs(t);
     buf_fini(&t->headers);
     buf_fini(&t->body);
     free(t);

@@ -104,11 +104,44 @@ static void test_many_lines(void **state)
     buf_fini(&head);
 }
 
+/* The question carries nothing of the caller's, and no key: it is not the work. */
+static void test_questions(void **state)
+{
+    static const struct {
+        struct str base;
+        struct str path;
+        const char *url;
+    } rows[] = {
+        {STR("http://h"), STR("/jobs/{id}"), "http://h/jobs/erp.abc"},
+        {STR("https://h/base"), STR("/s?a={id}&b={id}"), "https://h/base/s?a=erp.abc&b=erp.abc"},
+        {STR("http://h"), STR("/by-header"), "http://h/by-header"},
+        {STR("http://h"), STR("/{i}/{id"), "http://h/{i}/{id"},
+    };
+    const struct job_message m = {.id = STR("erp.abc"),
+                                  .path = STR("/orders"),
+                                  .head = STR("X-Own: 1\r\n"),
+                                  .key_value = STR("key"),
+                                  .traceparent = STR("00-1-2-3")};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct forward f = {0};
+        assert_int_equal(forward_make_question(&m, rows[i].base, rows[i].path, 2, &f), ERR_OK);
+        assert_string_equal(f.url.p, rows[i].url);
+        assert_string_equal(f.lines[0], "Sluice-Job-Id: erp.abc");
+        assert_string_equal(f.lines[1], "Sluice-Attempt: 2");
+        assert_string_equal(f.lines[2], "traceparent: 00-1-2-3");
+        assert_null(f.lines[3]);
+        forward_fini(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_many_lines),
+        cmocka_unit_test(test_questions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,7 @@ struct verdict_case {
 };
 
 #define AT_ONCE INT64_MIN
+#define SLOT_MS 3000
 
 static const int ONLY_418[] = {418};
 static const int ONLY_200[] = {200};
@@ -144,10 +145,11 @@ static const struct verdict_case CASES[] = {
      ANSWER(500),
      .want = VERDICT_RETRY,
      .want_delay_ms = 50},
-    {.name = "policy ask is not retry: POST 504",
+    {.name = "policy ask: POST 504 is asked about when its slot ends",
      .policy = TENANT_DOUBT_ASK,
      ANSWER(504),
-     .want = VERDICT_HOLD,
+     .want = VERDICT_ASK,
+     .want_delay_ms = SLOT_MS,
      .want_error = "gateway_in_doubt"},
     /* Own statuses replace the defaults. */
     {.name = "listed 418",
@@ -429,8 +431,42 @@ static const struct verdict_case CASES[] = {
      .method = "GET",
      .policy = TENANT_DOUBT_ASK,
      DOUBT("aborted"),
-     .want = VERDICT_HOLD,
+     .want = VERDICT_ASK,
+     .want_delay_ms = SLOT_MS,
      .want_error = "aborted"},
+    {.name = "policy ask: POST in doubt, attempts used up or not",
+     .policy = TENANT_DOUBT_ASK,
+     .number = 9,
+     .counted = 9,
+     DOUBT("connection_broken"),
+     .want = VERDICT_ASK,
+     .want_delay_ms = SLOT_MS,
+     .want_error = "connection_broken"},
+    {.name = "policy ask: a call in doubt, asked in time",
+     SYNC,
+     .policy = TENANT_DOUBT_ASK,
+     .rest_ms = SLOT_MS + 1,
+     DOUBT("connection_broken"),
+     .want = VERDICT_ASK,
+     .want_delay_ms = SLOT_MS,
+     .want_error = "connection_broken"},
+    {.name = "policy ask: the deadline comes before the question",
+     SYNC,
+     .policy = TENANT_DOUBT_ASK,
+     .rest_ms = SLOT_MS,
+     DOUBT("connection_broken"),
+     .want = VERDICT_HOLD,
+     .want_error = "connection_broken"},
+    {.name = "policy ask: what never left is not asked about",
+     .policy = TENANT_DOUBT_ASK,
+     UNSENT("connect_refused"),
+     .want = VERDICT_UNSENT,
+     .want_delay_ms = 50,
+     .want_error = "connect_refused"},
+    {.name = "policy ask: an answer is none in doubt",
+     .policy = TENANT_DOUBT_ASK,
+     ANSWER(500),
+     .want = VERDICT_FAILED},
     {.name = "in doubt, used up",
      .method = "GET",
      DOUBT("timeout_total"),
@@ -500,6 +536,7 @@ static struct verdict run(const struct verdict_case *c)
                                .rest_ms = c->rest_ms == AT_ONCE ? 0
                                           : c->rest_ms == 0     ? -1
                                                                 : c->rest_ms,
+                               .slot_ms = SLOT_MS,
                                .now = NOW,
                                .unit = 0.5};
     int statuses[4] = {0};
@@ -517,7 +554,8 @@ static struct verdict run(const struct verdict_case *c)
 /* Whether the delay means something: else it is not looked at. */
 static bool waits(enum verdict_kind kind)
 {
-    return kind == VERDICT_RETRY || kind == VERDICT_UNSENT || kind == VERDICT_DOUBT;
+    return kind == VERDICT_RETRY || kind == VERDICT_UNSENT || kind == VERDICT_DOUBT ||
+           kind == VERDICT_ASK;
 }
 
 static void test_cases(void **state)
@@ -547,6 +585,36 @@ static void test_frees_slot(void **state)
         if (v.frees_slot != (CASES[i].kind != HTTPC_DOUBT)) {
             fail_msg("%s: frees_slot %d", CASES[i].name, v.frees_slot);
         }
+    }
+}
+
+/* --- what the tenant says when it is asked -----------------------------------------------------
+ */
+
+static void test_fates(void **state)
+{
+    static const struct {
+        enum httpc_kind kind;
+        int status;
+        enum verdict_fate fate;
+        const char *word;
+    } rows[] = {
+        {HTTPC_ANSWERED, 200, FATE_KNOWN, "known"},
+        {HTTPC_ANSWERED, 404, FATE_UNKNOWN, "unknown"},
+        {HTTPC_ANSWERED, 202, FATE_PENDING, "pending"},
+        {HTTPC_ANSWERED, 204, FATE_UNCLEAR, "unclear"},
+        {HTTPC_ANSWERED, 302, FATE_UNCLEAR, "unclear"},
+        {HTTPC_ANSWERED, 410, FATE_UNCLEAR, "unclear"},
+        {HTTPC_ANSWERED, 503, FATE_UNCLEAR, "unclear"},
+        {HTTPC_UNSENT, 0, FATE_SILENT, "silent"},
+        {HTTPC_DOUBT, 0, FATE_SILENT, "silent"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct httpc_result r = {.kind = rows[i].kind, .error = "", .status = rows[i].status};
+        assert_int_equal(verdict_fate_of(&r), rows[i].fate);
+        assert_true(str_is(verdict_fate_word(rows[i].fate), str_of(rows[i].word)));
     }
 }
 
@@ -634,9 +702,8 @@ static void test_retry_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_frees_slot),
-        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_cases),          cmocka_unit_test(test_frees_slot),
+        cmocka_unit_test(test_fates),          cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_retry_settings),
     };
 

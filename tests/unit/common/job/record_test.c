@@ -94,20 +94,23 @@ static void test_due_shows_queued(void **state)
 {
     static const struct {
         const char *word;
+        const char *asked;
         int64_t now_ms;
         enum job_state shown;
     } cases[] = {
-        {"scheduled", 999, JOB_SCHEDULED}, {"scheduled", 1000, JOB_QUEUED},
-        {"waiting", 999, JOB_WAITING},     {"waiting", 1001, JOB_QUEUED},
-        {"running", 1001, JOB_RUNNING},    {"in_doubt", 1001, JOB_IN_DOUBT},
+        {"scheduled", "", 999, JOB_SCHEDULED}, {"scheduled", "", 1000, JOB_QUEUED},
+        {"waiting", "", 999, JOB_WAITING},     {"waiting", "", 1001, JOB_QUEUED},
+        {"waiting", "1", 1001, JOB_WAITING},   {"running", "", 1001, JOB_RUNNING},
+        {"in_doubt", "", 1001, JOB_IN_DOUBT},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct job_record_field fields[] = {{STR_INIT("st"), str_of(cases[i].word)},
-                                            F("due", "1000")};
+                                            F("due", "1000"),
+                                            {STR_INIT("q"), str_of(cases[i].asked)}};
         enum job_state shown;
-        assert_int_equal(job_record_state(fields, 2, (struct wall){cases[i].now_ms}, &shown),
+        assert_int_equal(job_record_state(fields, 3, (struct wall){cases[i].now_ms}, &shown),
                          ERR_OK);
         assert_int_equal(shown, cases[i].shown);
     }
