@@ -409,6 +409,15 @@ def test_the_command_says_what_was_refused(stack, cli):
     cli.run("cancel", other)
 
 
+def test_what_the_readme_shows(stack, cli):
+    job_id = cli.text("submit", "order", "/orders?fail_times=1", "--data", '{"n": 3}', "--max-attempts", 1).strip()
+    assert fields(cli.text("wait", job_id, "--timeout", 30, code=FAILED))["outcome"].endswith("attempts_used_up")
+    assert job_id in cli.text("dead", "list", "--tenant", "order")
+    assert f"sluice dead redrive {job_id}" in cli.text("dead", "show", job_id)
+    cli.run("dead", "redrive", job_id)
+    cli.run("wait", job_id, "--timeout", 30)
+
+
 @pytest.mark.parametrize("words, hint", [
     (("dead",), "usage: sluice dead"), (("dead", "bury"), "list, show, redrive or drop"),
     (("dead", "list"), "--tenant"), (("dead", "list", NO_JOB, "--tenant", "dead"), "no id"),
