@@ -77,6 +77,20 @@ static const struct flag resolve_flags[] = {
     {"--note", NULL, 0, FLAG_TEXT, "TEXT", "why; kept with the job"},
 };
 
+static const struct flag dead_flags[] = {
+    {"--tenant", NULL, 0, FLAG_TEXT, "NAME", "whose dead letters"},
+    {"--state", NULL, 0, FLAG_TEXT, "STATE",
+     "failed or in_doubt; a redrive takes failed unless given"},
+    {"--error", NULL, 0, FLAG_TEXT, "WORD", "only with this error, as attempts_used_up"},
+    {"--label", NULL, 0, FLAG_TEXT, "NAME=VALUE", "only with this label"},
+    {"--after", NULL, 0, FLAG_TEXT, "TIME",
+     "only what died then or later, as 2026-03-29T01:00:00Z"},
+    {"--before", NULL, 0, FLAG_TEXT, "TIME", "only what died before then"},
+    {"--limit", NULL, 0, FLAG_COUNT, "N", "no more than that many; list: 100"},
+    {"--cursor", NULL, 0, FLAG_TEXT, "TEXT", "go on where an earlier one ended"},
+    {"--dry-run", NULL, 0, FLAG_SWITCH, NULL, "redrive: count, and change nothing"},
+};
+
 static const struct flag keys_flags[] = {
     {"--name", NULL, 0, FLAG_TEXT, "NAME", "what logs call the key; made up unless given"},
     {"--scopes", NULL, 0, FLAG_TEXT, "LIST", "of submit, read and admin, by commas (submit,read)"},
@@ -109,6 +123,14 @@ const struct command help_commands[] = {
     {"retry", job_retry, "ID", 1, 1, {NULL, 0}, "run a failed or in-doubt job again", NULL},
     {"resolve", job_resolve, "ID succeeded|failed|retry", 2, 2, FLAGS(resolve_flags),
      "settle an in-doubt job by hand", NULL},
+    {"dead", dead_run, "list|show|redrive|drop [ID]", 1, 2, FLAGS(dead_flags),
+     "list dead letters, show one, run them again, drop one",
+     "list --tenant NAME [filters]     what is in doubt, or failed with its attempts used up\n"
+     "show ID                          every attempt, the request, what can be done\n"
+     "redrive ID                       run it again\n"
+     "redrive --tenant NAME [filters]  run all that fit again; --dry-run counts them first\n"
+     "drop ID                          it stays failed, and nobody can run it again\n"
+     "With --json one request is made and its answer printed; its cursor goes into --cursor.\n"},
     {"tenants",
      overview_tenants,
      "",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands about one job that stands already. */
-#include "ask.h"
+#include "job.h"
+
 #include "job/id.h"
 #include "json.h"
 #include "reply.h"
@@ -9,7 +10,7 @@
 
 enum { PATH_SIZE = JOB_ID_SIZE + 32 };
 
-static bool is_id(struct cli *c, const char *text)
+bool job_is_id(struct cli *c, const char *text)
 {
     struct job_id id;
 
@@ -44,8 +45,7 @@ static int show(struct cli *c, const struct client_answer *answer)
     return code;
 }
 
-/* Asks, and shows the job that the answer holds. */
-static int ask_and_show(struct cli *c, const struct ask *a)
+int job_ask_and_show(struct cli *c, const struct ask *a)
 {
     struct client_answer answer;
     int code = ask(c, a, &answer);
@@ -61,11 +61,11 @@ int job_status(struct cli *c, const struct args *a)
 {
     char path[PATH_SIZE];
 
-    if (!is_id(c, a->words[0])) {
+    if (!job_is_id(c, a->words[0])) {
         return CLI_USAGE;
     }
     set_path(path, a->words[0], "");
-    return ask_and_show(
+    return job_ask_and_show(
         c, &(struct ask){.base = c->ingress, .method = "GET", .path = path, .is_harmless = true});
 }
 
@@ -73,7 +73,7 @@ int job_wait(struct cli *c, const struct args *a)
 {
     struct buf document = {0};
 
-    if (!is_id(c, a->words[0])) {
+    if (!job_is_id(c, a->words[0])) {
         return CLI_USAGE;
     }
     int code = wait_for(c, str_of(a->words[0]), args_ms(a, "--timeout", -1), &document);
@@ -86,22 +86,22 @@ int job_cancel(struct cli *c, const struct args *a)
 {
     char path[PATH_SIZE];
 
-    if (!is_id(c, a->words[0])) {
+    if (!job_is_id(c, a->words[0])) {
         return CLI_USAGE;
     }
     set_path(path, a->words[0], "");
-    return ask_and_show(c, &(struct ask){.base = c->ingress, .method = "DELETE", .path = path});
+    return job_ask_and_show(c, &(struct ask){.base = c->ingress, .method = "DELETE", .path = path});
 }
 
 int job_retry(struct cli *c, const struct args *a)
 {
     char path[PATH_SIZE];
 
-    if (!is_id(c, a->words[0])) {
+    if (!job_is_id(c, a->words[0])) {
         return CLI_USAGE;
     }
     set_path(path, a->words[0], "/retry");
-    return ask_and_show(c, &(struct ask){.base = c->ingress, .method = "POST", .path = path});
+    return job_ask_and_show(c, &(struct ask){.base = c->ingress, .method = "POST", .path = path});
 }
 
 static bool is_resolution(const char *word)
@@ -116,7 +116,7 @@ int job_resolve(struct cli *c, const struct args *a)
     char path[PATH_SIZE];
     struct buf body = {0};
 
-    if (!is_id(c, a->words[0])) {
+    if (!job_is_id(c, a->words[0])) {
         return CLI_USAGE;
     }
     if (!is_resolution(a->words[1])) {
@@ -138,7 +138,7 @@ int job_resolve(struct cli *c, const struct args *a)
                         .lines = {"Content-Type: application/json"},
                         .n_lines = 1,
                         .body = buf_as_str(&body)};
-    int code = buf_failed(&body) ? CLI_BROKEN : ask_and_show(c, &order);
+    int code = buf_failed(&body) ? CLI_BROKEN : job_ask_and_show(c, &order);
     buf_fini(&body);
     return code;
 }
@@ -160,7 +160,7 @@ int job_result(struct cli *c, const struct args *a)
     char path[PATH_SIZE];
     struct client_answer answer;
 
-    if (!is_id(c, a->words[0])) {
+    if (!job_is_id(c, a->words[0])) {
         return CLI_USAGE;
     }
     set_path(path, a->words[0], "/result");

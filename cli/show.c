@@ -126,9 +126,10 @@ static void add_facts(struct table *t, const cJSON *job)
 {
     static const char *const always[] = {"tenant", "state"};
     static const char *const names[][2] = {
-        {"created_at", "created"}, {"not_before", "not before"}, {"deadline_at", "deadline"},
-        {"expires_at", "expires"}, {"ended_at", "ended"},        {"schedule", "schedule"},
-        {"note", "note"}};
+        {"created_at", "created"},   {"not_before", "not before"},
+        {"deadline_at", "deadline"}, {"expires_at", "expires"},
+        {"ended_at", "ended"},       {"dropped_at", "dropped"},
+        {"schedule", "schedule"},    {"note", "note"}};
 
     add_pair(t, "job", json_text(job, "id"));
     for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
@@ -188,6 +189,126 @@ int show_job(struct str json, struct buf *out)
     table_fini(&t);
     print_attempts(json_get(job, "attempts"), out);
     json_free(job);
+    return ERR_OK;
+}
+
+/* --- dead letters ----------------------------------------------------------------------------- */
+
+static void add_dead(struct table *t, const cJSON *entry)
+{
+    static const char *const members[] = {"id",       "state",  "shelved_at",
+                                          "attempts", "status", "error"};
+    struct str method = json_text(entry, "method");
+    struct buf request = {0};
+
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        add_member(t, entry, members[i]);
+    }
+    buf_str(&request, method);
+    buf_text(&request, method.n > 0 ? " " : "");
+    buf_str(&request, json_text(entry, "path"));
+    table_add(t, buf_as_str(&request));
+    buf_fini(&request);
+}
+
+int show_dead_list(struct str json, struct buf *out)
+{
+    static const struct column columns[] = {
+        {"JOB", false},   {"STATE", false}, {"SHELVED", false}, {"ATTEMPTS", true},
+        {"STATUS", true}, {"ERROR", false}, {"REQUEST", false}};
+    cJSON *tree = json_parse(json);
+    const cJSON *all = json_get(tree, "dead");
+    const cJSON *entry;
+    struct table t;
+
+    if (!cJSON_IsArray(all)) {
+        json_free(tree);
+        return ERR_PROTOCOL;
+    }
+    table_init(&t, columns, sizeof columns / sizeof columns[0]);
+    cJSON_ArrayForEach(entry, all)
+    {
+        add_dead(&t, entry);
+    }
+    table_print(&t, out);
+    table_fini(&t);
+    json_free(tree);
+    return ERR_OK;
+}
+
+static void print_headers(const cJSON *headers, struct buf *out)
+{
+    static const struct column columns[] = {{"HEADER", false}, {"VALUE", false}};
+    struct table t;
+    const cJSON *h;
+
+    if (cJSON_GetArraySize(headers) == 0) {
+        return;
+    }
+    table_init(&t, columns, 2);
+    cJSON_ArrayForEach(h, headers)
+    {
+        add_member(&t, h, "name");
+        add_member(&t, h, "value");
+    }
+    buf_char(out, '\n');
+    table_print(&t, out);
+    table_fini(&t);
+}
+
+static void print_actions(const cJSON *actions, struct str id, struct buf *out)
+{
+    static const struct {
+        const char *action;
+        const char *text;
+        const char *command;
+        const char *words;
+    } rows[] = {{"redrive", "run it again:  ", "sluice dead redrive", ""},
+                {"drop", "let it be:     ", "sluice dead drop", ""},
+                {"resolve", "it is known:   ", "sluice resolve", " succeeded|failed"}};
+    const cJSON *a;
+
+    buf_text(out, cJSON_GetArraySize(actions) > 0 ? "\n" : "");
+    cJSON_ArrayForEach(a, actions)
+    {
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+            if (cJSON_IsString(a) && strcmp(a->valuestring, rows[i].action) == 0) {
+                buf_printf(out, "%s%s ", rows[i].text, rows[i].command);
+                table_clean(id, out);
+                buf_printf(out, "%s\n", rows[i].words);
+            }
+        }
+    }
+}
+
+int show_dead(struct str json, struct buf *out)
+{
+    cJSON *tree = json_parse(json);
+    const cJSON *job = json_get(tree, "job");
+    const cJSON *request = json_get(tree, "request");
+    struct table t;
+    char body[NUMBER_SIZE];
+    double n;
+
+    if (!cJSON_IsObject(job)) {
+        json_free(tree);
+        return ERR_PROTOCOL;
+    }
+    table_init(&t, pair, 2);
+    add_facts(&t, job);
+    add_pair(&t, "shelved", json_text(tree, "shelved_at"));
+    if (json_number(request, "body_bytes", &n)) {
+        (void)snprintf(body, sizeof body, "%.0f bytes", n);
+        add_pair(&t, "body", str_of(body));
+    } else {
+        add_pair(&t, "body", STR("the request cannot be read"));
+    }
+    table_print(&t, out);
+    table_fini(&t);
+    print_attempts(json_get(job, "attempts"), out);
+    print_headers(json_get(request, "headers"), out);
+    print_actions(json_get(tree, "actions"), json_text(job, "id"), out);
+    json_free(tree);
     return ERR_OK;
 }
 

@@ -8,6 +8,9 @@
 #include "base/buf.h"
 
 MUST_CHECK int show_job(struct str json, struct buf *out);
+/* A page of dead letters; one of them, with what can be done about it. */
+MUST_CHECK int show_dead_list(struct str json, struct buf *out);
+MUST_CHECK int show_dead(struct str json, struct buf *out);
 /* scale: empty when it could not be had. */
 MUST_CHECK int show_tenants(struct str tenants, struct str scale, struct buf *out);
 MUST_CHECK int show_schedules(struct str json, struct buf *out);

@@ -103,6 +103,53 @@ int calls_resolve(struct ingress *g, struct str id, const struct tenant *t, cons
     return call(g, STORE_RESOLVE, id, &a, cb, arg);
 }
 
+int calls_dead_show(struct ingress *g, struct str id, store_cb cb, void *arg)
+{
+    struct store_args a = {.n = 1};
+
+    return call(g, STORE_DEAD_SHOW, id, &a, cb, arg);
+}
+
+int calls_drop(struct ingress *g, struct str id, const struct tenant *t, store_cb cb, void *arg)
+{
+    struct store_args a = {.n = 1};
+
+    store_args_number(&a, t->result_ttl_ms + CALLS_DAY_MS);
+    store_args_number(&a, t->idempotency.window_ms);
+    store_args_number(&a, t->result_ttl_ms);
+    return call(g, STORE_DROP, id, &a, cb, arg);
+}
+
+/* Nothing for -1. */
+static void add_time(struct store_args *a, int64_t ms)
+{
+    if (ms < 0) {
+        store_args_add(a, STR(""));
+    } else {
+        store_args_number(a, ms);
+    }
+}
+
+int calls_dead(struct ingress *g, const struct calls_dead *d, store_cb cb, void *arg)
+{
+    const struct dead_filter *f = d->filter;
+    struct store_args a = {0};
+
+    store_args_add(&a, str_of(d->mode));
+    store_args_number(&a, d->most);
+    store_args_number(&a, d->looks);
+    add_time(&a, f->bound_ms);
+    add_time(&a, f->last_ms);
+    store_args_add(&a, str_of(f->last_name));
+    store_args_add(&a, str_of(f->state));
+    store_args_add(&a, str_of(f->error));
+    add_time(&a, f->after_ms);
+    store_args_add(&a, str_of(f->label_name));
+    store_args_add(&a, str_of(f->label_value));
+    store_args_add(&a, STR(""));
+    return store_call_tenant(g->store, STORE_DEAD, str_of(f->tenant), a.at, a.n, cb, arg);
+}
+
 /* A plain command on one key of the job. */
 static int command(struct ingress *g, const char *word, const char *kind, struct str id,
                    const struct str *rest, size_t n_rest, store_cb cb, void *arg)

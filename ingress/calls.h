@@ -4,6 +4,7 @@
 #pragma once
 
 #include "config/tenant.h"
+#include "dead_filter.h"
 #include "ingress.h"
 #include "job/message.h"
 #include "store/args.h"
@@ -32,6 +33,19 @@ MUST_CHECK int calls_cancel(struct ingress *g, struct str id, const struct tenan
 /* to: "retry", "succeeded", "failed". */
 MUST_CHECK int calls_resolve(struct ingress *g, struct str id, const struct tenant *t,
                              const char *to, struct str note, store_cb cb, void *arg);
+/* A dead letter as it stands, and one that a person drops. */
+MUST_CHECK int calls_dead_show(struct ingress *g, struct str id, store_cb cb, void *arg);
+MUST_CHECK int calls_drop(struct ingress *g, struct str id, const struct tenant *t, store_cb cb,
+                          void *arg);
+
+/* A page of a tenant's shelf. */
+struct calls_dead {
+    const char *mode; /* "list", "count", "redrive" */
+    const struct dead_filter *filter;
+    int64_t most;  /* matches */
+    int64_t looks; /* entries looked at */
+};
+MUST_CHECK int calls_dead(struct ingress *g, const struct calls_dead *d, store_cb cb, void *arg);
 /* The whole record (HGETALL), some of its fields (HMGET), its answer (GET). */
 MUST_CHECK int calls_record(struct ingress *g, struct str id, store_cb cb, void *arg);
 MUST_CHECK int calls_state(struct ingress *g, struct str id, store_cb cb, void *arg);

@@ -3,6 +3,7 @@
 
 #include "calls.h"
 #include "daemon/problem.h"
+#include "dead.h"
 #include "job/answer.h"
 #include "job/id.h"
 #include "job/record.h"
@@ -15,7 +16,7 @@
 enum { POLL_MS = 250, RECORD_FIELDS_MAX = 512, BODY_MAX = 16384 };
 
 /* What is asked about a job; lives until it is answered or its caller left. */
-enum ask_kind { ASK_STATUS, ASK_RESULT, ASK_CANCEL, ASK_RESOLVE };
+enum ask_kind { ASK_STATUS, ASK_RESULT, ASK_CANCEL, ASK_RESOLVE, ASK_DEAD, ASK_DROP };
 
 struct ask {
     struct ingress *ingress;
@@ -346,6 +347,73 @@ static void on_resolved(int rc, const struct store_value *v, void *arg)
     release(a);
 }
 
+static void on_dropped(int rc, const struct store_value *v, void *arg)
+{
+    struct ask *a = arg;
+    struct str word = store_word(v, 0);
+
+    a->asking--;
+    if (rc != ERR_OK) {
+        no_store(a);
+    } else if (str_is(word, STR("missing"))) {
+        problem(a, PROBLEM_UNKNOWN_JOB, NULL);
+    } else if (str_is(word, STR("dropped"))) {
+        a->kind = ASK_STATUS;
+        ask_record(a);
+    } else if (str_is(word, STR("in_doubt"))) {
+        problem(a, PROBLEM_IN_DOUBT,
+                "It may have taken effect, so it is not dropped. Say what happened, with "
+                "POST /v1/jobs/{id}/resolve: succeeded, failed, or retry.");
+    } else {
+        problem(a, PROBLEM_NOT_ON_SHELF, "Only a failed job that is on the shelf can be dropped.");
+    }
+    release(a);
+}
+
+static void answer_dead(struct ask *a, const struct store_value *v)
+{
+    struct buf body = {0};
+    struct httpd_req *r = a->request;
+
+    if (dead_print(str_of(a->id), v, &body) != ERR_OK) {
+        problem(a, PROBLEM_INTERNAL, "The record cannot be read.");
+    } else {
+        a->request = NULL;
+        httpd_answer(r, &(struct httpd_answer){.status = 200,
+                                               .content_type = "application/json",
+                                               .body = buf_as_str(&body)});
+    }
+    buf_fini(&body);
+}
+
+static void on_dead(int rc, const struct store_value *v, void *arg)
+{
+    enum { ITEMS = 5 };
+    struct ask *a = arg;
+    struct str word = store_word(v, 0);
+    char detail[160];
+
+    a->asking--;
+    if (a->request == NULL) {
+        release(a);
+        return;
+    }
+    if (rc != ERR_OK) {
+        no_store(a);
+    } else if (str_is(word, STR("missing"))) {
+        problem(a, PROBLEM_UNKNOWN_JOB, NULL);
+    } else if (str_is(word, STR("dead")) && v->n_items == ITEMS &&
+               v->items[ITEMS - 1].type == STORE_ARRAY) {
+        answer_dead(a, v);
+    } else {
+        (void)snprintf(detail, sizeof detail,
+                       "The job is no dead letter: it is %.*s. Ask /v1/jobs/{id}.",
+                       STR_ARG(store_word(v, 1)));
+        problem(a, PROBLEM_NOT_FOUND, detail);
+    }
+    release(a);
+}
+
 /* {"state": "succeeded|failed|retry", "note": "…"}; the caller deletes the tree. */
 static const char *read_resolution(struct str body, cJSON **ret_tree, const char **ret_state,
                                    const char **ret_note)
@@ -449,16 +517,15 @@ static void refuse_method(struct httpd_req *r, const char *allow)
     problem_answer(r, PROBLEM_METHOD, &more);
 }
 
-static void begin(struct ingress *g, struct httpd_req *r, struct str id, struct str action,
-                  const struct tenant *t)
+static bool is_reading(enum ask_kind kind)
 {
-    bool is_result = str_is(action, STR("result"));
-    bool is_retry = str_is(action, STR("retry"));
-    enum ask_kind kind = is_result                ? ASK_RESULT
-                         : is_method(r, "DELETE") ? ASK_CANCEL
-                         : action.n > 0           ? ASK_RESOLVE
-                                                  : ASK_STATUS;
-    if (kind != ASK_STATUS && kind != ASK_RESULT && t == NULL) {
+    return kind == ASK_STATUS || kind == ASK_RESULT || kind == ASK_DEAD;
+}
+
+static void begin(struct ingress *g, struct httpd_req *r, struct str id, enum ask_kind kind,
+                  bool is_retry, const struct tenant *t)
+{
+    if (!is_reading(kind) && t == NULL) {
         problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
         return;
     }
@@ -472,6 +539,12 @@ static void begin(struct ingress *g, struct httpd_req *r, struct str id, struct 
         a->asking += rc == ERR_OK ? 1u : 0u;
     } else if (kind == ASK_RESOLVE) {
         rc = resolve(a, t, is_retry);
+    } else if (kind == ASK_DROP) {
+        rc = calls_drop(g, str_of(a->id), t, on_dropped, a);
+        a->asking += rc == ERR_OK ? 1u : 0u;
+    } else if (kind == ASK_DEAD) {
+        rc = calls_dead_show(g, str_of(a->id), on_dead, a);
+        a->asking += rc == ERR_OK ? 1u : 0u;
     } else {
         ask_record(a);
     }
@@ -479,6 +552,26 @@ static void begin(struct ingress *g, struct httpd_req *r, struct str id, struct 
         no_store(a);
     }
     release(a);
+}
+
+/* id: of a job. */
+static void check_and_begin(struct ingress *g, struct httpd_req *r, struct str id,
+                            enum ask_kind kind, bool is_retry, unsigned int scope)
+{
+    struct job_id parts = {0};
+    bool is_job = job_id_parse(id, &parts);
+    struct keyring_pass pass = keyring_check(g->keys, r, scope, parts.tenant, loop_now(g->loop));
+
+    if (!is_job || (pass.verdict == KEYRING_NOT_ALLOWED && is_reading(kind))) {
+        /* Another tenant's job is none of the caller's knowledge. */
+        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
+        return;
+    }
+    if (keyring_refuse(&pass, r)) {
+        return;
+    }
+    struct registry_entry *e = registry_find(g->registry, parts.tenant);
+    begin(g, r, id, kind, is_retry, e == NULL ? NULL : e->tenant);
 }
 
 void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str action)
@@ -498,20 +591,35 @@ void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str 
         refuse_method(r, allow);
         return;
     }
-    unsigned int scope = is_get                   ? CONFIG_READ
-                         : is_method(r, "DELETE") ? CONFIG_SUBMIT
-                                                  : CONFIG_ADMIN;
-    struct keyring_pass pass = keyring_check(g->keys, r, scope, parts.tenant, loop_now(g->loop));
-    if (pass.verdict == KEYRING_NOT_ALLOWED && is_get) {
-        /* Another tenant's job is none of the caller's knowledge. */
+    bool is_cancel = is_method(r, "DELETE");
+    enum ask_kind kind = str_is(action, STR("result")) ? ASK_RESULT
+                         : is_cancel                   ? ASK_CANCEL
+                         : action.n > 0                ? ASK_RESOLVE
+                                                       : ASK_STATUS;
+    check_and_begin(g, r, id, kind, str_is(action, STR("retry")),
+                    is_get      ? CONFIG_READ
+                    : is_cancel ? CONFIG_SUBMIT
+                                : CONFIG_ADMIN);
+}
+
+void jobs_dead(struct ingress *g, struct httpd_req *r, struct str id, struct str action)
+{
+    struct job_id parts;
+    bool is_get = is_method(r, "GET") || is_method(r, "HEAD");
+    bool is_drop = is_method(r, "DELETE");
+    bool is_allowed = action.n == 0 ? is_get || is_drop : is_method(r, "POST");
+
+    if (!job_id_parse(id, &parts)) {
         problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
-        return;
+    } else if (!is_allowed) {
+        refuse_method(r, action.n == 0 ? "GET, HEAD, DELETE" : "POST");
+    } else {
+        check_and_begin(g, r, id,
+                        is_get    ? ASK_DEAD
+                        : is_drop ? ASK_DROP
+                                  : ASK_RESOLVE,
+                        /* is_retry= */ true, is_get ? CONFIG_READ : CONFIG_ADMIN);
     }
-    if (keyring_refuse(&pass, r)) {
-        return;
-    }
-    struct registry_entry *e = registry_find(g->registry, parts.tenant);
-    begin(g, r, id, action, e == NULL ? NULL : e->tenant);
 }
 
 void jobs_drain(struct ingress *g)

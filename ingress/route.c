@@ -2,6 +2,7 @@
 #include "route.h"
 
 #include "call.h"
+#include "dead.h"
 #include "jobs.h"
 #include "openapi.h"
 
@@ -11,6 +12,11 @@ static bool is_under_jobs(struct str path)
 {
     return str_starts(path, STR(JOBS)) &&
            (path.n == sizeof JOBS - 1 || path.p[sizeof JOBS - 1] == '/');
+}
+
+static bool is_under_dead(struct str path)
+{
+    return str_is(path, STR("/v1/dead")) || str_starts(path, STR("/v1/dead/"));
 }
 
 /* "no tenant of that name", or "the registry is not here yet". */
@@ -67,7 +73,7 @@ void route_head(struct httpd_req *r, void *self)
     struct str tenant;
     struct str path;
 
-    if (is_submit(r) || is_under_jobs(httpd_path(r)) ||
+    if (is_submit(r) || is_under_jobs(httpd_path(r)) || is_under_dead(httpd_path(r)) ||
         str_is(httpd_path(r), STR("/openapi.json"))) {
         return;
     }
@@ -108,6 +114,32 @@ static void to_jobs(struct ingress *g, struct httpd_req *r)
     jobs_act(g, r, id, action);
 }
 
+static void to_dead(struct ingress *g, struct httpd_req *r)
+{
+    struct str rest = httpd_path(r);
+    struct str id;
+    bool is_get = str_is(httpd_method(r), STR("GET")) || str_is(httpd_method(r), STR("HEAD"));
+
+    if (str_is(rest, STR("/v1/dead")) && is_get) {
+        dead_list(g, r);
+    } else if (str_is(rest, STR("/v1/dead"))) {
+        refuse_method(r, "GET, HEAD");
+    } else if (str_is(rest, STR("/v1/dead/redrive")) && str_is(httpd_method(r), STR("POST"))) {
+        dead_redrive(g, r);
+    } else if (str_is(rest, STR("/v1/dead/redrive"))) {
+        refuse_method(r, "POST");
+    } else {
+        rest.p += sizeof "/v1/dead/" - 1;
+        rest.n -= sizeof "/v1/dead/" - 1;
+        (void)str_cut(&rest, '/', &id);
+        if (rest.n > 0 && !str_is(rest, STR("redrive"))) {
+            problem_answer(r, PROBLEM_NOT_FOUND, NULL);
+        } else {
+            jobs_dead(g, r, id, rest);
+        }
+    }
+}
+
 static void to_submit(struct ingress *g, struct httpd_req *r)
 {
     if (!str_is(httpd_method(r), STR("POST"))) {
@@ -137,6 +169,8 @@ void route_request(struct httpd_req *r, void *self)
         to_submit(g, r);
     } else if (is_under_jobs(httpd_path(r))) {
         to_jobs(g, r);
+    } else if (is_under_dead(httpd_path(r))) {
+        to_dead(g, r);
     } else if (str_is(httpd_path(r), STR("/openapi.json"))) {
         to_openapi(r);
     } else if (call_target(g, httpd_target(r), &e, &tenant, &path) && e != NULL) {

@@ -181,8 +181,11 @@ static void print_optional(const struct job_record_field *fields, size_t n, stru
     static const struct {
         const char *field;
         const char *member;
-    } times[] = {
-        {"ea", "ended_at"}, {"due", "not_before"}, {"ex", "deadline_at"}, {"xa", "expires_at"}};
+    } times[] = {{"ea", "ended_at"},
+                 {"due", "not_before"},
+                 {"ex", "deadline_at"},
+                 {"xa", "expires_at"},
+                 {"dp", "dropped_at"}};
     static const struct {
         const char *field;
         const char *member;

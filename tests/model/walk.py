@@ -308,6 +308,32 @@ def s_resolve():
     if a[0] == 'queued': told_queued[n] = True
 told_queued = {}
 
+def s_drop():
+    pool = R.zrange(T + 'h', 0, -1) or names[-10:]
+    if not pool or rnd.random() < .5: return
+    n = rnd.choice(pool); before = R.hgetall(T + 'j:' + n)
+    a, b = twice(lambda: call('drop', n, 60000, 60000, 60000)); log('drop', n, a, b)
+    if b and a != b: complain('drop not idempotent', n, (a, b))
+    after = R.hgetall(T + 'j:' + n)
+    if a[0] == 'dropped' and (after.get('st') != 'failed' or after.get('sh') == '1'): complain('drop did not drop', n, (before, a, after))
+    if a[0] != 'dropped' and after != before: complain('a refused drop changed something', n, (before, a, after))
+
+def s_redrive():
+    """A page of the shelf, from the start: each that fits is queued or refused for its key."""
+    if rnd.random() < .6: return
+    state = rnd.choice(['failed', 'failed', 'in_doubt']); most = rnd.choice([1, 3, 100])
+    shelf = [n for n in R.zrange(T + 'h', 0, -1) if R.hget(T + 'j:' + n, 'st') == state]
+    counted = call('dead', 'count', most, 300, '', '', '', state, '', '', '', '', '')
+    a = call('dead', 'redrive', most, 300, '', '', '', state, '', '', '', '', 'note')
+    refused = {row[0] for row in a[8:]}
+    log('redrive', state, most, a, *shelf[:most])
+    if counted[5] != a[5] or a[5] != min(most, len(shelf)) or a[5] != a[6] + a[7]: complain('redrive counts', None, (counted, a, shelf))
+    for n in shelf[:most]:
+        st, sh = R.hmget(T + 'j:' + n, 'st', 'sh')
+        if n in refused and (st != state or sh != '1'): complain('a refused redrive changed something', n, (st, sh))
+        if n not in refused and (st != 'queued' or R.zscore(T + 'o', n) is None): complain('redriven, and not in the outbox', n, (st, sh))
+        if n not in refused: told_queued[n] = True
+
 def s_outbox():
     for n, sc in R.zrange(T + 'o', 0, 5, withscores=True):
         h = R.hget(T + 'b:' + n, 'h')
@@ -343,7 +369,7 @@ def s_old_shelve():
     log('shelve again, after retry', n, a)
     if R.hget(T + 'j:' + n, 'st') != 'queued': complain('shelve sent again undid the operator', n, a)
 
-STEPS_ = [(s_accept, 10), (s_deliver, 14), (s_step, 40), (s_late, 3), (s_die, 2), (s_expire, 5), (s_cancel, 3), (s_resolve, 4),
+STEPS_ = [(s_accept, 10), (s_deliver, 14), (s_step, 40), (s_late, 3), (s_die, 2), (s_expire, 5), (s_cancel, 3), (s_resolve, 4), (s_drop, 2), (s_redrive, 2),
           (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_health, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2)]
 R.flushall(); load(); register()
 fs = [f for f, w in STEPS_ for _ in range(w)]

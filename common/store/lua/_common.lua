@@ -19,7 +19,7 @@
 --   attempt, tk its token, w its worker, i its instance, sa its start, se its slot's end, cnt counted
 --   attempts, db '1' while an attempt is in doubt, ls status of the last answer, os outcome status,
 --   ob its bytes, er error, dn "<n>:<token>" last completed, dv what that gave, sh '1' on the shelf,
---   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
+--   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON), dp dropped from the shelf.
 --   While the tenant is asked what became of attempt n (policy ask; state waiting, db '1'): q '1', qn questions
 --   answered or given up, qh when it was last heard of (at first: when the first question was over), qu when it
 --   was first unknown there. Of the last question, for good: qt its token, qv what it gave, qw its wait in ms.
@@ -244,4 +244,22 @@ local function later(a, b)
         return 0
     end
     return math.max(a, b)
+end
+
+-- Runs again, by a person's word, what is on the shelf. It takes its key first.
+-- Gives {'queued'}, or {'key_taken', the name of the job that holds it}.
+local function run_again(name, r, now, note)
+    if r.k ~= '' then
+        local held = redis.call('GET', T .. 'k:' .. r.k)
+        if held and held ~= name then
+            return {'key_taken', held}
+        end
+        redis.call('SET', T .. 'k:' .. r.k, name)
+    end
+    to_outbox(name, r, now, 0)
+    -- Attempts are counted anew, numbers go on: the number is the fence.
+    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'ls', '',
+               'ps', (r.cnt > 0 or r.ps == '1') and '1' or '0', 'nt', note)
+    redis.call('DEL', T .. 'r:' .. name)
+    return {'queued', ''}
 end

@@ -92,6 +92,8 @@ static void test_what_is_no_document(void **state)
         assert_int_equal(show_tenants(cases[i].json, (struct str){NULL, 0}, &out), ERR_PROTOCOL);
         assert_int_equal(show_schedules(cases[i].json, &out), ERR_PROTOCOL);
         assert_int_equal(show_document(cases[i].json, &out), ERR_PROTOCOL);
+        assert_int_equal(show_dead_list(cases[i].json, &out), ERR_PROTOCOL);
+        assert_int_equal(show_dead(cases[i].json, &out), ERR_PROTOCOL);
         assert_int_equal(out.n, 0);
     }
 }
@@ -148,6 +150,53 @@ static void test_schedules(void **state)
           "two       b       -     -                     1 * * * *; 2 * * * *  -\n");
 }
 
+static void test_dead_letters(void **state)
+{
+    static const char json[] =
+        "{\"tenant\":\"erp\",\"total\":2,\"dead\":[{\"id\":\"" ID "\",\"state\":\"failed\","
+        "\"error\":\"attempts_used_up\",\"shelved_at\":\"2026-03-29T01:00:04.500Z\",\"attempts\":"
+        "12,"
+        "\"status\":503,\"method\":\"POST\",\"path\":\"/x\"},{\"id\":\"" ID "\",\"state\":"
+        "\"in_doubt\",\"attempts\":0,\"status\":null}],\"cursor\":null}";
+    struct buf out = {0};
+
+    (void)state;
+    check(show_dead_list(STR(json), &out), &out,
+          "JOB                             STATE     SHELVED                   ATTEMPTS  STATUS  "
+          "ERROR             REQUEST\n" ID
+          "  failed    2026-03-29T01:00:04.500Z        12     503  attempts_used_up  POST /x\n" ID
+          "  in_doubt  -                                0       -  -                 -\n");
+}
+
+static void test_a_dead_letter(void **state)
+{
+    static const char json[] =
+        "{\"job\":{\"id\":\"" ID "\",\"tenant\":\"erp\",\"state\":\"in_doubt\",\"attempts\":["
+        "{\"number\":1,\"instance\":\"erp-1\",\"started_at\":\"2026-03-29T01:00:00.100Z\","
+        "\"ended_at\":\"2026-03-29T01:00:00.200Z\",\"status\":null,\"error\":\"worker_lost\"}]},"
+        "\"shelved_at\":\"2026-03-29T01:00:04.500Z\",\"request\":{\"headers\":[{\"name\":"
+        "\"X\\u001b\","
+        "\"value\":\"y\"}],\"body_bytes\":3},\"actions\":[\"redrive\",\"resolve\",\"dance\"]}";
+    struct buf out = {0};
+
+    (void)state;
+    check(show_dead(STR(json), &out), &out,
+          "job      " ID "\n"
+          "tenant   erp\n"
+          "state    in_doubt\n"
+          "shelved  2026-03-29T01:00:04.500Z\n"
+          "body     3 bytes\n"
+          "\n"
+          "ATTEMPT  INSTANCE  STARTED                      TOOK  STATUS  ERROR\n"
+          "      1  erp-1     2026-03-29T01:00:00.100Z  0.100 s       -  worker_lost\n"
+          "\n"
+          "HEADER  VALUE\n"
+          "X?      y\n"
+          "\n"
+          "run it again:  sluice dead redrive " ID "\n"
+          "it is known:   sluice resolve " ID " succeeded|failed\n");
+}
+
 static void test_any_document(void **state)
 {
     static const char json[] = "{\"status\":\"ok\",\"leader\":true,\"a\":{\"b\":[1,{\"c\":0.5}]},"
@@ -174,6 +223,8 @@ int main(void)
         cmocka_unit_test(test_tenants_with_the_scale_figure),
         cmocka_unit_test(test_tenants_alone),
         cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_dead_letters),
+        cmocka_unit_test(test_a_dead_letter),
         cmocka_unit_test(test_any_document),
     };
 
