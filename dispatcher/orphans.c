@@ -78,8 +78,9 @@ static struct str cut_last(struct str *rest)
 
 bool orphan_key_read(struct str key, struct orphan_key *ret)
 {
+    size_t n = key.n;
     struct str last = cut_last(&key);
-    bool is_copy = key.n == 0;
+    bool is_copy = last.n == n;
     struct str tenant = is_copy ? last : cut_last(&key);
 
     if (!is_tenant(tenant) ||
