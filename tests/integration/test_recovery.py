@@ -429,6 +429,19 @@ def test_a_lost_message_is_said_and_runs_when_it_turns_up(stack):
 
 
 @pytest.mark.timeout_s(180)
+def test_a_queue_deleted_with_its_messages_is_a_loss(stack):
+    stack.stop("worker")
+    job = stack.submit("/deleted", "lossy").json()["id"]
+    with stack.amqp() as connection:
+        connection.channel().queue_delete("sluice.lossy.normal")
+    assert stack.wait_job(job, "in_doubt")["outcome"]["error"] == "message_lost"
+    assert ready(stack, "sluice.lossy.normal") == 0, "it is there again"
+    stack["worker"].start()
+    after = stack.submit("/after", "lossy").json()["id"]
+    stack.wait_job(after, "succeeded")
+
+
+@pytest.mark.timeout_s(180)
 @pytest.mark.parametrize("away", ["the worker", "the only instance"])
 def test_a_long_backlog_is_no_loss(stack, away):
     stack.stop("worker" if away == "the worker" else "down-1")
