@@ -216,6 +216,15 @@ def test_what_turns_up_and_was_sent_is_sent_again_where_the_policy_says_so(scrip
     scripts.expect("j", "succeeded")
 
 
+def test_what_turns_up_with_its_attempts_used_up_is_dead(scripts):
+    scripts.running_dead("j")
+    scripts.redis.hset("{t}:j:j", "cnt", 5)
+    scripts.lose("j")
+    assert scripts.claim("j", token="t2", worker="w2", policy="retry") == ["used_up", 1, "t1"]
+    assert scripts("shelve", "j", 1, "t1", "attempts_used_up", "head", "body", 1000000, "failed", 600000)[0] == "shelved"
+    scripts.expect("j", "failed", er="attempts_used_up", sh="1")
+
+
 def test_what_was_answered_and_waits_is_no_attempt_in_doubt(scripts):
     scripts.queued("j")
     scripts.claim("j")
@@ -330,6 +339,18 @@ def test_many_are_ended_a_hundred_at_a_time(scripts):
         deadline(scripts, f"j{n}")
     assert [scripts.sweep()["ended"] for _ in range(4)] == [100, 100, 50, 0]
     scripts.counts()
+
+
+def test_suspects_are_bounded_and_suspected_again(scripts):
+    scripts.queued("j")
+    scripts.age("j")
+    assert scripts.sweep()["suspects"] == 1
+    scripts.redis.zadd("{t}:l", {f"x{n}": 9e15 + n for n in range(10005)})
+    assert scripts.sweep()["suspects"] == 10000
+    assert scripts.redis.zscore("{t}:l", "j") is None and scripts.redis.zscore("{t}:l", "x10004") is not None
+    scripts.redis.delete("{t}:l")
+    scripts.age("j")
+    assert scripts.sweep()["suspects"] == 1
 
 
 def test_an_unknown_tenants_message_of_a_known_job_is_shelved(scripts):

@@ -17,6 +17,7 @@ from test_walk import LUA, store, walk  # noqa: E402, F401
     ("_common.lua", r"r\.cnt == 0 and r\.ps ~= '1'", "r.cnt == 0"),
     ("complete.lua", r"if r\.dn == mine then", "if false then"),
     ("resolve.lua", r"if r\.sh ~= '1' and redis", "if redis"),
+    ("sweep.lua", r".*BREAK:lost_is_in_doubt\n", ""),
 ])
 def test_a_walk_sees_a_rule_taken_out(store, tmp_path, file, rule, without):
     broken = tmp_path / "lua"

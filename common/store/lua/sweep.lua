@@ -6,6 +6,7 @@
 -- Gives {slots freed, accepts undone, unended, running, in doubt, delayed, outbox, age of the oldest that
 -- waits in ms, checked, ended past their deadline, suspects, lost}.
 local LOOKS = 100
+local SUSPECTS = 10000
 local GRACE = 5000 -- a waiting caller's own ingress comes first, to expire it or to give 202
 local now = now_ms()
 local lost_after = tonumber(ARGV[2])
@@ -99,6 +100,14 @@ for _, name in ipairs(suspects) do
     end
 end
 
+-- Behind a backlog that never ends suspects are not judged: the oldest go, and are suspected again at their
+-- next check.
+local n_suspects = redis.call('ZCARD', T .. 'l')
+if n_suspects > SUSPECTS then
+    redis.call('ZREMRANGEBYRANK', T .. 'l', 0, n_suspects - SUSPECTS - 1)
+    n_suspects = SUSPECTS
+end
+
 local t = redis.call('HMGET', KEYS[1], 'run', 'ind')
 local oldest = 0
 for _, first in ipairs(redis.call('ZRANGE', T .. 'u', 0, 9)) do
@@ -109,4 +118,4 @@ for _, first in ipairs(redis.call('ZRANGE', T .. 'u', 0, 9)) do
 end
 return {freed, undone, redis.call('ZCARD', T .. 'u'), tonumber(t[1] or '0'), tonumber(t[2] or '0'),
         redis.call('ZCOUNT', T .. 'w', '(' .. int(now), '+inf'), redis.call('ZCARD', T .. 'o'),
-        int(oldest), #names, expired, redis.call('ZCARD', T .. 'l'), lost}
+        int(oldest), #names, expired, n_suspects, lost}
