@@ -9,11 +9,11 @@
 #include "job/id.h"
 
 MUST_CHECK int orphans_new(struct dispatcher *d, uint64_t shelf_max_bytes, struct orphans **ret);
-void orphans_free(struct orphans *o);
+void orphans_free(struct orphans *s);
 /* The leader's turn: looks whether there are any, every while. */
-void orphans_turn(struct orphans *o);
+void orphans_turn(struct orphans *s);
 /* The consumer link was lost. */
-void orphans_reset(struct orphans *o);
+void orphans_reset(struct orphans *s);
 
 /* What a routing key tells: "<tenant>.<class>", with the ladder's digits before it or not, is a
  * work message's; "<tenant>" is that of a copy for the shelf queue. */

@@ -328,6 +328,8 @@ def s_drop():
 def all_is_known():
     """In the end whatever has no message, no delivery and no outbox entry is final, on the shelf, or said to be lost."""
     for w in workers: R.zadd(T + 'd', {w: now()})
+    for n in R.zrange(T + 'u', 0, -1):  # parked because the shelf was full: as if the hour had passed
+        if float(R.hget(T + 'j:' + n, 'sn') or 0) > now(): R.hset(T + 'j:' + n, 'sn', now())
     end = time.monotonic() + 20
     while True:
         rest = [n for n in R.zrange(T + 'u', 0, -1) if msgs[n] == 0 and hand[n] == 0 and R.zscore(T + 'o', n) is None
