@@ -246,7 +246,7 @@ def complete(d, verdict, is_late=False):
     if b and a[0] != b[0] and a[0] != 'full': complain('complete not idempotent', name, (a, b))
     if a[0] == 'ended':
         truth[name] = ans
-        if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 else None
+        if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 and d['n'] == 1 else None
     if is_late: return
     if a[0] == 'waiting': replace(d)
     elif a[0] in ('late', 'missing'): d.update(step='claim', running=False)
@@ -328,8 +328,9 @@ def s_drop():
 def all_is_known():
     """In the end whatever has no message, no delivery and no outbox entry is final, on the shelf, or said to be lost."""
     for w in workers: R.zadd(T + 'd', {w: now()})
-    for n in R.zrange(T + 'u', 0, -1):  # parked because the shelf was full: as if the hour had passed
+    for n in R.zrange(T + 'u', 0, -1):  # as if the hour had passed that a full shelf parks for
         if float(R.hget(T + 'j:' + n, 'sn') or 0) > now(): R.hset(T + 'j:' + n, 'sn', now())
+        if R.hget(T + 'j:' + n, 'st') != 'accepted': R.zadd(T + 'u', {n: 1})  # or its accept lease
     end = time.monotonic() + 20
     while True:
         rest = [n for n in R.zrange(T + 'u', 0, -1) if msgs[n] == 0 and hand[n] == 0 and R.zscore(T + 'o', n) is None
