@@ -10,6 +10,7 @@
 #include "figures.h"
 #include "health.h"
 #include "leader.h"
+#include "orphans.h"
 #include "outbox.h"
 #include "schedules.h"
 #include "shelf.h"
@@ -105,6 +106,7 @@ static void on_consumer_state(struct bus_link *k, bool is_open, void *arg)
     (void)k;
     if (!is_open && d->shelf != NULL) {
         shelf_reset(d->shelf);
+        orphans_reset(d->orphans);
     }
 }
 
@@ -162,6 +164,7 @@ static void lead(struct dispatcher *d, bool is_round)
         deaths_turn(d->deaths);
         health_turn(d->health);
         shelf_turn(d->shelf);
+        orphans_turn(d->orphans);
     }
 }
 
@@ -205,6 +208,10 @@ static void make_metrics(struct dispatcher *d)
                                        "schedule,outcome");
     d->metrics.buried =
         metrics_counter(m, "sluice_workers_buried_total", "Workers declared dead here", "");
+    d->metrics.lost = metrics_counter(m, "sluice_jobs_lost_total",
+                                      "Jobs whose message is lost: in doubt", "tenant");
+    d->metrics.orphans = metrics_counter(
+        m, "sluice_orphans_total", "Messages that had no queue, by what became of them", "outcome");
     d->metrics.queue_ready =
         metrics_gauge(m, "sluice_queue_ready", "Jobs that could run now", "tenant");
     d->metrics.running = metrics_gauge(m, "sluice_running", "Running jobs", "tenant");
@@ -250,7 +257,7 @@ static int open_links(struct dispatcher *d, const struct config *c)
     return rc;
 }
 
-static int make_parts(struct dispatcher *d)
+static int make_parts(struct dispatcher *d, const struct config *c)
 {
     int rc = httpc_new(d->loop, HTTP_IDLE_S, &d->http);
 
@@ -260,6 +267,7 @@ static int make_parts(struct dispatcher *d)
     rc = rc != ERR_OK ? rc : schedules_new(d, &d->schedules);
     rc = rc != ERR_OK ? rc : outbox_new(d, &d->outbox);
     rc = rc != ERR_OK ? rc : figures_new(d, &d->figures);
+    rc = rc != ERR_OK ? rc : orphans_new(d, c->store.shelf_max_bytes, &d->orphans);
     rc = rc != ERR_OK ? rc : shelf_new(d, &d->shelf);
     rc = rc != ERR_OK ? rc : leader_new(d, on_lead, d, &d->leader);
     return rc;
@@ -276,6 +284,7 @@ static void stop(void *self)
     loop_timer_free(d->tick);
     leader_free(d->leader);
     shelf_free(d->shelf);
+    orphans_free(d->orphans);
     figures_free(d->figures);
     outbox_free(d->outbox);
     schedules_free(d->schedules);
@@ -309,7 +318,7 @@ static int start(struct daemon *daemon, void **ret_self, struct buf *why)
     make_metrics(d);
     int rc = keyring_new(c, &d->keys);
     rc = rc != ERR_OK ? rc : open_links(d, c);
-    rc = rc != ERR_OK ? rc : make_parts(d);
+    rc = rc != ERR_OK ? rc : make_parts(d, c);
     rc = rc != ERR_OK ? rc : loop_timer_new(d->loop, on_tick, d, &d->tick);
     if (rc != ERR_OK) {
         buf_printf(why, "cannot open broker or store: %s", err_text(rc));

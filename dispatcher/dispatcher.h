@@ -21,6 +21,8 @@ struct health;
 struct schedules;
 struct outbox;
 struct figures;
+struct losses;
+struct orphans;
 struct shelf;
 
 struct dispatcher {
@@ -29,7 +31,7 @@ struct dispatcher {
     struct store *store;
     struct registry *registry;
     struct bus_link *publisher;
-    struct bus_link *consumer; /* of the shelf's sweep */
+    struct bus_link *consumer; /* of the shelf's sweep and the orphans */
     struct httpc *http;
     struct keyring *keys;
     struct leader *leader;
@@ -40,6 +42,7 @@ struct dispatcher {
     struct outbox *outbox;
     struct figures *figures;
     struct shelf *shelf;
+    struct orphans *orphans;
     uint32_t worker_concurrency;
     int64_t leader_lease_ms;
     bool is_quorum;
@@ -52,6 +55,8 @@ struct dispatcher {
         struct metric *leader;
         struct metric *fired;
         struct metric *buried;
+        struct metric *lost;
+        struct metric *orphans;
         struct metric *queue_ready;
         struct metric *running;
         struct metric *in_doubt;

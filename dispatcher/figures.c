@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "figures.h"
 
+#include "base/log.h"
+#include "losses.h"
 #include "outbox.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A check that finds as many jobs as it may look at (sweep.lua) is followed by another at once. */
+enum { LOOKS = 100, SWEEPS_MAX = 20, DAY_MS = 86400000 };
+
 struct figures {
     struct dispatcher *dispatcher;
+    struct losses *losses;
     struct map tenants; /* name → struct figure */
     unsigned int alive;
     bool is_freed;
@@ -17,6 +23,7 @@ struct figures {
 struct sweep {
     struct figures *figures;
     char tenant[80];
+    unsigned int number; /* of those that follow one another */
 };
 
 static void let_go(struct figures *f)
@@ -65,6 +72,30 @@ static void take(struct figure *g, const struct store_value *v)
     g->oldest_s = g->queued > 0 ? (double)store_number(v, 7) / 1000.0 : 0;
 }
 
+static void sweep(struct figures *f, const struct tenant *t, bool is_empty, unsigned int number);
+
+/* What the sweep found beyond figures. */
+static void follow(struct sweep *s, const struct store_value *v)
+{
+    struct figures *f = s->figures;
+    struct registry_entry *e = registry_find(f->dispatcher->registry, str_of(s->tenant));
+    int64_t lost = store_number(v, 11);
+
+    if (store_number(v, 6) > 0) {
+        outbox_look(f->dispatcher->outbox, s->tenant);
+    }
+    if (lost > 0) {
+        metric_add(f->dispatcher->metrics.lost, (struct str[]){str_of(s->tenant)}, (double)lost);
+        log_event(LOG_WARN, "jobs_lost", "tenant=%s jobs=%" PRId64, s->tenant, lost);
+    }
+    if (store_number(v, 10) > 0) {
+        losses_look(f->losses, s->tenant);
+    }
+    if (store_number(v, 8) >= LOOKS && s->number < SWEEPS_MAX && e != NULL) {
+        sweep(f, e->tenant, /* is_empty= */ false, s->number + 1);
+    }
+}
+
 static void on_swept(int rc, const struct store_value *v, void *arg)
 {
     struct sweep *s = arg;
@@ -80,27 +111,31 @@ static void on_swept(int rc, const struct store_value *v, void *arg)
     }
     if (g != NULL && rc == ERR_OK && v->type == STORE_ARRAY) {
         take(g, v);
-        if (g->outbox > 0) {
-            outbox_look(f->dispatcher->outbox, s->tenant);
-        }
+        follow(s, v);
     }
     free(s);
     let_go(f);
 }
 
-static void sweep(struct figures *f, const struct tenant *t)
+/* is_empty: nothing lies ready in the tenant's queues, so that its suspects are judged. */
+static void sweep(struct figures *f, const struct tenant *t, bool is_empty, unsigned int number)
 {
     struct sweep *s = calloc(1, sizeof *s);
-    char lost[24];
+    struct store_args a = {.n = 0};
 
     if (s == NULL) {
         return;
     }
     s->figures = f;
     (void)snprintf(s->tenant, sizeof s->tenant, "%s", t->name);
-    (void)snprintf(lost, sizeof lost, "%" PRId64, t->lost_after_ms);
-    struct str args[] = {str_of(lost)};
-    if (store_call_tenant(f->dispatcher->store, STORE_SWEEP, str_of(t->name), args, 1, on_swept,
+    s->number = number;
+    store_args_number(&a, t->lost_after_ms);
+    store_args_flag(&a, is_empty);
+    store_args_number(&a, t->result_ttl_ms + DAY_MS);
+    store_args_number(&a, t->idempotency.window_ms);
+    store_args_number(&a, t->result_ttl_ms);
+    store_args_number(&a, t->sync_result_ttl_ms);
+    if (store_call_tenant(f->dispatcher->store, STORE_SWEEP, str_of(t->name), a.at, a.n, on_swept,
                           s) == ERR_OK) {
         f->alive++;
     } else {
@@ -129,7 +164,17 @@ void figures_turn(struct figures *f)
 
     drop_absent(f);
     while (registry_next(f->dispatcher->registry, &cursor, &e)) {
-        sweep(f, e->tenant);
+        sweep(f, e->tenant, /* is_empty= */ false, 0);
+    }
+}
+
+static void on_empty(const char *tenant, void *arg)
+{
+    struct figures *f = arg;
+    struct registry_entry *e = registry_find(f->dispatcher->registry, str_of(tenant));
+
+    if (e != NULL) {
+        sweep(f, e->tenant, /* is_empty= */ true, 0);
     }
 }
 
@@ -185,6 +230,11 @@ int figures_new(struct dispatcher *d, struct figures **ret)
     }
     f->dispatcher = d;
     f->alive = 1;
+    int rc = losses_new(d, on_empty, f, &f->losses);
+    if (rc != ERR_OK) {
+        free(f);
+        return rc;
+    }
     *ret = f;
     return ERR_OK;
 }
@@ -202,6 +252,7 @@ void figures_free(struct figures *f)
         free(value);
     }
     map_fini(&f->tenants);
+    losses_free(f->losses);
     f->is_freed = true;
     let_go(f);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* figures — what each tenant has queued and running, at most two seconds old: read by the sweep
- * script, which also frees slots whose time is over and undoes abandoned accepts. Every dispatcher
- * sweeps; twice does no harm. */
+ * script, which also frees slots whose time is over, undoes abandoned accepts, ends what waits past
+ * its deadline and suspects what lost its message. Every dispatcher sweeps; twice does no harm. */
 #pragma once
 
 #include "dispatcher.h"

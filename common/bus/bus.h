@@ -144,6 +144,8 @@ size_t bus_consumer_in_hand(const struct bus_consumer *c);
 /* Valid as long as the delivery. */
 const struct bus_message *bus_delivery_message(const struct bus_delivery *d);
 struct str bus_delivery_header(const struct bus_delivery *d, const char *name);
+/* The routing key that it was published with. */
+struct str bus_delivery_key(const struct bus_delivery *d);
 bool bus_delivery_is_redelivered(const struct bus_delivery *d);
 /* Its channel still lives, so that an acknowledgement would count. */
 bool bus_delivery_is_live(const struct bus_delivery *d);

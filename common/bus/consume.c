@@ -11,10 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TAG_SIZE = 8 + RANDOM_NAME_SIZE, NUMBER_SIZE = 24 };
+enum { TAG_SIZE = 8 + RANDOM_NAME_SIZE, NUMBER_SIZE = 24, KEY_SIZE = 256 };
 
 struct bus_delivery {
     struct bus_message m; /* first: bus_delivery_message hands it out */
+    struct str key;       /* the routing key */
     struct list link;     /* in the consumer's in_hand, by tag */
     struct bus_consumer *consumer;
     uint64_t tag;
@@ -46,6 +47,8 @@ struct bus_consumer {
     bool is_header_due;
     uint64_t coming_tag;
     bool is_coming_redelivered;
+    char coming_key[KEY_SIZE];
+    size_t coming_key_n;
     struct bus_delivery *coming;
 };
 
@@ -167,6 +170,11 @@ struct str bus_delivery_header(const struct bus_delivery *d, const char *name)
     return (struct str){NULL, 0};
 }
 
+struct str bus_delivery_key(const struct bus_delivery *d)
+{
+    return d->key;
+}
+
 bool bus_delivery_is_redelivered(const struct bus_delivery *d)
 {
     return d->is_redelivered;
@@ -284,7 +292,7 @@ static void keep_texts(struct bus_delivery *d, const amqp_basic_properties_t *p)
 static struct bus_delivery *delivery_new(struct bus_consumer *c, const amqp_basic_properties_t *p,
                                          size_t body_n)
 {
-    struct bus_delivery *d = malloc(sizeof *d + texts_size(p) + body_n);
+    struct bus_delivery *d = malloc(sizeof *d + texts_size(p) + c->coming_key_n + 1 + body_n);
 
     if (d == NULL) {
         return NULL;
@@ -294,6 +302,7 @@ static struct bus_delivery *delivery_new(struct bus_consumer *c, const amqp_basi
                                .is_redelivered = c->is_coming_redelivered,
                                .body_n = body_n};
     keep_texts(d, p);
+    d->key = keep(d, (struct str){c->coming_key, c->coming_key_n});
     d->m.body.p = d->bytes + d->used;
     return d;
 }
@@ -361,6 +370,15 @@ static void complete(struct bus_consumer *c)
     c->on_delivery(d, c->arg);
 }
 
+/* A short string: it fits. */
+static void keep_key(struct bus_consumer *c, struct str key)
+{
+    c->coming_key_n = key.n < KEY_SIZE ? key.n : 0;
+    if (c->coming_key_n > 0) {
+        memcpy(c->coming_key, key.p, c->coming_key_n);
+    }
+}
+
 static int on_deliver(struct bus_consumer *c, const amqp_basic_deliver_t *deliver)
 {
     if (c->is_header_due || c->coming != NULL) {
@@ -369,6 +387,7 @@ static int on_deliver(struct bus_consumer *c, const amqp_basic_deliver_t *delive
     c->is_header_due = true;
     c->coming_tag = deliver->delivery_tag;
     c->is_coming_redelivered = deliver->redelivered;
+    keep_key(c, bus_wire_str(deliver->routing_key));
     return ERR_OK;
 }
 

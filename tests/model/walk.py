@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A random walk over the job scripts with an invariant checker.
 usage: walk.py PORT LUA_DIR [STEPS] [SEED]"""
-import random, sys, collections
+import random, sys, collections, time
 import redis
 
 PORT = int(sys.argv[1]); LUA = sys.argv[2]
@@ -78,7 +78,10 @@ def check(step):
         if fin and sh and ttl != -1: complain('shelved final with TTL', n, r)
         if sh != (n in h): complain('sh vs h', n, (n in h, r))
         if sh and n not in bs: complain('shelved without b', n, r)
-        if st == 'in_doubt' and not sh: complain('in doubt, not shelved', n, r)
+        is_lost = st == 'in_doubt' and r.get('er') == 'message_lost'
+        if st == 'in_doubt' and not sh and not is_lost: complain('in doubt, not shelved', n, r)
+        if sh and is_lost: complain('lost, and on the shelf', n, r)
+        if st != 'in_doubt' and r.get('er') == 'message_lost': complain('lost, and not in doubt', n, r)
         if n in o and fin and not sh and n in bs: pass
         if n in o and n not in bs: complain('outbox entry without request', n, r)
         if n in w and st not in ('scheduled', 'waiting'): complain('w of other state', n, r)
@@ -101,7 +104,7 @@ def check(step):
         if fin: was_final[n] = st
         elif n in was_final: was_final.pop(n)
         # somebody will wake it: model's messages, hand, outbox, shelf
-        if not fin and not sh and n not in o and msgs[n] == 0 and hand[n] == 0 and st != 'accepted':
+        if not fin and not sh and n not in o and msgs[n] == 0 and hand[n] == 0 and st != 'accepted' and not is_lost and n not in dropped:
             complain('nobody will wake it', n, r)
     for n in h:
         if n not in recs or recs[n][0].get('sh') != '1': complain('h without record', n, recs.get(n))
@@ -261,7 +264,7 @@ def complete(d, verdict, is_late=False):
     if b and a[0] != b[0] and a[0] != 'full': complain('complete not idempotent', name, (a, b))
     if a[0] == 'ended':
         truth[name] = ans
-        if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 else None
+        if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 and d['n'] == 1 else None
     if is_late: return
     if a[0] == 'waiting': replace(d)
     elif a[0] in ('late', 'missing'): d.update(step='claim', running=False)
@@ -351,8 +354,36 @@ def s_fire():
     a, b = twice(f); log('fire', name, a, b)
     if a[0] == 'fired': cursor[0] = new; names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask'])
 
+LOST_AFTER = 30
+def sweep(is_empty):
+    return call('sweep', LOST_AFTER, '1' if is_empty else '0', 60000, 60000, 60000, 60000)
+
 def s_sweep():
-    a, b = twice(lambda: call('sweep', 1000)); log('sweep', '', a, b)
+    # Whether the queues are empty is the dispatcher's to know: a wrong word loses nothing, for what turns up is run.
+    is_empty = rnd.random() < .5
+    a, b = twice(lambda: sweep(is_empty)); log('sweep', '', a, b)
+
+dropped = set()  # a message of it was lost
+def s_lose():
+    live = [n for n, c in msgs.items() if c > 0]
+    if not live or rnd.random() < .5: return
+    n = rnd.choice(live); msgs[n] -= 1; dropped.add(n); log('message lost', n)
+
+def all_is_known():
+    """In the end whatever has no message, no delivery and no outbox entry is final, on the shelf, or said to be lost."""
+    for w in workers: R.zadd(T + 'd', {w: now()})
+    for n in R.zrange(T + 'u', 0, -1):  # as if the hour had passed that a full shelf parks for
+        if float(R.hget(T + 'j:' + n, 'sn') or 0) > now(): R.hset(T + 'j:' + n, 'sn', now())
+        if R.hget(T + 'j:' + n, 'st') != 'accepted': R.zadd(T + 'u', {n: 1})  # or its accept lease
+    end = time.monotonic() + 20
+    while True:
+        rest = [n for n in R.zrange(T + 'u', 0, -1) if msgs[n] == 0 and hand[n] == 0 and R.zscore(T + 'o', n) is None
+                and R.hget(T + 'j:' + n, 'st') not in ('in_doubt', 'accepted')]
+        if not rest: return
+        if time.monotonic() > end:
+            for n in rest[:3]: complain('a lost message was never noticed', n, R.hgetall(T + 'j:' + n))
+            return
+        sweep(False); sweep(True); time.sleep(.01)
 
 def s_health():
     call('health', 'a', rnd.choice('01'), 'b', '1')
@@ -370,7 +401,7 @@ def s_old_shelve():
     if R.hget(T + 'j:' + n, 'st') != 'queued': complain('shelve sent again undid the operator', n, a)
 
 STEPS_ = [(s_accept, 10), (s_deliver, 14), (s_step, 40), (s_late, 3), (s_die, 2), (s_expire, 5), (s_cancel, 3), (s_resolve, 4), (s_drop, 2), (s_redrive, 2),
-          (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_health, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2)]
+          (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_lose, 1), (s_health, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2)]
 R.flushall(); load(); register()
 fs = [f for f, w in STEPS_ for _ in range(w)]
 for i in range(STEPS):
@@ -388,6 +419,9 @@ for i in range(STEPS):
                     if R.get(T + 'k:' + k) == n: R.delete(T + 'k:' + k)
                 names.remove(n); waiters[:] = [x for x in waiters if x[0] != n]
                 for m in (top, was_final, truth, told_queued): m.pop(n, None)
+                dropped.discard(n)
+check(STEPS)
+all_is_known()
 check(STEPS)
 print('%d steps, seed %d: %s' % (STEPS, SEED, 'ok' if not bad else '%d kinds of violation: %s' % (len(bad), list(bad))))
 sys.exit(1 if bad else 0)

@@ -19,6 +19,7 @@ from test_walk import LUA, store, walk  # noqa: E402, F401
     ("resolve.lua", r"if r\.sh ~= '1' and redis", "if redis"),
     ("drop.lua", r"if r\.st == 'in_doubt' then", "if false then"),
     ("dead.lua", r"local done = run_again\(name, read\(name\), now, ARGV\[13\]\)", "local done = {'queued'}"),
+    ("sweep.lua", r".*BREAK:lost_is_in_doubt\n", ""),
 ])
 def test_a_walk_sees_a_rule_taken_out(store, tmp_path, file, rule, without):
     broken = tmp_path / "lua"

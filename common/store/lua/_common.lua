@@ -3,13 +3,15 @@
 -- KEYS[1] is '{tenant}:t', the tenant's hash; all other keys of the tenant are named from its tag:
 --   {T}:t  hash    ep epoch, il instances ("name \t url \t concurrency \n"), tc concurrency, c slots
 --                  taken, c:<instance> likewise, up:<instance> '0' when out, run running jobs, ind jobs in
---                  doubt, sb bytes on the shelf, rr round robin, ww channels of workers without a slot
+--                  doubt, sb bytes on the shelf, rr round robin, ww channels of workers without a slot,
+--                  la after how many ms without a delivery an overdue job counts as lost
 --   {T}:j:<name>   hash, the job's record (below)        {T}:r:<name>  its stored answer
 --   {T}:k:<key>    the name of the job that holds the key
 --   {T}:u  zset    unended jobs by next check            {T}:w  zset   not yet due, by due time
 --   {T}:s  hash    slots: "<name>:<n>:<token>" -> "<end> \t <worker> \t <instance>"
 --   {T}:d  zset    dead workers (incarnations)           {T}:h  zset   names on the shelf, by time
 --   {T}:o  zset    outbox: names by time                 {T}:b:<name>  hash, stored request: h, b, q
+--   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
 --   of {T}:t also: gn the store's generation that was last seen here, gs when one began that may have forgotten something
 --
@@ -19,7 +21,8 @@
 --   attempt, tk its token, w its worker, i its instance, sa its start, se its slot's end, cnt counted
 --   attempts, db '1' while an attempt is in doubt, ls status of the last answer, os outcome status,
 --   ob its bytes, er error, dn "<n>:<token>" last completed, dv what that gave, sh '1' on the shelf,
---   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON), dp dropped from the shelf.
+--   sn a delivery was last seen (written only when it is long overdue), dp dropped from the shelf,
+--   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
 --   While the tenant is asked what became of attempt n (policy ask; state waiting, db '1'): q '1', qn questions
 --   answered or given up, qh when it was last heard of (at first: when the first question was over), qu when it
 --   was first unknown there. Of the last question, for good: qt its token, qv what it gave, qw its wait in ms.
@@ -45,8 +48,9 @@ local function int(n)
 end
 
 local FIELDS = {'st', 'n', 'tk', 'w', 'i', 'sa', 'se', 'due', 'ex', 'xa', 'cnt', 'k', 'rc', 'cl', 'db',
-                'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps', 'q'}
-local NUMBERS = {n = true, sa = true, se = true, due = true, ex = true, xa = true, cnt = true, al = true}
+                'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps', 'q', 'ca', 'er', 'sn'}
+local NUMBERS = {n = true, sa = true, se = true, due = true, ex = true, xa = true, cnt = true, al = true,
+                 ca = true, sn = true}
 
 -- The record as a table, numbers as numbers (0 when absent); nil when there is none.
 local function read(name)
@@ -190,6 +194,44 @@ local function attempt_row(r, now, status, error)
     return r.i .. '\t' .. int(r.sa) .. '\t' .. int(now) .. '\t' .. status .. '\t' .. error
 end
 
+-- Past its deadline and not running, no attempt in doubt: the last attempt's answer, or nothing, is the
+-- outcome.
+local function end_overdue(name, r, now, keep)
+    if r.ls ~= '' then
+        local answer = redis.call('GET', T .. 'r:' .. name) or ''
+        finish(name, r, 'failed', now, {'os', r.ls, 'er', 'deadline'}, keep, answer)
+        return 'failed'
+    end
+    finish(name, r, 'expired', now, {'er', 'expired'}, keep, '')
+    return 'expired'
+end
+
+-- The next check: at `at`, or at its deadline if that comes first.
+local function next_check(name, ex, now, at)
+    redis.call('ZADD', T .. 'u', int(ex > now and math.min(ex, at) or at), name)
+end
+
+-- From when on it counts as overdue: it was due then, or a delivery of it was seen.
+local function overdue_since(r)
+    return math.max(r.st == 'running' and r.se or math.max(r.ca, r.due), r.sn)
+end
+
+-- Nobody knows where its message is, and the queues are empty. Not on the shelf: nobody has its request.
+local function lose(name, r, now)
+    local sets = {}
+    if r.st == 'running' then
+        sets = {'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'db', '1'}
+    end
+    leave(name, r)
+    redis.call('HINCRBY', KEYS[1], 'ind', 1)
+    redis.call('HSET', job(name), 'st', 'in_doubt', 'er', 'message_lost', 'rc', '', unpack(sets))
+    announce(name, r, 'in_doubt', '')
+end
+
+local function is_lost(r)
+    return r.st == 'in_doubt' and r.er == 'message_lost'
+end
+
 -- Frees the slot of (n, token), once, and wakes the workers that found none.
 local function free_slot(name, n, token)
     local field = name .. ':' .. n .. ':' .. token
@@ -227,11 +269,11 @@ end
 -- The shelf's copy of the request becomes the outbox's.
 local function to_outbox(name, r, now, due)
     leave(name, r)
-    redis.call('HSET', job(name), 'st', due > now and 'scheduled' or 'queued', 'due', int(due))
+    redis.call('HSET', job(name), 'st', due > now and 'scheduled' or 'queued', 'due', int(due), 'sn', int(now))
     redis.call('HDEL', job(name), 'sh', 'ea', 'er', 'os', 'ob')
     redis.call('PERSIST', job(name))
     redis.call('ZREM', T .. 'h', name)
-    redis.call('ZADD', T .. 'u', int(math.max(now, due) + 3600000), name)
+    next_check(name, r.ex, now, math.max(now, due) + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
     if due > now then
         redis.call('ZADD', T .. 'w', int(due), name)
     end

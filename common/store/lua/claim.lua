@@ -16,7 +16,9 @@ local r = read(name)
 if not r then
     return {'missing', int(now)}
 end
-if FINAL[r.st] or r.st == 'in_doubt' then
+local is_over = FINAL[r.st] or r.st == 'in_doubt'
+is_over = is_over and not is_lost(r) -- BREAK:lost_is_revived
+if is_over then
     return {'ack', r.st}
 end
 local keep = keeping(r, ARGV, 10)
@@ -43,6 +45,22 @@ local t = tenant()
 if t.ep ~= EPOCH then
     return {'memory'}
 end
+-- A delivery turned up after all. Without an attempt in doubt the job is what it was; else the in-doubt
+-- policy decides below, as for a dead holder.
+if is_lost(r) and r.db ~= '1' then
+    leave(name, r)
+    redis.call('HSET', job(name), 'st', 'queued', 'er', '', 'sn', int(now))
+    next_check(name, r.ex, now, now + tonumber(t.la or '3600000'))
+    r.st, r.er, r.sn = 'queued', '', now
+end
+
+-- The delivery leaves the job unended: it is not lost. Written only when the job is long overdue.
+local function seen()
+    if r.st ~= 'accepted' and now - overdue_since(r) > tonumber(t.la or '3600000') / 2 then
+        redis.call('HSET', job(name), 'sn', int(now))
+    end
+end
+
 local overdue = r.ex > 0 and now >= r.ex
 local rest = r.ex > 0 and int(math.max(0, r.ex - now)) or '-1'
 if r.st == 'running' and r.tk == token then
@@ -72,18 +90,13 @@ if r.st ~= 'running' and overdue then
     if r.db == '1' then
         return {'hold', r.n, r.tk, 'deadline'}
     end
-    if r.ls ~= '' then
-        local answer = redis.call('GET', T .. 'r:' .. name) or ''
-        finish(name, r, 'failed', now, {'os', r.ls, 'er', 'deadline'}, keep, answer)
-        return {'ack', 'failed'}
-    end
-    finish(name, r, 'expired', now, {'er', 'expired'}, keep, '')
-    return {'ack', 'expired'}
+    return {'ack', end_overdue(name, r, now, keep)}
 end
 
-if r.st == 'running' then
-    local is_dead = redis.call('ZSCORE', T .. 'd', r.w)
+if r.st == 'running' or is_lost(r) then
+    local is_dead = is_lost(r) or redis.call('ZSCORE', T .. 'd', r.w)
     if not is_dead and now < r.se + tonumber(ARGV[9]) then
+        seen()
         return {'park', 'holder', int(math.max(1000, math.min(r.se + tonumber(ARGV[9]) - now, 5000)))}
     end
     local is_asked_in_time = ARGV[7] == 'ask' and (r.ex == 0 or math.max(now, r.se) < r.ex)
@@ -103,6 +116,7 @@ if r.q == '1' and ARGV[7] == 'hold' then
 end
 
 if t.paused then
+    seen()
     return {'wait', 'paused', '5000'}
 end
 local instances = {}
@@ -140,6 +154,7 @@ if not chosen then
     if not string.find(waiting, ARGV[5], 1, true) then
         redis.call('HSET', KEYS[1], 'ww', waiting .. ' ' .. ARGV[5])
     end
+    seen()
     return {'wait', any_up and 'no_slot' or 'no_instance', '2000'}
 end
 
@@ -148,6 +163,11 @@ if r.st == 'running' then
     sets = {'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'db', '1'}
 else
     redis.call('HINCRBY', KEYS[1], 'run', 1)
+end
+if is_lost(r) then
+    redis.call('HINCRBY', KEYS[1], 'ind', -1)
+    sets = {'er', ''}
+    next_check(name, r.ex, now, now + tonumber(t.la or '3600000'))
 end
 if r.due > 0 then
     redis.call('ZREM', T .. 'w', name)

@@ -102,6 +102,10 @@ if was_shelved then
     return {'outbox', int(due)}
 end
 leave(name, r)
+if r.st == 'in_doubt' then
+    next_check(name, r.ex, now, due) -- it was lost, and is looked after again
+    redis.call('HSET', job(name), 'er', '')
+end
 redis.call('ZADD', T .. 'w', int(due), name)
 if verdict == 'retry' then
     done('waiting', 'st', 'waiting', 'due', int(due), 'ls', status, 'db', '0')

@@ -28,7 +28,7 @@ local own = tonumber(ARGV[9]) > 0 and now + tonumber(ARGV[9]) or 0
 redis.call('HSET', T .. 'c', schedule .. ':last', name, schedule .. ':fired', int(now))
 redis.call('HSET', job(name), 'st', 'queued', 'cl', 'normal', 'k', '', 'ca', int(now), 'ex', int(own), 'xa', int(own),
            'due', '0', 'rc', '', 'o2', '1', 'n', '0', 'cnt', '0', unpack(ARGV, 11))
-redis.call('ZADD', T .. 'u', int(now + tonumber(ARGV[10])), name)
+next_check(name, own, now, now + tonumber(ARGV[10]))
 redis.call('HSET', T .. 'b:' .. name, 'h', ARGV[7], 'b', ARGV[8], 'q', #ARGV[7] + #ARGV[8])
 redis.call('HINCRBY', KEYS[1], 'sb', #ARGV[7] + #ARGV[8])
 redis.call('ZADD', T .. 'o', int(now), name)

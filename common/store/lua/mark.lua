@@ -4,13 +4,13 @@ local now = now_ms()
 local states = {}
 for i = 3, #ARGV do
     local name = ARGV[i]
-    local v = redis.call('HMGET', job(name), 'st', 'due')
+    local v = redis.call('HMGET', job(name), 'st', 'due', 'ex')
     local st = v[1] or ''
     if st == 'accepted' then
         local due = tonumber(v[2] or '0')
         st = due > now and 'scheduled' or 'queued'
         redis.call('HSET', job(name), 'st', st)
-        redis.call('ZADD', T .. 'u', int(math.max(due, now) + tonumber(ARGV[2])), name)
+        next_check(name, tonumber(v[3] or '0'), now, math.max(due, now) + tonumber(ARGV[2]))
         if due > now then
             redis.call('ZADD', T .. 'w', int(due), name)
         end

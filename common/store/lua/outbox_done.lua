@@ -4,6 +4,9 @@ if not score or tonumber(score) ~= tonumber(ARGV[3]) then
     return {0}
 end
 redis.call('ZREM', T .. 'o', ARGV[2])
+if redis.call('EXISTS', job(ARGV[2])) == 1 then
+    redis.call('HSET', job(ARGV[2]), 'sn', int(now_ms())) -- its message is new
+end
 -- Back on the shelf already: the copy is the shelf's again.
 if not redis.call('ZSCORE', T .. 'h', ARGV[2]) then
     local size = redis.call('HGET', T .. 'b:' .. ARGV[2], 'q')

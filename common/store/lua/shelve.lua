@@ -6,11 +6,11 @@ local name, n, token, reason = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local now = now_ms()
 local r = read(name)
 if n == -1 then
-    if r and (FINAL[r.st] or r.st == 'in_doubt') then
+    if r and (FINAL[r.st] or (r.st == 'in_doubt' and not is_lost(r))) then
         return {'shelved', r.st}
     end
-    if r and reason == 'undecodable' and r.st ~= 'running' then
-        -- Its message cannot be read: nobody sends it, a person decides.
+    if r and (reason == 'undecodable' or reason == 'tenant_unknown') and r.st ~= 'running' then
+        -- Its message cannot be read, or has no queue: nobody sends it, a person decides.
         if not put_on_shelf(name, now, ARGV[6], ARGV[7], tonumber(ARGV[8])) then
             return {'full', ''}
         end
@@ -42,10 +42,11 @@ end
 if r.n == n and r.sh == '1' then
     return {'shelved', ''}
 end
-if r.n ~= n or r.tk ~= token or not (r.st == 'running' or (r.db == '1' and r.st ~= 'in_doubt' and not FINAL[r.st])) then
+if r.n ~= n or r.tk ~= token or not (r.st == 'running' or (r.db == '1' and (r.st ~= 'in_doubt' or is_lost(r)) and not FINAL[r.st])) then
     return {'changed', r.st}
 end
 if not put_on_shelf(name, now, ARGV[6], ARGV[7], tonumber(ARGV[8])) then
+    redis.call('HSET', job(name), 'sn', int(now + 3600000)) -- parked for an hour at most
     return {'full', ''}
 end
 local sets = {}

@@ -1,12 +1,22 @@
--- ARGV: 1 epoch, 2 lost_after in ms. The leader's round over one tenant, bounded in work:
+-- ARGV: 1 epoch, 2 lost_after in ms, 3 '1': the tenant's work queues were seen empty, 4 record_ms,
+-- 5 window_ms, 6 result_ms, 7 brief_ms. The leader's round over one tenant, bounded in work:
 -- frees slots whose end has passed and whose holder is dead or no longer runs the attempt; undoes
--- accepts whose lease is over.
--- Gives {slots freed, accepts undone, unended, running, in doubt, delayed, outbox, age of the oldest that waits, ms}.
+-- accepts whose lease is over; ends what waits past its deadline; suspects what is overdue by lost_after
+-- without a delivery seen, and with empty queues takes it for lost.
+-- Gives {slots freed, accepts undone, unended, running, in doubt, delayed, outbox, age of the oldest that
+-- waits in ms, checked, ended past their deadline, suspects, lost}.
+local LOOKS = 100
+local SUSPECTS = 10000
+local GRACE = 5000 -- a waiting caller's own ingress comes first, to expire it or to give 202
 local now = now_ms()
-local freed, undone = 0, 0
-local life = redis.call('HMGET', KEYS[1], 'gn', 'gs')
-note_life({gn = life[1] or nil, gs = life[2] or nil}, now)
-local cursor = redis.call('HGET', KEYS[1], 'swc') or '0'
+local lost_after = tonumber(ARGV[2])
+local freed, undone, expired, lost = 0, 0, 0, 0
+local known = redis.call('HMGET', KEYS[1], 'swc', 'la', 'gn', 'gs')
+note_life({gn = known[3] or nil, gs = known[4] or nil}, now)
+if known[2] ~= ARGV[2] then
+    redis.call('HSET', KEYS[1], 'la', ARGV[2])
+end
+local cursor = known[1] or '0'
 local page = redis.call('HSCAN', T .. 's', cursor, 'COUNT', 200)
 if page[1] ~= cursor then
     redis.call('HSET', KEYS[1], 'swc', page[1])
@@ -23,7 +33,46 @@ for i = 1, #page[2], 2 do
         end
     end
 end
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', T .. 'u', '-inf', int(now), 'LIMIT', 0, 100)) do
+
+-- Overdue by lost_after, and no delivery seen since; a running job since its slot's end, when whoever ran it has given up. What is
+-- in the outbox is published until it is confirmed.
+local function is_suspect(name, r)
+    if r.st == 'in_doubt' or FINAL[r.st] or r.st == 'accepted' or now < overdue_since(r) + lost_after then
+        return false
+    end
+    if redis.call('ZSCORE', T .. 'o', name) then return false end -- BREAK:outbox_is_not_lost
+    return true
+end
+
+-- A job whose next check has come, and which is not 'accepted'.
+local function check(name, r)
+    if r.st == 'in_doubt' then
+        redis.call('ZADD', T .. 'u', int(now + math.max(lost_after, 3600000)), name)
+        return
+    end
+    local over = r.ex > 0 and now >= r.ex
+    if over and r.st ~= 'running' and r.db ~= '1' then
+        if r.rc ~= '' and now < r.ex + GRACE then
+            redis.call('ZADD', T .. 'u', int(r.ex + GRACE), name)
+            return
+        end
+        end_overdue(name, r, now, keeping(r, ARGV, 4)) -- BREAK:overdue_expires
+        expired = expired + 1
+        return
+    end
+    local at = overdue_since(r) + lost_after
+    if is_suspect(name, r) then
+        redis.call('ZADD', T .. 'l', int(now), name)
+    end
+    at = at > now and at or now + lost_after
+    if over and r.st == 'running' then
+        at = math.min(at, now + 60000) -- soon over, perhaps to wait again
+    end
+    next_check(name, r.ex, now, at)
+end
+
+local names = redis.call('ZRANGEBYSCORE', T .. 'u', '-inf', int(now), 'LIMIT', 0, LOOKS)
+for _, name in ipairs(names) do
     local r = read(name)
     if not r then
         redis.call('ZREM', T .. 'u', name)
@@ -35,18 +84,39 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', T .. 'u', '-inf', int(now), 'L
                {record_ms = 86400000, window_ms = 0, result_ms = 0}, '')
         undone = undone + 1
     else
-        redis.call('ZADD', T .. 'u', int(now + tonumber(ARGV[2])), name)
+        check(name, r)
     end
 end
+
+-- A message that waits in a queue is no lost one, however long: suspects are judged only when the queues
+-- are empty. What was claimed, seen or ended meanwhile is no suspect any more.
+local suspects = redis.call('ZRANGE', T .. 'l', 0, LOOKS - 1)
+if ARGV[3] ~= '1' then suspects = {} end -- BREAK:backlog_is_not_lost
+for _, name in ipairs(suspects) do
+    local r = read(name)
+    redis.call('ZREM', T .. 'l', name)
+    if r and is_suspect(name, r) then
+        lose(name, r, now) -- BREAK:lost_is_in_doubt
+        lost = lost + 1
+    end
+end
+
+-- Behind a backlog that never ends suspects are not judged: the oldest go, and are suspected again at their
+-- next check.
+local n_suspects = redis.call('ZCARD', T .. 'l')
+if n_suspects > SUSPECTS then
+    redis.call('ZREMRANGEBYRANK', T .. 'l', 0, n_suspects - SUSPECTS - 1)
+    n_suspects = SUSPECTS
+end
+
 local t = redis.call('HMGET', KEYS[1], 'run', 'ind')
 local oldest = 0
-local first = redis.call('ZRANGE', T .. 'u', 0, 0)[1]
-if first then
+for _, first in ipairs(redis.call('ZRANGE', T .. 'u', 0, 9)) do
     local v = redis.call('HMGET', job(first), 'st', 'ca', 'due')
     if v[1] and v[1] ~= 'running' and v[1] ~= 'in_doubt' then
-        oldest = math.max(0, now - math.max(tonumber(v[2] or '0'), tonumber(v[3] or '0')))
+        oldest = math.max(oldest, now - math.max(tonumber(v[2] or '0'), tonumber(v[3] or '0')))
     end
 end
 return {freed, undone, redis.call('ZCARD', T .. 'u'), tonumber(t[1] or '0'), tonumber(t[2] or '0'),
         redis.call('ZCOUNT', T .. 'w', '(' .. int(now), '+inf'), redis.call('ZCARD', T .. 'o'),
-        int(oldest)}
+        int(oldest), #names, expired, n_suspects, lost}
