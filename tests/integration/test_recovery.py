@@ -116,6 +116,15 @@ def test_a_suspect_that_gives_a_sign_of_life_is_not_lost(scripts, what):
     assert (found["suspects"], found["lost"]) == (0, 0)
 
 
+def test_a_living_holder_has_given_up_long_after_its_slots_end(scripts):
+    """Its outcome was acknowledged, and then forgotten by the store (durability fast)."""
+    scripts.accept("j")
+    assert scripts.claim("j")[0] == "go"
+    scripts.age("j")
+    assert scripts.sweep(is_empty=True)["lost"] == 1
+    assert scripts.complete("j", 1, "t1", "end", state="succeeded", answer="200\n\r\nok")[0] == "ended"
+
+
 @pytest.mark.parametrize("what", ["young", "delayed", "waits for an hour", "accepted", "living holder", "young dead holder"])
 def test_what_is_not_overdue_is_no_suspect(scripts, what):
     if what == "delayed":

@@ -101,7 +101,7 @@ if r.st == 'running' or is_lost(r) then
     end
     local is_asked_in_time = ARGV[7] == 'ask' and (r.ex == 0 or math.max(now, r.se) < r.ex)
     if is_asked_in_time then
-        begin_asking(name, r, now, 'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'os', '')
+        begin_asking(name, r, now, 'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'os', '', 'er', '')
     elseif ARGV[7] ~= 'retry' or overdue then
         return {'hold', r.n, r.tk, 'worker_lost'}
     elseif r.cnt >= tonumber(ARGV[8]) then
