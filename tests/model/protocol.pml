@@ -477,7 +477,8 @@ end:
             :: res == R_ACK -> step[i] = AFTER_SETTLE; runs = false
             fi;
             invariants() }
-        :: d_step { fault; invariants() }
+        /* the answer is lost: asked again (for what has just ended, too, where no faults are left) */
+        :: d_step { faults > 0 || FINAL -> faults = (faults > 0 -> faults - 1 : 0); invariants() }
         fi }
     :: atomic { step[i] == SHELVE -> d_step { shelve_lua(i) };
         if

@@ -3,6 +3,7 @@
 very invariant that needs it is broken. docs/protocol.md, "The model", says what is modelled and what is not."""
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 # Megabytes that a search may take; one that runs out is not a proof.
 MEMORY = 2000
+AT_A_TIME = 2
 
 # Model, and the bounds of a run that must be complete and find nothing.
 WHOLE = [
@@ -78,7 +80,7 @@ def search(where, model, bounds, *extra):
     flags = [f"-D{name}={value}" for name, value in bounds.items()] + list(extra)
     subprocess.run(["spin", "-a", *flags, HERE / f"{model}.pml"], cwd=where, check=True, capture_output=True, text=True)
     subprocess.run(["gcc", "-O1", "-w", "-DSAFETY", f"-DMEMLIM={MEMORY}", "-o", "pan", "pan.c"], cwd=where, check=True)
-    done = subprocess.run(["./pan", "-m100000", "-w22"], cwd=where, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(["./pan", "-m100000", "-w23"], cwd=where, capture_output=True, text=True, timeout=900)
     return done.stdout
 
 
@@ -92,24 +94,32 @@ def found(report):
     return int(errors[1])
 
 
+@pytest.fixture(scope="session")
+def reports(request, tmp_path_factory):
+    """The searches of all the tests that were chosen, begun at once, some at a time; by the test's name."""
+    pool = ThreadPoolExecutor(AT_A_TIME)
+    begun = {}
+    for item in request.session.items:
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        if "bounds" in given:
+            extra = [f"-DBREAK_{given['rule']}"] if "rule" in given else []
+            begun[item.nodeid] = pool.submit(search, tmp_path_factory.mktemp("search"), given["model"], given["bounds"], *extra)
+    yield begun
+    pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("model, bounds", WHOLE, ids=map(name_of, WHOLE))
-def test_no_invariant_can_be_broken(tmp_path, model, bounds):
-    report = search(tmp_path, model, bounds)
-    print(report)
-    assert found(report) == 0
-    assert is_complete(report)
-    states = re.search(r"(\S+) states, stored", report)[1]
-    depth = re.search(r"depth reached (\d+)", report)[1]
-    seconds = re.search(r"elapsed time (\S+) seconds", report)
-    with open(tmp_path / "figures", "w") as out:
-        out.write(f"{model} {bounds}: {states} states, depth {depth}, {seconds[1] if seconds else 0} s\n")
-    print((tmp_path / "figures").read_text())
+def test_no_invariant_can_be_broken(request, reports, model, bounds):
+    report = reports[request.node.nodeid].result()
+    print(model, bounds, *re.findall(r"\S+ states, stored|depth reached \d+|elapsed time \S+ seconds|\S+\s+total actual", report))
+    assert found(report) == 0, report
+    assert is_complete(report), report
 
 
 @pytest.mark.parametrize("rule, model, bounds, invariant", BROKEN, ids=[f"{c[0]}-{c[1]}" for c in BROKEN])
-def test_without_the_rule_its_invariant_breaks(tmp_path, rule, model, bounds, invariant):
+def test_without_the_rule_its_invariant_breaks(request, reports, rule, model, bounds, invariant):
     assert f"BREAK_{rule}\n" in (HERE / f"{model}.pml").read_text(), "the model knows no such rule"
-    report = search(tmp_path, model, bounds, f"-DBREAK_{rule}")
+    report = reports[request.node.nodeid].result()
     assert found(report) == 1, report
     assert f"assertion violated {invariant} " in report, report
 
