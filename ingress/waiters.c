@@ -206,11 +206,19 @@ static void on_expired(int rc, const struct store_value *v, void *arg)
 static void on_given_202(int rc, const struct store_value *v, void *arg)
 {
     struct waiter *w = arg;
+    enum job_state known;
     char state[16];
 
     w->asking--;
     if (w->is_over) {
         release(w);
+        return;
+    }
+    if (rc == ERR_OK && job_state_parse(store_word(v, 0), &known) == ERR_OK &&
+        is_over_state(known)) {
+        /* It is over already: withdrawn and expired jobs are never answered 202. */
+        w->state = known;
+        waiter_read(w);
         return;
     }
     if (rc == ERR_OK && str_is(store_word(v, 0), STR("accepted"))) {

@@ -9,7 +9,7 @@ PACKAGES_BUILD=(
     libcjson-dev libuv1-dev libcurl4-openssl-dev libssl-dev libyaml-dev)
 PACKAGES_TEST=(
     libcmocka-dev python3-pytest python3-requests python3-pika python3-redis python3-jsonschema
-    python3-yaml)
+    python3-yaml spin)
 PACKAGES_LINT=(clang-format clang-tidy shellcheck cppcheck)
 
 POLICY_FILE=/usr/sbin/policy-rc.d

@@ -2,6 +2,7 @@
 """Synchronous calls: the tenant's own answer, or a clear word about what became of the call."""
 import http.server
 import threading
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 
@@ -207,6 +208,23 @@ def test_wait_of_what_has_not_started_promises_that_it_will(stack):
     assert answer.status_code == 202
     assert stack.wait_job(answer.json()["id"])["state"] == "succeeded"
     assert holder.result(30).status_code == 200
+
+
+def test_wait_of_what_has_expired_meanwhile_promises_nothing(stack):
+    """Found by the model (promised_stands): the ingress is stopped over its caller's deadline, and a worker finds the job
+    overdue before the ingress asks for it to live on."""
+    holder = start(stack.call, "POST", "/call/single/overtaken-holder?sleep_ms=3000", data=b"x")
+    wait_until(lambda: stack.receipts(path="/overtaken-holder"))
+    waiting = start(stack.call, "POST", "/call/single/overtaken", data=b"x", headers={"Prefer": "wait=2"})
+    job = wait_until(lambda: [j for j in stack.redis.keys("{single}:j:*") if stack.redis.hget(j, "st") == "queued"])[0]
+    stack.signal("ingress", SIGSTOP)
+    try:
+        wait_until(lambda: stack.redis.hget(job, "st") == "expired", timeout=30)
+    finally:
+        stack.signal("ingress", SIGCONT)
+    expect_problem(waiting.result(30), 504, "sync_timeout")
+    assert holder.result(30).status_code == 200
+    assert stack.receipts(path="/overtaken") == []
 
 
 def test_a_deadline_of_what_has_started_is_504_and_it_goes_on(stack):

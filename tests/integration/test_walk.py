@@ -127,6 +127,40 @@ def test_shelving_again_does_not_undo_an_operators_retry(scripts):
     assert scripts.redis.hget("{t}:j:j", "st") == "queued"
 
 
+def test_an_attempt_that_was_taken_along_is_not_shelved(scripts):
+    """Found by the model (one_attempt_at_a_time): looked at while its worker's name was dead, shelved after the next
+    incarnation had taken the attempt along, it would have been sent while an operator read that it was in doubt."""
+    scripts.accept("j")
+    assert scripts.claim("j")[0] == "go"  # its answer is lost
+    scripts("mourn", "w1")
+    assert scripts.claim("j", token="t2", worker="w2")[:3] == ["hold", 1, "t1"]
+    assert scripts.claim("j", worker="w3")[0] == "go"
+    assert scripts("shelve", "j", 1, "t1", "worker_lost", "head", "body", 1000000, "in_doubt", 600000) == ["changed", "running"]
+    assert scripts.claim("j", token="t2", worker="w2")[0] == "park"
+
+
+def test_an_attempt_is_not_taken_along_behind_its_slots_end(scripts):
+    scripts.accept("j")
+    assert scripts.claim("j")[0] == "go"
+    scripts("mourn", "w1")
+    scripts.redis.hset("{t}:j:j", "se", 1)
+    assert scripts.claim("j", worker="w3")[0] == "hold"
+
+
+def test_a_dead_letter_of_what_was_run_again_is_late(scripts):
+    """Found by the model (shelved_is_durable): a worker publishes its shelf copy, is stopped, is declared dead; the job
+    is held, and run again by a person; the copy is swept. Its dead letter would have been shelved without a copy."""
+    scripts.accept("j")
+    assert scripts.claim("j")[0] == "go"
+    scripts("mourn", "w1")
+    assert scripts.claim("j", token="t2", worker="w2")[0] == "hold"
+    assert scripts("shelve", "j", 1, "t1", "worker_lost", "head", "body", 1000000, "in_doubt", 600000)[0] == "shelved"
+    assert scripts("resolve", "j", "retry", "", 600000, 600000, 600000)[0] == "queued"
+    assert scripts.complete("j", 1, "t1", "dead", answer="503\n\r\nno")[0] == "late"
+    assert scripts.redis.hget("{t}:j:j", "st") == "queued"
+    assert scripts.claim("j", token="t2", worker="w2")[:2] == ["go", 2]
+
+
 def test_an_earlier_answer_is_not_a_later_outcome(scripts):
     scripts.accept("j")
     scripts.claim("j")

@@ -63,7 +63,7 @@ end
 
 local overdue = r.ex > 0 and now >= r.ex
 local rest = r.ex > 0 and int(math.max(0, r.ex - now)) or '-1'
-if r.st == 'running' and r.tk == token then
+if r.st == 'running' and r.tk == token and (r.w == worker or now < r.se) then
     if r.w ~= worker then
         if redis.call('ZSCORE', T .. 'd', worker) then
             return {'dead'}

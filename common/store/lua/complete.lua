@@ -25,7 +25,9 @@ if ARGV[20] == '1' then
 end
 local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry'
 local is_newest = r.n == n and r.tk == token
-if FINAL[r.st] or not is_newest or (r.st ~= 'running' and not is_answer) then
+-- A dead letter of what a person has run again meanwhile: its shelf copy may have left the shelf's queue.
+local has_no_copy = verdict == 'dead' and r.st ~= 'running' and r.sh ~= '1'
+if FINAL[r.st] or not is_newest or (r.st ~= 'running' and not is_answer) or has_no_copy then
     redis.call('HSET', job(name), 'lt' .. n, status .. '\t' .. error)
     return {'late', '0'}
 end
