@@ -136,7 +136,6 @@ def test_what_is_not_overdue_is_no_suspect(scripts, what):
         scripts.queued("j")
     if what == "living holder":
         assert scripts.claim("j")[0] == "go"
-        scripts.age("j")
     elif what == "young dead holder":
         assert scripts.claim("j")[0] == "go"
         scripts("mourn", "w1")
