@@ -268,7 +268,7 @@ static int make_parts(struct dispatcher *d, const struct config *c)
     rc = rc != ERR_OK ? rc : outbox_new(d, &d->outbox);
     rc = rc != ERR_OK ? rc : figures_new(d, &d->figures);
     rc = rc != ERR_OK ? rc : orphans_new(d, c->store.shelf_max_bytes, &d->orphans);
-    rc = rc != ERR_OK ? rc : shelf_new(d, &d->shelf);
+    rc = rc != ERR_OK ? rc : shelf_new(d, c->store.shelf_max_bytes, &d->shelf);
     rc = rc != ERR_OK ? rc : leader_new(d, on_lead, d, &d->leader);
     return rc;
 }

@@ -3,6 +3,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "daemon/shelving.h"
 #include "daemon/wire.h"
 
 #include <stdio.h>
@@ -180,36 +181,15 @@ static void on_copied(enum bus_outcome outcome, void *arg)
 {
     struct orphan *o = arg;
     struct orphans *s = o->orphans;
-    const struct job_message *m = &o->message;
-    struct store_args a = {.n = 0};
-    struct job_id id;
-    struct buf head = {0};
+    struct shelving how = {.seen_number = -1,
+                           .seen_token = STR(""),
+                           .reason = o->reason,
+                           .max_bytes = s->shelf_max_bytes};
 
-    if (outcome != BUS_CONFIRMED || s->is_freed || !job_id_parse(m->id, &id)) {
-        leave(o);
-        return;
-    }
-    job_message_pack(m, &head);
-    store_args_add(&a, id.name);
-    store_args_number(&a, -1);
-    store_args_add(&a, STR(""));
-    store_args_add(&a, str_of(o->reason));
-    store_args_add(&a, buf_as_str(&head));
-    store_args_add(&a, m->body);
-    store_args_number(&a, (int64_t)s->shelf_max_bytes);
-    store_args_add(&a, STR("in_doubt"));
-    store_args_number(&a, 0);
-    store_args_add(&a, STR("cl"));
-    store_args_add(&a, m->class);
-    store_args_add(&a, STR("m"));
-    store_args_add(&a, m->method);
-    store_args_add(&a, STR("p"));
-    store_args_add(&a, m->path);
-    if (buf_failed(&head) || store_call_tenant(s->dispatcher->store, STORE_SHELVE, id.tenant, a.at,
-                                               a.n, on_shelved, o) != ERR_OK) {
+    if (outcome != BUS_CONFIRMED || s->is_freed ||
+        shelving_call(s->dispatcher->store, &o->message, &how, on_shelved, o) != ERR_OK) {
         leave(o);
     }
-    buf_fini(&head);
 }
 
 /* Its tenant's queues stand. */

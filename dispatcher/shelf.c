@@ -2,7 +2,10 @@
 #include "shelf.h"
 
 #include "base/list.h"
+#include "base/log.h"
 #include "bus/topology.h"
+#include "daemon/shelving.h"
+#include "daemon/wire.h"
 #include "job/id.h"
 
 #include <stdio.h>
@@ -22,7 +25,8 @@ struct shelf {
     struct bus_consumer *consumer;
     struct loop_timer *page_end;
     struct list kept;
-    char tenant[80]; /* the last one that was swept */
+    char tenant[80];    /* the last one that was swept */
+    uint64_t max_bytes; /* of each tenant's */
     struct mono swept;
     unsigned int alive;
     bool is_freed;
@@ -46,12 +50,34 @@ static void settle(struct held *h, bool is_gone)
     free(h);
 }
 
+/* The record is gone, the copy is there: after a loss of memory the shelf is rebuilt from its
+ * queue, and what is rebuilt waits for a person. */
+static void put_back(struct held *h)
+{
+    struct shelf *s = h->shelf;
+    struct store *store = s->dispatcher->store;
+    struct job_message m;
+
+    if (wire_read(h->delivery, &m) != ERR_OK ||
+        (store_memory(store) == STORE_KEEPS && str_is(m.epoch, str_of(store_epoch(store))))) {
+        return; /* of this epoch: it ended, and was forgotten in order */
+    }
+    struct shelving how = {.seen_number = -1,
+                           .seen_token = STR(""),
+                           .reason = "memory_lost",
+                           .max_bytes = s->max_bytes};
+    if (shelving_call(store, &m, &how, NULL, NULL) == ERR_OK) {
+        log_event(LOG_WARN, "job_shelved", "job=%.*s reason=memory_lost", STR_ARG(m.id));
+    }
+}
+
 static void on_record(int rc, const struct store_value *v, void *arg)
 {
     struct held *h = arg;
     struct shelf *s = h->shelf;
     /* Only a record that says so lets a copy go; a record that is missing may have been forgotten,
      * and one with an attempt in doubt may be about to be shelved. */
+    bool is_forgotten = rc == ERR_OK && store_word(v, 0).n == 0;
     bool has_left = rc == ERR_OK && store_word(v, 0).n > 0 && !str_is(store_word(v, 1), STR("1")) &&
                     !str_is(store_word(v, 2), STR("1")) &&
                     !str_is(store_word(v, 0), STR("running"));
@@ -59,6 +85,9 @@ static void on_record(int rc, const struct store_value *v, void *arg)
     if (has_left || s->is_freed || s->consumer == NULL) {
         settle(h, has_left);
     } else {
+        if (is_forgotten) {
+            put_back(h);
+        }
         /* Kept in hand to the end of the page: given back at once it would come again at once. */
         list_push_back(&s->kept, &h->link);
     }
@@ -169,7 +198,7 @@ void shelf_turn(struct shelf *s)
     loop_timer_set(s->page_end, PAGE_MS);
 }
 
-int shelf_new(struct dispatcher *d, struct shelf **ret)
+int shelf_new(struct dispatcher *d, uint64_t max_bytes, struct shelf **ret)
 {
     struct shelf *s = calloc(1, sizeof *s);
 
@@ -177,6 +206,7 @@ int shelf_new(struct dispatcher *d, struct shelf **ret)
         return ERR_NOMEM;
     }
     s->dispatcher = d;
+    s->max_bytes = max_bytes;
     s->alive = 1;
     list_init(&s->kept);
     int rc = loop_timer_new(d->loop, on_page_end, s, &s->page_end);

@@ -5,7 +5,7 @@
 
 #include "dispatcher.h"
 
-MUST_CHECK int shelf_new(struct dispatcher *d, struct shelf **ret);
+MUST_CHECK int shelf_new(struct dispatcher *d, uint64_t max_bytes, struct shelf **ret);
 void shelf_free(struct shelf *s);
 /* The leader's turn: begins a round every while. */
 void shelf_turn(struct shelf *s);

@@ -2,6 +2,7 @@
 #include "calls.h"
 
 #include "base/buf.h"
+#include "daemon/shelving.h"
 #include "job/id.h"
 
 enum { DAY_MS = 86400000 };
@@ -66,24 +67,6 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
     return call(j, STORE_CLAIM, &a, cb, arg);
 }
 
-static void add_field(struct store_args *a, const char *name, struct str value)
-{
-    if (value.n > 0) {
-        store_args_add(a, str_of(name));
-        store_args_add(a, value);
-    }
-}
-
-/* What accept wrote beside the fields that have places of their own. */
-static void add_request_fields(struct store_args *a, const struct job_message *m)
-{
-    add_field(a, "m", m->method);
-    add_field(a, "p", m->path);
-    add_field(a, "cr", m->caller);
-    add_field(a, "lb", m->labels);
-    add_field(a, "sc", m->schedule);
-}
-
 int calls_rebuild(const struct calls_job *j, bool was_attempted, int64_t lease_ms, store_cb cb,
                   void *arg)
 {
@@ -103,7 +86,7 @@ int calls_rebuild(const struct calls_job *j, bool was_attempted, int64_t lease_m
     store_args_add(&a, m->class);
     store_args_number(&a, m->created_ms);
     store_args_add(&a, m->channel);
-    add_request_fields(&a, m);
+    shelving_add_request(&a, m);
     return call(j, STORE_REBUILD, &a, cb, arg);
 }
 
@@ -127,7 +110,7 @@ int calls_reregister(const struct calls_job *j, const struct calls_running *r, s
     store_args_add(&a, m->channel);
     store_args_number(&a, j->tenant->lost_after_ms);
     store_args_number(&a, m->expires_ms);
-    add_request_fields(&a, m);
+    shelving_add_request(&a, m);
     return call(j, STORE_REREGISTER, &a, cb, arg);
 }
 
@@ -221,23 +204,12 @@ int calls_asked(const struct calls_job *j, const struct calls_question *q, enum 
 int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,
                  const char *reason, bool is_dead, store_cb cb, void *arg)
 {
-    struct store_args a = {.n = 1};
-    struct buf head = {0};
+    struct shelving how = {.seen_number = seen_number,
+                           .seen_token = seen_token,
+                           .reason = reason,
+                           .is_dead = is_dead,
+                           .max_bytes = j->shelf_max_bytes,
+                           .window_ms = j->tenant->idempotency.window_ms};
 
-    store_args_number(&a, seen_number);
-    store_args_add(&a, seen_token);
-    store_args_add(&a, str_of(reason));
-    pack_attempted(j->message, &head);
-    store_args_add(&a, buf_as_str(&head));
-    store_args_add(&a, j->message->body);
-    store_args_number(&a, (int64_t)j->shelf_max_bytes);
-    store_args_add(&a, is_dead ? STR("failed") : STR("in_doubt"));
-    store_args_number(&a, j->tenant->idempotency.window_ms);
-    add_field(&a, "cl", j->message->class);
-    add_field(&a, "k", j->message->key);
-    add_field(&a, "fp", j->message->fingerprint);
-    add_request_fields(&a, j->message);
-    int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_SHELVE, &a, cb, arg);
-    buf_fini(&head);
-    return rc;
+    return shelving_call(j->store, j->message, &how, cb, arg);
 }

@@ -125,3 +125,15 @@ def test_a_single_call_instance_gets_one_call_through_a_total_loss(make_stack):
     (one,), (two,) = stack.receipts(path="/first"), stack.receipts(path="/second")
     assert two["time"] >= one["time"] + 4900
     assert stack.redis.hgetall("{sample}:s") == {}
+
+
+def test_the_shelf_is_rebuilt_from_its_queue(make_stack):
+    stack = make_stack(lambda s: config(s, in_doubt={"policy": "hold"}))
+    job = stack.submit(path="/broken?drop=1", headers={"Idempotency-Key": "k"}).json()["id"]
+    assert stack.wait_job(job)["state"] == "in_doubt"
+    forget(stack)
+    assert stack.wait_job(job, timeout=60)["outcome"]["error"] == "memory_lost"
+    assert stack.call("GET", "/v1/dead?tenant=sample").json()["jobs"][0]["id"] == job
+    assert stack.submit(path="/broken?drop=1", headers={"Idempotency-Key": "k"}).json()["id"] == job
+    assert stack.call("POST", f"/v1/jobs/{job}/resolve", json={"state": "failed"}).status_code == 200
+    quiet(stack, 60)
