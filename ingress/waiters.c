@@ -213,7 +213,7 @@ static void on_given_202(int rc, const struct store_value *v, void *arg)
         release(w);
         return;
     }
-    if (rc == ERR_OK && str_is(store_word(v, 0), STR("accepted"))) {
+    if (RULE(wait_202_after_mark) && rc == ERR_OK && str_is(store_word(v, 0), STR("accepted"))) {
         /* Between record and confirm: the submission takes the caller back, or the mark comes. */
         loop_timer_set(w->timer, ACCEPT_LOOK_MS);
         return;

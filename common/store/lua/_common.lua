@@ -137,6 +137,12 @@ local function finish(name, r, state, now, sets, keep, answer)
     announce(name, r, state, answer)
 end
 
+-- What nobody promised: it never runs, and its key is free.
+local function withdraw(name, r, now)
+    finish(name, r, 'canceled', now, {'er', 'not_accepted'},
+           {record_ms = 86400000, window_ms = 0, result_ms = 0}, '')
+end
+
 local function attempt_row(r, now, status, error)
     return r.i .. '\t' .. int(r.sa) .. '\t' .. int(now) .. '\t' .. status .. '\t' .. error
 end

@@ -19,7 +19,7 @@ if to == 'retry' then
         if held and held ~= name then
             return {'key_taken', held}
         end
-        redis.call('SET', T .. 'k:' .. r.k, name)
+        redis.call('SET', T .. 'k:' .. r.k, name) -- BREAK:key_until_end
     end
     to_outbox(name, r, now, 0)
     -- Attempts are counted anew, numbers go on: the number is the fence.

@@ -26,8 +26,7 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', T .. 'u', '-inf', int(now), 'L
     if not r then
         redis.call('ZREM', T .. 'u', name)
     elseif r.st == 'accepted' then
-        finish(name, r, 'canceled', now, {'er', 'not_accepted'},
-               {record_ms = 86400000, window_ms = 0, result_ms = 0}, '')
+        withdraw(name, r, now) -- BREAK:sweep_undoes_accepts
         undone = undone + 1
     else
         redis.call('ZADD', T .. 'u', int(now + tonumber(ARGV[2])), name)
