@@ -44,7 +44,7 @@ def leaders(stack):
 def ticking(make_stack, seam, nth):
     """A stack whose only schedule fires each second, and whose dispatcher meets its seam at the n-th fire."""
     stack = make_stack(config({"tick": TICK}))
-    wait_until(lambda: instants(stack), 20)
+    wait_until(lambda: instants(stack), 20, "a first fire")
     seam.arm(stack, "dispatcher", nth, wait=False)
     return stack
 

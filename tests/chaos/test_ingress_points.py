@@ -141,10 +141,9 @@ def test_an_accept_without_an_answer_is_sent_again(stack, seam):
 
 @point("ingress_accept_unanswered")
 def test_what_may_be_recorded_is_not_published(stack, seam):
-    arm(stack, seam, nth="1+", lease_ms=6000)
+    arm(stack, seam, nth="1+", lease_ms=LEASE_MS)
     answer = send(stack, "/unanswered")
     job = expect_problem(answer, 503, "outcome_unknown")["job"]
-    assert jobs_of(stack, "/unanswered") == {job: "accepted"}
     wait_state(stack, "/unanswered", "canceled")
     never_ran(stack, "/unanswered", job)
 
@@ -192,6 +191,17 @@ def test_a_mark_without_an_answer_is_asked_again(stack, seam):
     arm(stack, seam)
     job = accepted(send(stack, "/mark-unheard"))
     ran_once(stack, "/mark-unheard", job)
+
+
+@point("ingress_mark_unanswered")
+def test_what_was_confirmed_is_never_undone(stack, seam):
+    stack.stop("worker")
+    arm(stack, seam, nth="1+")
+    job = expect_problem(send(stack, "/never-heard", key="never-heard"), 503, "outcome_unknown")["job"]
+    assert jobs_of(stack, "/never-heard") == {job: "queued"}
+    assert accepted(send(stack, "/never-heard", "ingress-2", key="never-heard"), replayed=True) == job
+    stack.start("worker")
+    ran_once(stack, "/never-heard", job)
 
 
 @point("ingress_paused_after_confirm")
@@ -313,6 +323,7 @@ def test_a_deadline_that_is_judged_late_finds_what_was_started(stack, seam):
     wait_state(stack, "/judged", "queued", tenant="short")
     # Its deadline is later, so that the job may still be started while the first one's is judged.
     later = start(send, stack, "/judged?sleep_ms=4000", "ingress-2", "short", "judged", "wait=25")
+    wait_until(lambda: stack.metric("sluice_waiting_callers", "ingress-2") == 1)
     seam.wait_hit()
     stack.tenant.control(pause=0)
     wait_until(lambda: stack.receipts(path="/judged"), 10, "the job is started: its other caller still waits")
