@@ -29,6 +29,8 @@ def whole_again(stack):
     """Each test begins and ends with everything running, and nothing armed."""
     yield
     stack.tenant.control(pause=0)
+    if stack["ingress"].is_running:
+        stack.signal("ingress", SIGCONT)  # a test that failed may have left it stopped
     for name in ("SLUICE_FAULT", "SLUICE_FAULT_SET"):
         stack["ingress"].env.pop(name, None)
     for name in ("ingress", "dispatcher", "worker"):
