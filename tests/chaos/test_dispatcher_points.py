@@ -33,7 +33,8 @@ def each_instant_once(stack):
     until = instants(stack)[-1]
     wait_until(lambda: instants(stack)[-1] >= until + 2 * SECOND, 20, "later instants")
     found = [t for t in instants(stack) if t <= until]
-    assert found == [found[0] + n * SECOND for n in range(len(found))]
+    assert len(found) == len(set(found)), f"an instant twice: {sorted(t for t in set(found) if found.count(t) > 1)}"
+    assert found == [found[0] + n * SECOND for n in range(len(found))], "an instant was left out"
 
 
 def leaders(stack):
