@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every rule of rules.yaml, taken out of the running product (SLUICE_BREAK): the test that is named there passes with the rule, and
-without it fails on its own assertion, whose message contains what the entry says. Binaries of the preset `faults` are needed."""
+"""Every rule of rules.yaml, taken out of the running product (SLUICE_BREAK): the test that is named there passes with the
+rule, and without it fails on its own assertion, whose message contains what the entry says. Needs binaries of the preset
+`faults`."""
 import os
 import re
 import signal
@@ -19,7 +20,7 @@ from harness.fixtures import shared_broker  # noqa: E402, F401
 ENTRIES = yaml.safe_load((ROOT / "tests/mutants/rules.yaml").read_text())
 FOLDERS = ("common", "ingress", "workers", "dispatcher")
 BIN = Path(os.environ.get("SLUICE_BIN", ROOT / "build/faults/bin")).resolve()
-PATIENCE_S = 900
+PATIENCE_S = 300  # and a minute for each test of a session
 
 
 def rules_in_code():
@@ -47,7 +48,7 @@ def run_tests(nodes, junit, broker, broken=""):
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", str(junit), *nodes],
         cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        said = process.communicate(timeout=PATIENCE_S)[0]
+        said = process.communicate(timeout=PATIENCE_S + 60 * len(nodes))[0]
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)  # it ends what it started
         said = process.communicate()[0]
