@@ -177,7 +177,7 @@ static void look_at(struct deaths *x, struct str name, struct str value)
         return;
     }
     if (str_is(value, STR("dead"))) {
-        if (!w->is_told) {
+        if (RULE(dead_are_told) && !w->is_told) {
             tell_all(x, w, name);
         }
     } else if (deaths_judge(&w->watch, value, loop_now(x->dispatcher->loop), lease_of(value))) {

@@ -63,7 +63,8 @@ static void on_published(enum bus_outcome outcome, void *arg)
     if (FAULT(dispatcher_published)) {
         outcome = BUS_UNKNOWN;
     }
-    if (outcome != BUS_CONFIRMED || e->outbox->is_freed ||
+    bool is_owed = RULE(outbox_until_confirmed) && outcome != BUS_CONFIRMED;
+    if (is_owed || e->outbox->is_freed ||
         store_call_tenant(e->outbox->dispatcher->store, STORE_OUTBOX_DONE, str_of(e->tenant), args,
                           2, on_removed, e) != ERR_OK) {
         entry_free(e);

@@ -143,6 +143,10 @@ void caller_no_answer(struct caller *c, enum job_state state, struct str error)
             "The request may have reached the tenant, and no complete answer came. It is "
             "not repeated; an operator can resolve the job.",
             0);
+    } else if (state == JOB_CANCELED && str_is(error, STR("not_accepted"))) {
+        caller_problem(c, PROBLEM_UNAVAILABLE,
+                       "The job was not confirmed in time and was withdrawn. It may be repeated.",
+                       1);
     } else if (state == JOB_CANCELED) {
         caller_problem(c, PROBLEM_CANCELED, "The job was canceled before it was started.", 0);
     } else if (state == JOB_EXPIRED) {

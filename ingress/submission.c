@@ -161,7 +161,7 @@ static void on_marked(const char *state, void *arg)
     if (FAULT(ingress_marked)) {
         state = NULL;
     }
-    if (state == NULL && !is_late) {
+    if (RULE(mark_until_spoken) && state == NULL && !is_late) {
         loop_timer_set(s->timer, AGAIN_MS);
     } else if (state == NULL || state[0] == '\0') {
         /* Confirmed by the broker: it is never undone from here. */
@@ -187,8 +187,12 @@ static void on_confirmed(enum bus_outcome outcome, void *arg)
     if (FAULT(ingress_confirmed)) {
         outcome = BUS_UNKNOWN;
     }
-    if (outcome != BUS_CONFIRMED) {
+    if (RULE(confirm_before_202) && outcome != BUS_CONFIRMED) {
         undo(s);
+        return;
+    }
+    if (!RULE(mark_before_202)) {
+        accepted(s, state_word(s));
         return;
     }
     s->step = STEP_MARK;
@@ -316,7 +320,7 @@ static void on_accepted(int rc, const struct store_value *v, void *arg)
     if (FAULT(ingress_accepted)) {
         rc = ERR_UNKNOWN;
     }
-    if (rc == ERR_OK) {
+    if (rc == ERR_OK || !RULE(record_before_publish)) {
         act_on(s, v);
     } else if (rc == ERR_UNKNOWN || rc == ERR_DOWN) {
         /* It may have happened: the same script with the same name gives the same answer. */

@@ -163,6 +163,8 @@ static void on_state(int rc, const struct store_value *v, void *arg)
         read_result(w);
     } else if (w->reads_again) {
         waiter_read(w);
+    } else if (w->is_expiring) {
+        loop_timer_set(w->timer, ACCEPT_LOOK_MS); /* nothing else would look again */
     }
 }
 
@@ -172,8 +174,13 @@ void waiter_read(struct waiter *w)
         return;
     }
     w->reads_again = w->asking > 0;
-    if (w->asking == 0 && calls_state(w->ingress, str_of(w->caller.id), on_state, w) == ERR_OK) {
+    if (w->reads_again) {
+        return;
+    }
+    if (calls_state(w->ingress, str_of(w->caller.id), on_state, w) == ERR_OK) {
         w->asking++;
+    } else if (w->is_expiring) {
+        loop_timer_set(w->timer, ACCEPT_LOOK_MS);
     }
 }
 
@@ -206,33 +213,30 @@ static void on_expired(int rc, const struct store_value *v, void *arg)
 static void on_given_202(int rc, const struct store_value *v, void *arg)
 {
     struct waiter *w = arg;
-    enum job_state known;
-    char state[16];
+    enum job_state state = JOB_RUNNING;
 
     w->asking--;
     if (w->is_over) {
         release(w);
         return;
     }
-    if (rc == ERR_OK && job_state_parse(store_word(v, 0), &known) == ERR_OK &&
-        is_over_state(known)) {
-        /* It is over already: withdrawn and expired jobs are never answered 202. */
-        w->state = known;
+    bool is_known = rc == ERR_OK && job_state_parse(store_word(v, 0), &state) == ERR_OK;
+    if (RULE(no_202_of_what_ended) && is_known && is_over_state(state)) {
+        /* Expired or withdrawn, it must not be promised; ended well, the answer is there. */
         waiter_read(w);
         return;
     }
-    if (rc == ERR_OK && str_is(store_word(v, 0), STR("accepted"))) {
+    if (RULE(wait_202_after_mark) && is_known && state == JOB_ACCEPTED) {
         /* Between record and confirm: the submission takes the caller back, or the mark comes. */
         loop_timer_set(w->timer, ACCEPT_LOOK_MS);
         return;
     }
-    if (rc != ERR_OK || store_word(v, 0).n == 0) {
+    if (!is_known) {
         caller_problem(
             &w->caller, PROBLEM_OUTCOME_UNKNOWN,
             "The job was accepted, but its deadline could not be lifted; ask for it by its id.", 1);
     } else {
-        (void)snprintf(state, sizeof state, "%.*s", STR_ARG(store_word(v, 0)));
-        caller_accepted(&w->caller, state, NULL);
+        caller_accepted(&w->caller, job_state_word(state), NULL);
     }
     finish(w);
 }
@@ -273,11 +277,11 @@ static void on_timer(struct loop_timer *t, void *arg)
 
     (void)t;
     if (w->is_expiring) {
-        /* Its last look found no answer yet. */
-        if (w->caller.mode == CALLER_WAIT && !is_over_state(w->state)) {
-            at_deadline(w);
-        } else {
+        /* Its last look found no answer yet, or got none. */
+        if (is_over_state(w->state)) {
             read_result(w);
+        } else {
+            at_deadline(w);
         }
         return;
     }

@@ -66,7 +66,7 @@ static void read_environment(void)
     faults.is_read = true;
     while (rest.n > 0 && str_cut(&rest, ',', &entry)) {
         struct armed a = {0};
-        struct str word;
+        struct str word = {0};
         CHECK(faults.n < ARMED_MAX);
         (void)str_cut(&entry, ':', &a.point);
         (void)str_cut(&entry, ':', &word);

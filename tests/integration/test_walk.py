@@ -2,6 +2,8 @@
 """The job scripts on a real Redis: a random walk, every script sent twice now and then, with the invariants
 checked along the way (tests/model/walk.py); and single sequences that once went wrong. That the walk sees a
 rule taken out is shown by `tests/run mutants`."""
+import os
+import re
 import subprocess
 import sys
 import time
@@ -51,14 +53,25 @@ def test_no_walk_breaks_an_invariant(store, seed):
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
+def script_text(path):
+    """A script as the store would load it: without the lines of rules that $SLUICE_BREAK takes out."""
+    broken = os.environ.get("SLUICE_BREAK", "").split(",")
+
+    def is_out(line):
+        mark = re.search(r"-- BREAK:(\w+)$", line)
+        return mark is not None and mark.group(1) in broken
+
+    return "".join("\n" if is_out(line) else f"{line}\n" for line in path.read_text().splitlines())
+
+
 class Scripts:
     """Calls a script as the store does, about the tenant t."""
 
     def __init__(self, port):
         self.redis = redis.Redis(port=port, decode_responses=True)
         self.redis.flushall()
-        prelude = (LUA / "_common.lua").read_text()
-        self.sha = {f.stem: self.redis.script_load("#!lua flags=allow-oom\n" + prelude + f.read_text())
+        prelude = script_text(LUA / "_common.lua")
+        self.sha = {f.stem: self.redis.script_load("#!lua flags=allow-oom\n" + prelude + script_text(f))
                     for f in LUA.glob("*.lua") if f.stem != "_common"}
         self("register", "{}", "a\thttp://a\t2\n", 2)
 
@@ -198,3 +211,37 @@ def test_a_claim_makes_at_most_eight_calls(scripts):
     made = {k: n - before.get(k, 0) for k, n in after.items() if n != before.get(k, 0)}
     made.pop("cmdstat_evalsha"), made.pop("cmdstat_info", None)
     assert sum(made.values()) <= 8, made
+
+
+def used_up(scripts, key=""):
+    """A job of one attempt, whose worker died: on the shelf as failed."""
+    scripts.accept("j", key=key)
+    assert scripts.claim("j", policy="retry")[0] == "go"
+    scripts("mourn", "w1")
+    assert scripts("claim", "j", "t2", "w2", "cw", 60000, "retry", 1, 15000, 600000, 600000, 600000, 60000)[0] == "used_up"
+    assert scripts("shelve", "j", 1, "t1", "worker_lost", "head", "body", 1000000, "failed", 600000)[0] == "shelved"
+
+
+def test_the_key_of_what_runs_again_does_not_expire(scripts):
+    used_up(scripts, key="k")
+    assert scripts.redis.pttl("{t}:k:k") > 0
+    assert scripts("resolve", "j", "retry", "", 600000, 600000, 600000)[0] == "queued"
+    assert scripts.redis.pttl("{t}:k:k") == -1
+
+
+def test_an_outbox_entry_that_was_put_anew_stays(scripts):
+    used_up(scripts)
+    assert scripts("resolve", "j", "retry", "", 600000, 600000, 600000)[0] == "queued"
+    score = int(scripts.redis.zscore("{t}:o", "j"))
+    assert scripts("outbox_done", "j", score - 1) == [0]
+    assert scripts.redis.zcard("{t}:o") == 1 and scripts.redis.exists("{t}:b:j")
+    assert scripts("outbox_done", "j", score) == [1]
+    assert scripts.redis.zcard("{t}:o") == 0
+
+
+def test_a_worker_that_renewed_meanwhile_is_not_buried(scripts):
+    scripts.redis.hset("{sluice}:w", "w1", "5:2000")
+    assert scripts.redis.evalsha(scripts.sha["bury"], 1, "{sluice}:w", "w1", "4:2000") == [0]
+    assert scripts.redis.hget("{sluice}:w", "w1") == "5:2000"
+    assert scripts.redis.evalsha(scripts.sha["bury"], 1, "{sluice}:w", "w1", "5:2000") == [1]
+    assert scripts.redis.hget("{sluice}:w", "w1") == "dead"

@@ -190,6 +190,12 @@ local function finish(name, r, state, now, sets, keep, answer)
     announce(name, r, state, answer)
 end
 
+-- What nobody promised: it never runs, and its key is free.
+local function withdraw(name, r, now)
+    finish(name, r, 'canceled', now, {'er', 'not_accepted'},
+           {record_ms = 86400000, window_ms = 0, result_ms = 0}, '')
+end
+
 local function attempt_row(r, now, status, error)
     return r.i .. '\t' .. int(r.sa) .. '\t' .. int(now) .. '\t' .. status .. '\t' .. error
 end
@@ -296,7 +302,7 @@ local function run_again(name, r, now, note)
         if held and held ~= name then
             return {'key_taken', held}
         end
-        redis.call('SET', T .. 'k:' .. r.k, name)
+        redis.call('SET', T .. 'k:' .. r.k, name) -- BREAK:key_until_end
     end
     to_outbox(name, r, now, 0)
     -- Attempts are counted anew, numbers go on: the number is the fence.

@@ -15,16 +15,16 @@ end
 -- A caller that got no answer sends the same again.
 local again = redis.call('HGET', job(name), 'st')
 if again then
-    return {again == 'canceled' and 'undone' or 'new', name, int(now)}
+    return {again == 'canceled' and 'undone' or 'new', name, int(now)} -- BREAK:accept_by_name
 end
 
 local function join(held, r)
     if not FINAL[r.st] and r.st ~= 'in_doubt' then
         if mode == 'wait' then
             local rc = string.find(r.rc, waiter, 1, true) and r.rc or (r.rc .. ' ' .. waiter)
-            redis.call('HSET', job(held), 'rc', rc, 'ex', int(later(r.ex, from_now(ARGV[7]))))
+            redis.call('HSET', job(held), 'rc', rc, 'ex', int(later(r.ex, from_now(ARGV[7])))) -- BREAK:latest_deadline
         else
-            redis.call('HSET', job(held), 'o2', '1', 'ex', int(later(r.ex, r.xa)))
+            redis.call('HSET', job(held), 'o2', '1', 'ex', int(later(r.ex, r.xa))) -- BREAK:given_202_lifts_deadline
         end
     end
     return {'replay', held, int(now), r.st}
@@ -41,10 +41,9 @@ if key ~= '' then
             return join(held, r)
         end
         if now < r.al then
-            return {'busy', held, int(now), int(r.al - now)}
+            return {'busy', held, int(now), int(r.al - now)} -- BREAK:takeover_by_lease
         end
-        finish(held, r, 'canceled', now, {'er', 'not_accepted'},
-               {record_ms = 86400000, window_ms = 0, result_ms = 0}, '')
+        withdraw(held, r, now) -- BREAK:takeover_undoes_first
     end
 end
 
@@ -60,7 +59,7 @@ redis.call('HSET', job(name), 'st', 'accepted', 'fp', fingerprint, 'k', key, 'cl
            'al', int(lease), 'ex', int(deadline), 'xa', int(own), 'due', int(due), 'rc', waiter,
            'o2', mode == 'async' and '1' or '0', 'n', '0', 'cnt', '0', unpack(ARGV, 13))
 if key ~= '' then
-    redis.call('SET', T .. 'k:' .. key, name)
+    redis.call('SET', T .. 'k:' .. key, name) -- BREAK:key_with_record
 end
 redis.call('ZADD', T .. 'u', int(lease), name)
 return {'new', name, int(now)}

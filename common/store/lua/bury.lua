@@ -5,7 +5,7 @@ if counter == 'dead' then
     return {1}
 end
 if counter ~= ARGV[2] then
-    return {0}
+    return {0} -- BREAK:bury_by_compare
 end
 redis.call('HSET', KEYS[1], ARGV[1], 'dead')
 return {1}

@@ -24,10 +24,13 @@ for waiter in string.gmatch(r.rc, '%S+') do
     end
 end
 r.rc = table.concat(rest, ' ')
-local never_claimed = r.n == 0 and r.st ~= 'running'
 local is_over = r.ex > 0 and now >= r.ex
 local is_abandoned = #rest == 0 and r.o2 ~= '1'
-if never_claimed and (is_over or is_abandoned) then
+local may_expire = is_over or is_abandoned
+if r.n > 0 or r.st == 'running' then
+    may_expire = false -- BREAK:expire_unclaimed_only
+end
+if may_expire then
     finish(name, r, 'expired', now, {'er', 'expired'}, keep, '')
     return {'expired', 0}
 end

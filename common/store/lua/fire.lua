@@ -9,7 +9,7 @@ if redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
 end
 local cursor = redis.call('HGET', T .. 'c', schedule) or ''
 if cursor ~= ARGV[3] then
-    return {'behind', cursor}
+    return {'behind', cursor} -- BREAK:cursor_by_compare
 end
 local now = now_ms()
 redis.call('HSET', T .. 'c', schedule, ARGV[4])
@@ -31,5 +31,5 @@ redis.call('HSET', job(name), 'st', 'queued', 'cl', 'normal', 'k', '', 'ca', int
 next_check(name, own, now, now + tonumber(ARGV[10]))
 redis.call('HSET', T .. 'b:' .. name, 'h', ARGV[7], 'b', ARGV[8], 'q', #ARGV[7] + #ARGV[8])
 redis.call('HINCRBY', KEYS[1], 'sb', #ARGV[7] + #ARGV[8])
-redis.call('ZADD', T .. 'o', int(now), name)
+redis.call('ZADD', T .. 'o', int(now), name) -- BREAK:cursor_with_job
 return {'fired', ARGV[4]}

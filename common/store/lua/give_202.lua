@@ -15,6 +15,7 @@ if not FINAL[r.st] and r.st ~= 'in_doubt' then
             rest[#rest + 1] = waiter
         end
     end
-    redis.call('HSET', job(name), 'o2', '1', 'ex', int(later(r.ex, r.xa)), 'rc', table.concat(rest, ' '))
+    redis.call('HSET', job(name), 'rc', table.concat(rest, ' '))
+    redis.call('HSET', job(name), 'o2', '1', 'ex', int(later(r.ex, r.xa))) -- BREAK:given_202_lifts_deadline
 end
 return {r.st}

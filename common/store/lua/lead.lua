@@ -2,7 +2,7 @@
 -- Gives {1} while it leads, else {0}.
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
-    return {0}
+    return {0} -- BREAK:one_leader
 end
 if ARGV[2] == '0' then
     redis.call('DEL', KEYS[1])

@@ -1,7 +1,7 @@
 -- ARGV: 1 epoch, 2 name, 3 the entry's time as it was read. An entry that was put anew since stays.
 local score = redis.call('ZSCORE', T .. 'o', ARGV[2])
 if not score or tonumber(score) ~= tonumber(ARGV[3]) then
-    return {0}
+    return {0} -- BREAK:outbox_done_by_compare
 end
 redis.call('ZREM', T .. 'o', ARGV[2])
 if redis.call('EXISTS', job(ARGV[2])) == 1 then

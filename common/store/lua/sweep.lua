@@ -80,8 +80,7 @@ for _, name in ipairs(names) do
         redis.call('HSET', job(name), 'st', r.due > now and 'scheduled' or 'queued')
         redis.call('ZADD', T .. 'u', int(math.max(r.due, now) + tonumber(ARGV[2])), name)
     elseif r.st == 'accepted' then
-        finish(name, r, 'canceled', now, {'er', 'not_accepted'},
-               {record_ms = 86400000, window_ms = 0, result_ms = 0}, '')
+        withdraw(name, r, now) -- BREAK:sweep_undoes_accepts
         undone = undone + 1
     else
         check(name, r)

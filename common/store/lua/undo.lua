@@ -4,7 +4,6 @@
 local name = ARGV[2]
 local now = now_ms()
 local r = read(name)
-local keep = {record_ms = tonumber(ARGV[3]), window_ms = 0, result_ms = 0}
 if not r and MAY_FORGET then
     return {'unknown'}
 end
@@ -13,11 +12,11 @@ if not r then
     redis.call('PEXPIRE', job(name), ARGV[3])
     return {'undone'}
 end
-if r.st == 'accepted' then
-    finish(name, r, 'canceled', now, {'er', 'not_accepted'}, keep, '')
-    return {'undone'}
-end
 if r.st == 'canceled' then
     return {'undone'}
 end
-return {'lost', r.st}
+if r.st ~= 'accepted' then
+    return {'lost', r.st} -- BREAK:undo_by_compare
+end
+withdraw(name, r, now)
+return {'undone'}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures and hooks of the suites that run a whole stack. $SLUICE_BIN names the binaries (default: build/dev/bin)."""
+import os
 import signal
 import tempfile
 from pathlib import Path
@@ -68,7 +69,12 @@ def scratch():
 
 @pytest.fixture(scope="session")
 def shared_broker():
-    """One RabbitMQ for all tests that do not hurt it."""
+    """One RabbitMQ for all tests that do not hurt it. $SLUICE_TEST_BROKER: that of another session, "port_base directory"."""
+    lent = os.environ.get("SLUICE_TEST_BROKER")
+    if lent:
+        port_base, _, path = lent.partition(" ")
+        yield Broker(path, int(port_base))
+        return
     with tempfile.TemporaryDirectory(prefix="sluice-broker.", ignore_cleanup_errors=True) as path:
         broker = Broker(path)
         try:

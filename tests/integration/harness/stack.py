@@ -102,7 +102,7 @@ class Broker:
 
     def add_vhost(self):
         self._vhosts += 1
-        name = f"test-{self._vhosts}"
+        name = f"test-{os.getpid()}-{self._vhosts}"
         self.ctl("eval", f'''V = <<"{name}">>, ok = rabbit_vhost:add(V, <<"guest">>),
             A = <<".*">>, ok = rabbit_auth_backend_internal:set_permissions(
                 <<"guest">>, V, A, A, A, <<"test">>).''')
