@@ -149,6 +149,8 @@ class Caller:
         connection = None
         try:
             connection = await asyncio.wait_for(self._connect(port), TIMEOUT_S)
+            while connection.is_closed:  # lost in the turn between
+                connection = await asyncio.wait_for(self._connect(port), TIMEOUT_S)
             asked = connection.ask(data or self._bytes(request, interface, port))
             found = self._judge(*await asyncio.wait_for(asked, hang_up_s or TIMEOUT_S))
             connection.idle_since = time.monotonic()
