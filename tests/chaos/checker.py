@@ -352,6 +352,10 @@ def an_error_tells_the_truth(seen):
                 wrong = f"said that it will not start; it is {state}"
         elif problem == "sync_timeout" and "has started" in answer["detail"] and state in (None, "canceled", "expired"):
             wrong = f"said that it has started; it is {state}"
+        elif problem in UNKNOWN and not job:
+            wrong = f"{problem} without the job to ask for"
+        elif problem == "draining" and (record is None or record.get("er") == "not_accepted"):
+            wrong = f"said that the job goes on; it is {state}"
         elif problem in ("expired", "canceled") and state != problem:
             wrong = f"said {problem}; it is {state}"
         if wrong:

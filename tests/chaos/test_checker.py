@@ -169,8 +169,8 @@ def put(*path, value):
     return mutate
 
 
-def answer_is(job, **fields):
-    return lambda h: answers(h, job)[0].update(fields)
+def answer_is(of, **fields):
+    return lambda h: answers(h, of)[0].update(fields)
 
 
 # what is wrong: (how to make it so, the rule that must say it)
@@ -206,6 +206,9 @@ WRONG = {
     "said that it will not start": (put("records", "plain.eight", "st", value="running"), "an_error_tells_the_truth"),
     "said in doubt": (lambda h: h["records"]["held.four"].update(db="0", a1=f"i\t{T0 + 20}\t{T0 + 40}\t200\t"),
                       "an_error_tells_the_truth"),
+    "said that the job goes on": (answer_is("plain.seven", problem="draining"), "an_error_tells_the_truth"),
+    "said unknown, and not of what": (answer_is("plain.seven", problem="outcome_unknown", job=None),
+                                      "an_error_tells_the_truth"),
     "a key that is never answered": (lambda h: [a.update(status=503, problem="outcome_unknown")
                                                 for a in answers(h, "held.three")], "a_key_is_answered"),
     "a missed fire": (lambda h: without_fire(h, 1), "a_timer_fires_once"),
