@@ -449,6 +449,20 @@ static void refuse_method(struct httpd_req *r, const char *allow)
     problem_answer(r, PROBLEM_METHOD, &more);
 }
 
+/* "no tenant of that name, thus no job", or "the registry is not here yet". */
+static void refuse_job(const struct ingress *g, struct httpd_req *r)
+{
+    struct problem_more more = {
+        .detail = "The registry is not read yet. Nothing was changed; repeat later.",
+        .retry_after_s = 1};
+
+    if (registry_is_read(g->registry)) {
+        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
+    } else {
+        problem_answer(r, PROBLEM_UNAVAILABLE, &more);
+    }
+}
+
 static void begin(struct ingress *g, struct httpd_req *r, struct str id, struct str action,
                   const struct tenant *t)
 {
@@ -459,7 +473,7 @@ static void begin(struct ingress *g, struct httpd_req *r, struct str id, struct 
                          : action.n > 0           ? ASK_RESOLVE
                                                   : ASK_STATUS;
     if (kind != ASK_STATUS && kind != ASK_RESULT && t == NULL) {
-        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
+        refuse_job(g, r);
         return;
     }
     struct ask *a = ask_new(g, r, id, kind);
