@@ -204,11 +204,20 @@ static void on_expired(int rc, const struct store_value *v, void *arg)
 static void on_given_202(int rc, const struct store_value *v, void *arg)
 {
     struct waiter *w = arg;
+    enum job_state ended = JOB_ACCEPTED;
     char state[16];
 
     w->asking--;
     if (w->is_over) {
         release(w);
+        return;
+    }
+    if (rc == ERR_OK && job_state_parse(store_word(v, 0), &ended) == ERR_OK &&
+        is_over_state(ended)) {
+        /* Too late to promise anything: it ended in the last instant, or a delivery past its
+         * deadline expired it. Its outcome is the answer. */
+        waiter_read(w);
+        loop_timer_set(w->timer, READ_JITTER_MS / 4);
         return;
     }
     if (rc == ERR_OK && str_is(store_word(v, 0), STR("accepted"))) {
