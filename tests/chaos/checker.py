@@ -350,7 +350,9 @@ def an_error_tells_the_truth(seen):
         elif problem == "sync_timeout" and "not started" in answer["detail"]:
             if state not in ("expired", None) or seen.receipts_of.get(job):
                 wrong = f"said that it will not start; it is {state}"
-        elif problem == "sync_timeout" and "has started" in answer["detail"] and state in (None, "canceled", "expired"):
+        elif problem == "sync_timeout" and "has started" in answer["detail"] and (
+                state in (None, "canceled") or state == "expired" and record["n"] == "0"):
+            # (One that was claimed and provably never sent waits for another attempt; that may come too late.)
             wrong = f"said that it has started; it is {state}"
         elif problem in UNKNOWN and not job:
             wrong = f"{problem} without the job to ask for"

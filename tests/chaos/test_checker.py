@@ -206,6 +206,7 @@ WRONG = {
     "said that it will not start": (put("records", "plain.eight", "st", value="running"), "an_error_tells_the_truth"),
     "said in doubt": (lambda h: h["records"]["held.four"].update(db="0", a1=f"i\t{T0 + 20}\t{T0 + 40}\t200\t"),
                       "an_error_tells_the_truth"),
+    "said that it has started": (answer_is("plain.eight", detail="The job has started"), "an_error_tells_the_truth"),
     "said that the job goes on": (answer_is("plain.seven", problem="draining"), "an_error_tells_the_truth"),
     "said unknown, and not of what": (answer_is("plain.seven", problem="outcome_unknown", job=None),
                                       "an_error_tells_the_truth"),
