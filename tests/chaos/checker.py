@@ -28,6 +28,8 @@ PROBLEMS = {503: {"unavailable", "queue_full", "outcome_unknown", "draining"},
             409: {"key_in_progress", "expired", "canceled", "not_cancelable"}}
 # A 503 of another type promises that the job did not run and never will.
 UNKNOWN = ("outcome_unknown", "draining")
+# Of an attempt that provably never left (common/httpc/httpc.c).
+UNSENT = ("not_sent", "connect_refused", "connect_timeout", "resolve_failed")
 RULES = []
 # Redis's clock and the tenants' are one machine's; both round to milliseconds.
 CLOCK_MS = 3
@@ -197,6 +199,18 @@ def one_attempt_at_a_time(seen):
                     yield violation("one_attempt_at_a_time",
                                     f"attempt {receipt['attempt']} was received before the end of {n}",
                                     **seen.evidence(job))
+
+
+@rule
+def what_was_not_sent_never_arrived(seen):
+    """An attempt whose record says that it never left has no receipt: it is sent again under any policy."""
+    for job, receipts in seen.receipts_of.items():
+        rows = rows_of(seen.records.get(job, {}))
+        for receipt in receipts:
+            row = rows.get(receipt["attempt"])
+            if row is not None and row.error in UNSENT:
+                yield violation("what_was_not_sent_never_arrived", f"attempt {receipt['attempt']} was {row.error}",
+                                **seen.evidence(job))
 
 
 @rule

@@ -185,6 +185,8 @@ WRONG = {
     "an attempt that is not recorded": (lambda h: again(h, "held.one", attempt=2), "receipts_have_records"),
     "a doubled effect": (lambda h: again(h, "plain.two"), "an_attempt_is_sent_once"),
     "a silent repeat": (held_again, "no_silent_repeat"),
+    "a receipt of what was not sent": (put("records", "plain.five", "a1", value=f"i\t{T0 + 20}\t{T0 + 100}\t\tnot_sent"),
+                                       "what_was_not_sent_never_arrived"),
     "two attempts at a time": (lambda h: receipts(h, "plain.five")[1].update(time=T0 + 90), "one_attempt_at_a_time"),
     "a zombie that sends late": (lambda h: receipts(h, "plain.five")[0].update(time=T0 + 200), "one_attempt_at_a_time"),
     "two effects of a key": (two_jobs_of_a_key, "one_key_one_job"),
