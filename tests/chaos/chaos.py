@@ -80,7 +80,7 @@ def run(seed, seconds, rate, keep=False, say=print):
     """Gives the violations; the directory is kept when there are any."""
     directory = Path(tempfile.mkdtemp(prefix=f"sluice-chaos.{seed}."))
     world = w.World(directory)
-    found = None
+    found = load = None
     try:
         world.start()
         world.warm_up()
@@ -109,6 +109,8 @@ def run(seed, seconds, rate, keep=False, say=print):
                 say(f"  {count:5d}  {name[0]}: {name[1]}")
             say(f"  evidence: {directory}", flush=True)
     finally:
+        if load is not None and load.poll() is None:
+            load.kill()
         _close(world, found != [] or keep, say)
     return found
 
