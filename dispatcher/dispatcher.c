@@ -44,37 +44,64 @@ static struct daemon_server server_of(const struct config *c)
 
 /* --- links ------------------------------------------------------------------------------------ */
 
+/* A declare under way: the tenant's name, for the registry may have dropped it meanwhile. */
+struct declare {
+    struct dispatcher *dispatcher;
+    char tenant[80];
+};
+
 static void on_tenant_declared(int rc, void *arg)
 {
-    (void)arg;
-    if (rc != ERR_OK) {
-        log_event(LOG_WARN, "queue_declare_failed", "err=%s", err_word(rc));
+    struct declare *w = arg;
+
+    if (rc == ERR_OK) {
+        /* The value only says "yes". */
+        rc = map_put(&w->dispatcher->declared, str_of(w->tenant), w->dispatcher);
     }
+    if (rc != ERR_OK) {
+        log_event(LOG_WARN, "queue_declare_failed", "tenant=%s err=%s", w->tenant, err_word(rc));
+    }
+    free(w);
 }
 
 static void declare_tenant(struct dispatcher *d, const char *name)
 {
-    int rc = topology_declare_tenant(d->publisher, name, d->is_quorum, on_tenant_declared, NULL);
+    struct declare *w = calloc(1, sizeof *w);
 
+    if (w == NULL) {
+        return;
+    }
+    w->dispatcher = d;
+    (void)snprintf(w->tenant, sizeof w->tenant, "%s", name);
+    int rc = topology_declare_tenant(d->publisher, name, d->is_quorum, on_tenant_declared, w);
     if (rc != ERR_OK) {
         log_event(LOG_WARN, "queue_declare_failed", "tenant=%s err=%s", name, err_word(rc));
+        free(w);
+    }
+}
+
+static void declare_missing(struct dispatcher *d)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+
+    while (registry_next(d->registry, &cursor, &e)) {
+        if (map_get(&d->declared, str_of(e->tenant->name)) == NULL) {
+            declare_tenant(d, e->tenant->name);
+        }
     }
 }
 
 static void on_topology(int rc, void *arg)
 {
     struct dispatcher *d = arg;
-    size_t cursor = 0;
-    struct registry_entry *e;
 
     if (rc != ERR_OK) {
         log_event(LOG_ERROR, "topology_failed", "err=%s", err_word(rc));
         return;
     }
     d->is_topology_ready = true;
-    while (registry_next(d->registry, &cursor, &e)) {
-        declare_tenant(d, e->tenant->name);
-    }
+    declare_missing(d);
 }
 
 static void declare_shared(struct dispatcher *d)
@@ -94,6 +121,8 @@ static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
     log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
               "link=publisher");
     d->is_topology_ready = false;
+    /* Queues may have been deleted while the link was away. */
+    map_fini(&d->declared);
     if (is_open) {
         declare_shared(d);
     }
@@ -179,8 +208,12 @@ static void on_tick(struct loop_timer *t, void *arg)
         daemon_drained(d->daemon);
         return;
     }
-    if (is_round && bus_link_state(d->publisher) == BUS_OPEN && !d->is_topology_ready) {
-        declare_shared(d);
+    if (is_round && bus_link_state(d->publisher) == BUS_OPEN) {
+        if (!d->is_topology_ready) {
+            declare_shared(d);
+        } else {
+            declare_missing(d);
+        }
     }
     if (store_is_open(d->store)) {
         d->round = is_round ? now : d->round;
@@ -298,6 +331,7 @@ static void stop(void *self)
     d->leader = NULL;
     bus_link_free(d->consumer);
     bus_link_free(d->publisher);
+    map_fini(&d->declared);
     store_free(d->store);
     free(d);
 }

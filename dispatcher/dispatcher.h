@@ -32,6 +32,7 @@ struct dispatcher {
     struct registry *registry;
     struct bus_link *publisher;
     struct bus_link *consumer; /* of the shelf's sweep and the orphans */
+    struct map declared;       /* tenants whose queues stand, on this link's current life */
     struct httpc *http;
     struct keyring *keys;
     struct leader *leader;

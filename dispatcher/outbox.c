@@ -162,8 +162,9 @@ void outbox_look(struct outbox *o, const char *tenant)
     struct look *k;
     char key[96];
 
+    /* Before its queue stands a message would go to the orphans, confirmed. */
     if (!leader_leads(d->leader) || bus_link_state(d->publisher) != BUS_OPEN ||
-        !d->is_topology_ready) {
+        map_get(&d->declared, str_of(tenant)) == NULL) {
         return;
     }
     k = calloc(1, sizeof *k);

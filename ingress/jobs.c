@@ -522,11 +522,25 @@ static bool is_reading(enum ask_kind kind)
     return kind == ASK_STATUS || kind == ASK_RESULT || kind == ASK_DEAD;
 }
 
+/* "no tenant of that name, thus no job", or "the registry is not here yet". */
+static void refuse_job(const struct ingress *g, struct httpd_req *r)
+{
+    struct problem_more more = {
+        .detail = "The registry is not read yet. Nothing was changed; repeat later.",
+        .retry_after_s = 1};
+
+    if (registry_is_read(g->registry)) {
+        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
+    } else {
+        problem_answer(r, PROBLEM_UNAVAILABLE, &more);
+    }
+}
+
 static void begin(struct ingress *g, struct httpd_req *r, struct str id, enum ask_kind kind,
                   bool is_retry, const struct tenant *t)
 {
     if (!is_reading(kind) && t == NULL) {
-        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
+        refuse_job(g, r);
         return;
     }
     struct ask *a = ask_new(g, r, id, kind);

@@ -87,11 +87,15 @@ static void refuse_method(struct httpd_req *r)
     problem_answer(r, PROBLEM_METHOD, &(struct problem_more){.fields = &allow, .n_fields = 1});
 }
 
-/* Whatever arrives once the program is gone, while the last answers leave. */
+/* Whatever arrives once the program is gone, while the last answers leave. Not `draining`, which
+ * says that a job goes on. */
 static bool is_too_late(const struct daemon *d, struct httpd_req *r)
 {
     if (!d->is_started) {
-        problem_answer(r, PROBLEM_DRAINING, NULL);
+        problem_answer(
+            r, PROBLEM_UNAVAILABLE,
+            &(struct problem_more){.detail = "This process is stopping. Nothing was accepted.",
+                                   .retry_after_s = 1});
     }
     return !d->is_started;
 }

@@ -357,3 +357,25 @@ def test_what_is_retried_of_a_safe_job(stack, status):
     record = stack.wait_job(job)
     assert record["state"] == "succeeded"
     assert [a["status"] for a in record["attempts"]] == [status, 200]
+
+
+def test_wait_of_what_has_expired_gets_no_202(make_stack):
+    """Random chaos, seed 5: a delivery past its caller's deadline expired the job, and the ingress, paused
+    meanwhile, answered 202 with the state `expired`."""
+    stack = make_stack()
+    stack["worker"].signal(SIGSTOP)
+    try:
+        call = HangingCall(stack["ingress"].port, "POST", "/call/sample/late", b"x", [("Prefer", "wait=1")])
+        [key] = wait_until(lambda: list(stack.redis.scan_iter("{sample}:j:*")))
+        wait_until(lambda: stack.redis.hget(key, "st") == "queued")
+        stack["ingress"].signal(SIGSTOP)
+        deadline_ms = int(stack.redis.hget(key, "ex"))
+        wait_until(lambda: stack.redis.time()[0] * 1000 > deadline_ms)
+    finally:
+        stack["worker"].signal(SIGCONT)
+    try:
+        wait_until(lambda: stack.redis.hget(key, "st") == "expired")
+    finally:
+        stack["ingress"].signal(SIGCONT)
+    assert "not started" in expect_problem(call.answer(), 504, "sync_timeout")["detail"]
+    assert stack.receipts(path="/late") == []

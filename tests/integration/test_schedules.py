@@ -87,3 +87,24 @@ def test_overlap_skip_skips(stack):
     times = busy()
     assert all(later - earlier >= timedelta(seconds=6) for earlier, later in zip(times, times[1:]))
     assert stack.tenant.stats()["peak"] >= 1
+
+
+@pytest.mark.slow
+def test_nothing_is_published_before_its_queue_stands(make_stack):
+    """Random chaos, seed 4: a dispatcher published a fire while the tenant's queues were being declared. The
+    broker confirmed it, and put it among the orphans."""
+    names = [f"t{n}" for n in range(30)]
+
+    def config(stack):
+        ticks = {f"tick-{n}": {**tick(), "cron": "* * * * * *", "job": {"tenant": n, "request": {"path": "/t"}}}
+                 for n in names}
+        return config_of(stack, {n: {} for n in names}, ticks)
+
+    stack = make_stack(config, workers=0, ingresses=0)
+
+    def have_fired():
+        rows = stack.queues()
+        return all(rows.get(f"sluice.{n}.normal", (0,))[0] >= 2 for n in names) and rows
+
+    rows = wait_until(have_fired, 100, "two fires of each")
+    assert rows["sluice.orphan"][0] == 0

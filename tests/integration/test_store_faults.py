@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Redis killed, and frozen, under load."""
+"""Redis killed, and frozen, under load; and an ingress that starts while it is frozen."""
 import time
-from signal import SIGCONT, SIGSTOP
+from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
 
@@ -69,3 +69,20 @@ def test_a_frozen_store_freezes_nothing_else(make_stack):
     load.check_answers()
     load.check_ends()
     wait_until(lambda: stack.unacknowledged() == 0, 30)
+
+
+def test_an_ingress_that_has_not_read_the_registry_denies_no_job(make_stack):
+    """Random chaos, seed 2: a cancel was answered with 404 unknown_job, of a job that had its 202."""
+    stack = make_stack(config)
+    job = stack.submit("/later", delay_s=300).json()["id"]
+    stack.signal("redis", SIGSTOP)
+    try:
+        stack["ingress"].restart(SIGKILL, wait=False)
+        wait_until(lambda: stack.call("GET", "/livez").status_code == 200)
+        expect_problem(stack.call("DELETE", f"/v1/jobs/{job}"), 503, "unavailable")
+        expect_problem(stack.call("POST", f"/v1/jobs/{job}/retry"), 503, "unavailable")
+        expect_problem(stack.call("POST", f"/v1/jobs/{job}/resolve", json={"state": "failed"}), 503, "unavailable")
+    finally:
+        stack.signal("redis", SIGCONT)
+    wait_until(lambda: is_ready(stack, "ingress"), 60)
+    assert stack.call("DELETE", f"/v1/jobs/{job}").json()["state"] == "canceled"

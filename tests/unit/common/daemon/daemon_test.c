@@ -760,7 +760,8 @@ static void a_request_after_the_program_is_refused(void **state)
     assert_int_equal(send(fd, late, sizeof late - 1, MSG_NOSIGNAL), sizeof late - 1);
     receive(fd, &text);
     assert_contains(text.p, "HTTP/1.1 503");
-    assert_contains(text.p, "urn:sluice:problem:draining");
+    assert_contains(text.p, "urn:sluice:problem:unavailable"); /* no job of it goes on */
+    assert_contains(text.p, "Nothing was accepted");
     assert_int_equal(wait_exit(x), 0);
     buf_fini(&text);
 }

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Sluice that a chaos run hurts: its processes, its configuration, who hurts it, and what is read of
+it when all is over."""
+import hashlib
+import json
+import re
+import threading
+import time
+from signal import SIGCONT, SIGSTOP
+
+import plan
+import pika
+import redis
+from harness import ProcessFailed, Stack, wait_until
+from harness.load import config_of
+
+SCHEDULES = {"tick-plain": "plain", "tick-held": "held"}
+STEP_MS = 1000
+POLICIES = {"plain": "retry", "held": "hold", "capped": "retry", "bridge": "hold"}
+LIMITS = {"capped": (8, 5), "bridge": (0, 1)}
+
+
+class World(Stack):
+    """Two ingresses, three workers, two dispatchers; some reach broker and store through proxies."""
+
+    def __init__(self, directory):
+        self._override = {}
+        super().__init__(directory, config=World.config, workers=3, dispatchers=2, ingresses=2)
+        del self.processes["sample-1"]
+        for tenant, names in plan.TENANTS.items():
+            for name in names:
+                self.add_tenant(name, limit=1 if tenant == "bridge" else 0)
+        for name in plan.PROXIES:
+            self.add_proxy(name, self.broker.port if name.endswith("broker") else self.redis_port)
+
+    def _environment(self):
+        return {**super()._environment(), **self._override}
+
+    def _daemon(self, kind, number):
+        name = kind if number == 1 and kind != "worker" else f"{kind}-{number}"
+        if name in plan.PROXIED:
+            broker, store = (self.processes[f"{name}-to-{party}"] for party in ("broker", "store"))
+            url = self.broker.url(self.vhost).replace(f":{self.broker.port}/", f":{broker.port}/")
+            self._override = {"SLUICE_CFG_BROKER_URL": url,
+                              "SLUICE_CFG_STORE_URL": f"redis://127.0.0.1:{store.port}/0"}
+        try:
+            return super()._daemon(kind, number)
+        finally:
+            self._override = {}
+
+    def config(self, with_schedules=True):
+        def tenant(name):
+            tenant_limit, limit = LIMITS.get(name, (0, 0))
+            instances = [{"name": i, "url": self[i].url, **({"concurrency": limit} if limit else {})}
+                         for i in plan.TENANTS[name]]
+            return {"instances": instances, "in_doubt": {"policy": POLICIES[name]},
+                    **({"concurrency": tenant_limit} if tenant_limit else {}),
+                    "retry": {"max_attempts": 12, "initial_s": 0.1, "max_s": 1},
+                    "timeouts": {"connect_s": 1, "first_byte_s": 4, "total_s": 5, "sync_s": 12},
+                    "result_ttl_s": 86400, "sync_result_ttl_s": 86400}
+
+        schedules = {name: {"cron": "* * * * * *", "timezone": "UTC", "overlap": "allow", "catch_up": "all",
+                            "job": {"tenant": tenant, "request": {"method": "POST", "path": f"/w/{name}"}}}
+                     for name, tenant in SCHEDULES.items()}
+        return config_of(self, {name: tenant(name) for name in plan.TENANTS}, schedules if with_schedules else {},
+                         worker={"lease_s": plan.LEASE_S, "concurrency": 128},
+                         dispatcher={"leader_lease_s": plan.LEADER_LEASE_S}, ingress={"drain_s": 5})
+
+    def warm_up(self):
+        """Every tenant has done a job, every schedule has fired."""
+        def has_fired():
+            return {r["schedule"] for r in self.ledger_lines()} >= set(SCHEDULES)
+
+        for name in plan.TENANTS:
+            wait_until(lambda name=name: self.submit("/warm", name).status_code == 202, 60, f"{name} accepts")
+        wait_until(has_fired, 60, "the first fires")
+
+    def ledger_lines(self):
+        text = self.ledger.read_bytes() if self.ledger.exists() else b""
+        return [json.loads(line) for line in text.split(b"\n")[:-1]]
+
+    # --- hurting it ---
+
+    def begin(self, fault):
+        if fault.kind == "kill":
+            self.kill(fault.target)
+        elif fault.kind == "stop":
+            self.stop(fault.target)
+        elif fault.kind == "pause":
+            self.signal(fault.target, SIGSTOP)
+        elif fault.kind == "hang":
+            self[fault.target].control(pause=1)
+        else:
+            self[fault.target].order("/" + fault.kind)
+
+    def end(self, fault):
+        if fault.kind in ("kill", "stop"):
+            self.start(fault.target, wait=False)
+        elif fault.kind == "pause":
+            self.signal(fault.target, SIGCONT)
+        elif fault.kind == "hang":
+            self[fault.target].control(pause=0)
+        elif fault.kind == "blackhole":
+            # It has swallowed bytes. No network goes on in the middle of a stream: whoever speaks again finds it
+            # reset.
+            self[fault.target].order("/cut")
+            self[fault.target].order("/resume")
+        elif fault.kind == "stop-reading":
+            self[fault.target].order("/resume")
+
+
+class Faults:
+    """Does the plan's faults, each in a thread of its own; knows which ingress was down when."""
+
+    def __init__(self, world, faults):
+        self.world = world
+        self.faults = faults
+        self.kills = []
+        self.lines = []
+        self.errors = []
+        self._deploy = threading.Lock()  # deploy/up is run once at a time
+        self._threads = []
+
+    def start(self):
+        self.begun = time.monotonic()
+        for fault in self.faults:
+            thread = threading.Thread(target=self._run, args=(fault,), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _say(self, fault, what):
+        self.lines.append(f"{time.time():.3f} {time.monotonic() - self.begun:8.3f} {what:<6} {fault.kind} {fault.target}")
+
+    def _run(self, fault):
+        try:
+            time.sleep(max(0, self.begun + fault.at - time.monotonic()))
+            since = round(time.time() * 1000)
+            self._say(fault, "begin")
+            self.world.begin(fault)
+            self._say(fault, "begun")
+            time.sleep(fault.lasts)
+            self._end(fault)
+            self._say(fault, "ended")
+            if fault.target in plan.INGRESSES and fault.kind in ("kill", "stop"):
+                self.kills.append((self.world[fault.target].port, since, round(time.time() * 1000)))
+        except Exception as error:  # judged by whoever reads self.errors
+            self.errors.append(f"{fault}: {error!r}")
+
+    def _end(self, fault):
+        if fault.target not in ("redis", "rabbitmq") or fault.kind != "kill":
+            self.world.end(fault)
+            return
+        with self._deploy:
+            for turn in range(3):
+                try:
+                    self.world.end(fault)
+                    return
+                except ProcessFailed:
+                    if turn == 2:
+                        raise
+
+    def wait(self):
+        for thread in self._threads:
+            thread.join(120)
+        assert not any(t.is_alive() for t in self._threads), "a fault does not end"
+
+
+# --- what is read when all is over ---
+
+
+def unsettled(world):
+    """What still moves, as a text; "" when all is at rest."""
+    r = world.redis
+    for tenant in plan.TENANTS:
+        tag = f"{{{tenant}}}:"
+        counted = {"unended": r.zcard(tag + "u") - int(r.hget(tag + "t", "ind") or 0), "slots": r.hlen(tag + "s"),
+                   "outbox": r.zcard(tag + "o"), "running": int(r.hget(tag + "t", "run") or 0)}
+        if any(counted.values()):
+            return f"{tenant}: {counted}"
+    queues = {n: row[:2] for n, row in world.queues().items() if any(row[:2]) and not n.endswith(".shelf")}
+    return f"queues: {queues}" if queues else ""
+
+
+def settle(world, bound_s):
+    """Waits until all is at rest. Gives the seconds that it took, and what was left at the bound."""
+    begun = time.monotonic()
+    left = "?"
+    while left and time.monotonic() - begun < bound_s:
+        try:
+            left = unsettled(world)
+        except (redis.RedisError, ProcessFailed) as error:
+            left = repr(error)
+        if left:
+            time.sleep(0.5)
+    return time.monotonic() - begun, left
+
+
+def end_schedules(world):
+    """Takes them out of the configuration, and waits until none fires; gives their cursors."""
+    def cursors():
+        return {n: int(world.redis.hget(f"{{{t}}}:c", n) or 0) for n, t in SCHEDULES.items()}
+
+    def has_stopped():
+        before = cursors()
+        time.sleep(3)
+        return before == cursors() and before
+
+    world.configure(lambda w: w.config(with_schedules=False))
+    return wait_until(has_stopped, 60, "the schedules' end")
+
+
+def read_answers(path):
+    """The callers' log: one dict a request."""
+    found = {}
+    with open(path) as log:
+        for line in log:
+            row = json.loads(line)
+            if row.pop("ev") == "send":
+                found[row["id"]] = row
+            else:
+                row["answered"] = row.pop("at")
+                found[row.pop("id")].update(row)
+    return list(found.values())
+
+
+def _pages(keys, n=2000):
+    return [keys[i:i + n] for i in range(0, len(keys), n)]
+
+
+def read_records(world):
+    raw = redis.Redis(port=world.redis_port)
+    records, results = {}, {}
+    for tenant in plan.TENANTS:
+        keys = list(raw.scan_iter(f"{{{tenant}}}:j:*", count=5000))
+        for page in _pages(keys):
+            pipe = raw.pipeline(transaction=False)
+            for key in page:
+                pipe.hgetall(key)
+                pipe.pttl(key)
+                pipe.get(key.replace(b"}:j:", b"}:r:"))
+            rows = pipe.execute()
+            for i, key in enumerate(page):
+                job = f"{tenant}.{key.rpartition(b':')[2].decode()}"
+                records[job] = {k.decode(): v.decode("utf-8", "replace") for k, v in rows[3 * i].items()}
+                records[job]["ttl_ms"] = rows[3 * i + 1]
+                if rows[3 * i + 2] is not None:
+                    results[job] = _result(rows[3 * i + 2])
+    return records, results
+
+
+def _result(packed):
+    """See common/job/answer.h."""
+    status, _, rest = packed.partition(b"\n")
+    body = rest[2:] if rest.startswith(b"\r\n") else rest.partition(b"\r\n\r\n")[2]
+    return {"status": int(status), "sha": hashlib.sha1(body).hexdigest(), "text": body.decode("utf-8", "replace")[:400]}
+
+
+def read_state(world):
+    r = world.redis
+    state = {}
+    for tenant in plan.TENANTS:
+        tag = f"{{{tenant}}}:"
+        bodies = {k.rpartition(":")[2]: int(r.hget(k, "q")) for k in r.scan_iter(tag + "b:*", count=1000)}
+        keys = list(r.scan_iter(tag + "k:*", count=5000))
+        pipe = r.pipeline(transaction=False)
+        for key in keys:
+            pipe.get(key)
+            pipe.pttl(key)
+        rows = pipe.execute()
+        state[tenant] = {"t": r.hgetall(tag + "t"), "s": r.hgetall(tag + "s"), "b": bodies,
+                         **{z: r.zrange(tag + z, 0, -1) for z in ("u", "w", "h", "o")},
+                         "k": {k.rpartition(":")[2]: [rows[2 * i], rows[2 * i + 1]] for i, k in enumerate(keys)}}
+    return state
+
+
+def read_shelf_queues(world):
+    """{tenant: the jobs whose copies lie in its shelf queue}; to be asked when no daemon runs."""
+    found = {}
+    connection = pika.BlockingConnection(pika.ConnectionParameters(
+        "127.0.0.1", world.broker.port, world.vhost, pika.PlainCredentials("guest", "guest")))
+    channel = connection.channel()
+    for tenant in plan.TENANTS:
+        found[tenant] = []
+        while True:
+            method, properties, _ = channel.basic_get(f"sluice.{tenant}.shelf", auto_ack=False)
+            if method is None:
+                break
+            found[tenant].append(properties.message_id)
+    connection.close()
+    return found
+
+
+def read_log_lines(world, words):
+    """The daemons' lines that name one of these words: {word: [line, …]}."""
+    found = {w: [] for w in words}
+    for process in world.processes.values():
+        if re.match("ingress|worker|dispatcher", process.name) and process.log.exists():
+            for line in open(process.log, errors="replace"):
+                for word in words:
+                    if word in line:
+                        found[word].append(f"{process.name}: {line.strip()}")
+    return found
