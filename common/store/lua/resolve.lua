@@ -36,6 +36,6 @@ if r.st ~= 'in_doubt' then
 end
 unshelve(name)
 r.cnt = math.max(r.cnt, 1)
-finish(name, r, to, now, {'er', 'resolved', 'nt', ARGV[4]},
+finish(name, r, to, now, {'er', 'resolved', 'db', '0', 'nt', ARGV[4]},
        {record_ms = tonumber(ARGV[5]), window_ms = tonumber(ARGV[6]), result_ms = tonumber(ARGV[7])}, '')
 return {'settled', to}
