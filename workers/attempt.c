@@ -172,7 +172,7 @@ static void on_delayed(enum bus_outcome outcome, void *arg)
     if (FAULT(worker_delayed)) {
         outcome = BUS_UNKNOWN;
     }
-    if (outcome == BUS_CONFIRMED) {
+    if (outcome == BUS_CONFIRMED || !RULE(park_confirm_before_ack)) {
         end(a, /* is_done= */ true);
         return;
     }
@@ -185,7 +185,9 @@ static void delay(struct attempt *a)
     struct job_message m = a->message;
 
     a->step = STEP_DELAY;
-    m.was_attempted = m.was_attempted || a->number > 0 || bus_delivery_is_redelivered(a->delivery);
+    /* Who had it before may have attempted it. */
+    bool is_second = bus_delivery_is_redelivered(a->delivery) && RULE(requeue_marks_attempted);
+    m.was_attempted = m.was_attempted || a->number > 0 || is_second;
     m.parks = a->is_counted_park ? m.parks + 1 : m.parks;
     if (wire_publish(a->worker->publisher, &m, a->delay_ms, on_delayed, a) != ERR_OK) {
         again(a, AGAIN_MS);
@@ -405,7 +407,7 @@ static bool may_send(void *arg)
     struct attempt *a = arg;
 
     FAULT_HERE(worker_sends);
-    return heartbeat_may_send(a->worker->heartbeat, a->claimant);
+    return heartbeat_may_send(a->worker->heartbeat, a->claimant) || !RULE(lease_before_send);
 }
 
 static const char *outcome_word(const struct httpc_result *r)
@@ -454,8 +456,11 @@ static void on_answered(const struct httpc_result *r, void *arg)
     metric_add(w->metrics.attempts, (struct str[]){tenant, str_of(outcome_word(r))}, 1);
     metric_observe(w->metrics.seconds, (struct str[]){tenant}, (double)took_ms / 1000.0);
     keep_answer(a, r);
-    if (a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD) {
+    bool is_shelved = a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD;
+    if (is_shelved && RULE(shelf_copy_first)) {
         publish_shelf(a);
+    } else if (a->verdict.kind == VERDICT_RETRY && !RULE(waiting_before_publish)) {
+        delay_for(a, a->verdict.delay_ms);
     } else {
         settle(a);
     }
@@ -524,7 +529,7 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
     if (FAULT(worker_recorded)) {
         rc = ERR_UNKNOWN;
     }
-    if (rc != ERR_OK) {
+    if (rc != ERR_OK && RULE(outcome_before_ack)) {
         /* The truth is never thrown away: asked again until it is recorded. */
         if (rc == ERR_BUG) {
             log_event(LOG_ERROR, "script_failed", "job=%.*s script=complete err=\"%.*s\"",

@@ -56,10 +56,10 @@ if r.st == 'running' and r.tk == token then
             redis.call('HSET', T .. 's', field, int(r.se) .. '\t' .. worker .. '\t' .. r.i)
         end
     end
-    return {'go', r.n, r.i, url_of(t, r.i), int(r.se), r.cnt, rest}
+    return {'go', r.n, r.i, url_of(t, r.i), int(r.se), r.cnt, rest} -- BREAK:claim_same_token
 end
 if redis.call('ZSCORE', T .. 'd', worker) then
-    return {'dead'}
+    return {'dead'} -- BREAK:dead_cannot_claim
 end
 
 if r.st ~= 'running' and overdue then
@@ -78,16 +78,16 @@ end
 if r.st == 'running' then
     local is_dead = redis.call('ZSCORE', T .. 'd', r.w)
     if not is_dead and now < r.se + tonumber(ARGV[9]) then
-        return {'park', 'holder', int(math.max(1000, math.min(r.se + tonumber(ARGV[9]) - now, 5000)))}
+        return {'park', 'holder', int(math.max(1000, math.min(r.se + tonumber(ARGV[9]) - now, 5000)))} -- BREAK:one_attempt_at_a_time
     end
     if ARGV[7] ~= 'retry' or overdue then
-        return {'hold', r.n, r.tk, 'worker_lost'}
+        return {'hold', r.n, r.tk, 'worker_lost'} -- BREAK:no_silent_repeat
     end
     if r.cnt >= tonumber(ARGV[8]) then
         return {'used_up', r.n, r.tk}
     end
 elseif r.due > now then
-    return {'park', 'due', int(r.due - now)}
+    return {'park', 'due', int(r.due - now)} -- BREAK:retry_waits_until_due
 end
 
 if t.paused then

@@ -15,7 +15,7 @@ if not r then
 end
 local mine = n .. ':' .. token
 if r.dn == mine then
-    return {r.dv, int(r.due)}
+    return {r.dv, int(r.due)} -- BREAK:complete_once
 end
 if ARGV[11] == '1' then
     free_slot(name, n, token)
@@ -23,9 +23,11 @@ end
 if ARGV[20] == '1' then
     redis.call('HSET', KEYS[1], 'up:' .. r.i, '0')
 end
-local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry'
-local is_newest = r.n == n and r.tk == token
-if FINAL[r.st] or not is_newest or (r.st ~= 'running' and not is_answer) then
+-- A complete answer settles what is in doubt by now, too; only the newest attempt settles anything.
+local settles = r.st == 'running'
+settles = settles or verdict == 'end' or verdict == 'dead' or verdict == 'retry' -- BREAK:late_answer_settles
+settles = settles and r.n == n and r.tk == token -- BREAK:fence
+if FINAL[r.st] or not settles then
     redis.call('HSET', job(name), 'lt' .. n, status .. '\t' .. error)
     return {'late', '0'}
 end

@@ -39,7 +39,7 @@ if r.n == n and r.sh == '1' then
     return {'shelved', ''}
 end
 if r.n ~= n or r.tk ~= token or not (r.st == 'running' or (r.db == '1' and r.st ~= 'in_doubt' and not FINAL[r.st])) then
-    return {'changed', r.st}
+    return {'changed', r.st} -- BREAK:shelve_by_compare
 end
 if not put_on_shelf(name, now, ARGV[6], ARGV[7], tonumber(ARGV[8])) then
     return {'full', ''}
