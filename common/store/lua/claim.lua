@@ -77,8 +77,11 @@ end
 
 if r.st == 'running' then
     local is_dead = redis.call('ZSCORE', T .. 'd', r.w)
-    if not is_dead and now < r.se + tonumber(ARGV[9]) then
-        return {'park', 'holder', int(math.max(1000, math.min(r.se + tonumber(ARGV[9]) - now, 5000)))} -- BREAK:one_attempt_at_a_time
+    local lease = tonumber(ARGV[9])
+    -- Half a lease at most: what the dead held is given by policy within two.
+    local pause = math.max(1000, math.min(r.se + lease - now, lease / 2, 5000))
+    if not is_dead and now < r.se + lease then
+        return {'park', 'holder', int(pause)} -- BREAK:one_attempt_at_a_time
     end
     if ARGV[7] ~= 'retry' or overdue then
         return {'hold', r.n, r.tk, 'worker_lost'} -- BREAK:no_silent_repeat
