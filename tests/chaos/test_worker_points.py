@@ -208,10 +208,9 @@ def test_what_is_recorded_is_acknowledged_the_second_time(make_stack, seam):
     succeeded_once(stack, job)
 
 
-@POLICIES
 @point("worker_record_answer_lost")
-def test_an_outcome_whose_answer_is_lost_is_recorded_once(make_stack, seam, policy):
-    stack = make_stack(config(policy))
+def test_an_outcome_whose_answer_is_lost_is_recorded_once(make_stack, seam):
+    stack = make_stack(config("hold"))
     seam.arm(stack, "worker-1")
     job = submit(stack, "/recorded-twice")
     succeeded_once(stack, job)
@@ -258,6 +257,15 @@ def retried_once(stack, job):
     assert stack.job(job)["state"] == "succeeded"
     assert counters(stack, "run", "ind", "c") == [0, 0, 0]
     assert stack.redis.zcard("{sample}:w") == 0
+
+
+@point("worker_record_answer_lost")
+def test_a_retry_whose_record_is_lost_is_made_once(make_stack, seam):
+    stack = make_stack(config("hold"))
+    seam.arm(stack, "worker-1")
+    job = submit_failing(stack)
+    retried_once(stack, job)
+    assert record(stack, job, "n", "cnt", "lt1") == ["2", "2", None]
 
 
 @point("worker_between_waiting_and_publish")
