@@ -298,14 +298,21 @@ def test_a_retry_with_two_messages_is_made_once(make_stack, seam):
     retried_once(stack, job)
 
 
-@point("worker_ladder_is_gone")
-def test_a_retry_without_a_ladder_keeps_its_delivery(make_stack):
-    """The delayed message has nowhere to go, and is returned: the delivery is what wakes the job."""
-    stack = make_stack(config("hold"))
+def remove_ladder(stack):
+    """Deletes its queues; True when they stay away (a daemon that comes up may still be declaring them)."""
     with stack.amqp() as broker:
         channel = broker.channel()
         for level in range(LEVELS):
             channel.queue_delete(f"sluice.delay.{level}")
+    time.sleep(1)
+    return not any(name.startswith("sluice.delay.") for name in stack.queues())
+
+
+@point("worker_ladder_is_gone")
+def test_a_retry_without_a_ladder_keeps_its_delivery(make_stack):
+    """The delayed message has nowhere to go, and is returned: the delivery is what wakes the job."""
+    stack = make_stack(config("hold"))
+    wait_until(lambda: remove_ladder(stack), 60, "a broker without a ladder")
     job = submit_failing(stack)
     wait_until(lambda: record(stack, job, "st") == ["waiting"], 20)
     # rabbitmqctl's figures of a quorum queue are seconds old: time enough for publishes that come back.
