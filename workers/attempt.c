@@ -111,7 +111,9 @@ struct attempt *attempt_of_refused(struct list *link)
 
 static bool was_attempted(const struct attempt *a)
 {
-    return a->message.was_attempted || bus_delivery_is_redelivered(a->delivery);
+    /* Who had it before may have attempted it. */
+    return a->message.was_attempted ||
+           (bus_delivery_is_redelivered(a->delivery) && RULE(requeue_marks_attempted));
 }
 
 static void set_running(struct attempt *a, bool is_running)
@@ -206,7 +208,7 @@ static void on_delayed(enum bus_outcome outcome, void *arg)
     if (FAULT(worker_delayed)) {
         outcome = BUS_UNKNOWN;
     }
-    if (outcome == BUS_CONFIRMED) {
+    if (outcome == BUS_CONFIRMED || !RULE(park_confirm_before_ack)) {
         end(a, /* is_done= */ true);
         return;
     }
@@ -475,7 +477,7 @@ static bool may_send(void *arg)
     struct attempt *a = arg;
 
     FAULT_HERE(worker_sends);
-    return heartbeat_may_send(a->worker->heartbeat, a->claimant);
+    return heartbeat_may_send(a->worker->heartbeat, a->claimant) || !RULE(lease_before_send);
 }
 
 static const char *outcome_word(const struct httpc_result *r)
@@ -534,8 +536,11 @@ static void on_answered(const struct httpc_result *r, void *arg)
     metric_add(w->metrics.attempts, (struct str[]){tenant, str_of(outcome_word(r))}, 1);
     metric_observe(w->metrics.seconds, (struct str[]){tenant}, (double)took_ms / 1000.0);
     keep_answer(a, r);
-    if (a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD) {
+    bool is_shelved = a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD;
+    if (is_shelved && RULE(shelf_copy_first)) {
         publish_shelf(a);
+    } else if (a->verdict.kind == VERDICT_RETRY && !RULE(waiting_before_publish)) {
+        delay_for(a, a->verdict.delay_ms);
     } else {
         settle(a);
     }
@@ -608,7 +613,7 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
     if (FAULT(worker_recorded)) {
         rc = ERR_UNKNOWN;
     }
-    if (rc != ERR_OK) {
+    if (rc != ERR_OK && RULE(outcome_before_ack)) {
         /* The truth is never thrown away: asked again until it is recorded. */
         if (rc == ERR_BUG) {
             log_event(LOG_ERROR, "script_failed", "job=%.*s script=complete err=\"%.*s\"",

@@ -75,10 +75,10 @@ if r.st == 'running' and r.tk == token and (r.w == worker or now < r.se) then
             redis.call('HSET', T .. 's', field, int(r.se) .. '\t' .. worker .. '\t' .. r.i)
         end
     end
-    return {'go', r.n, r.i, url_of(t, r.i), int(r.se), r.cnt, rest}
+    return {'go', r.n, r.i, url_of(t, r.i), int(r.se), r.cnt, rest} -- BREAK:claim_same_token
 end
 if redis.call('ZSCORE', T .. 'd', worker) then
-    return {'dead'}
+    return {'dead'} -- BREAK:dead_cannot_claim
 end
 note_life(t, now)
 local settling = settling_ms(t, now, tonumber(ARGV[9]))
@@ -95,21 +95,24 @@ end
 
 if r.st == 'running' or is_lost(r) then
     local is_dead = is_lost(r) or redis.call('ZSCORE', T .. 'd', r.w)
-    if not is_dead and now < r.se + tonumber(ARGV[9]) then
+    local lease = tonumber(ARGV[9])
+    -- Half a lease at most: what the dead held is given by policy within two.
+    local pause = math.max(1000, math.min(r.se + lease - now, lease / 2, 5000))
+    if not is_dead and now < r.se + lease then
         seen()
-        return {'park', 'holder', int(math.max(1000, math.min(r.se + tonumber(ARGV[9]) - now, 5000)))}
+        return {'park', 'holder', int(pause)} -- BREAK:one_attempt_at_a_time
     end
     local is_asked_in_time = ARGV[7] == 'ask' and (r.ex == 0 or math.max(now, r.se) < r.ex)
     if is_asked_in_time then
         begin_asking(name, r, now, 'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'os', '', 'er', '')
     elseif ARGV[7] ~= 'retry' or overdue then
-        return {'hold', r.n, r.tk, 'worker_lost'}
+        return {'hold', r.n, r.tk, 'worker_lost'} -- BREAK:no_silent_repeat
     elseif r.cnt >= tonumber(ARGV[8]) then
         return {'used_up', r.n, r.tk}
     end
 end
 if r.st ~= 'running' and r.due > now then
-    return {'park', 'due', int(r.due - now)}
+    return {'park', 'due', int(r.due - now)} -- BREAK:retry_waits_until_due
 end
 if r.q == '1' and ARGV[7] == 'hold' then
     return {'hold', r.n, r.tk, 'policy_changed'}

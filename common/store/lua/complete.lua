@@ -15,7 +15,7 @@ if not r or (r.n < n and not FINAL[r.st]) then
 end
 local mine = n .. ':' .. token
 if r.dn == mine then
-    return {r.dv, int(r.due)}
+    return {r.dv, int(r.due)} -- BREAK:complete_once
 end
 if ARGV[11] == '1' then
     free_slot(name, n, token)
@@ -23,11 +23,14 @@ end
 if ARGV[20] == '1' then
     redis.call('HSET', KEYS[1], 'up:' .. r.i, '0')
 end
-local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry'
-local is_newest = r.n == n and r.tk == token
+-- A complete answer settles what is in doubt by now, too; only the newest attempt settles anything.
+local settles = r.st == 'running'
+settles = settles or verdict == 'end' or verdict == 'dead' or verdict == 'retry' -- BREAK:late_answer_settles
+settles = settles and r.n == n and r.tk == token -- BREAK:fence
 -- A dead letter of what a person has run again meanwhile: its shelf copy may have left the shelf's queue.
-local has_no_copy = verdict == 'dead' and r.st ~= 'running' and r.sh ~= '1'
-if FINAL[r.st] or not is_newest or (r.st ~= 'running' and not is_answer) or has_no_copy then
+local has_no_copy = false
+has_no_copy = verdict == 'dead' and r.st ~= 'running' and r.sh ~= '1' -- BREAK:dead_has_its_copy
+if FINAL[r.st] or not settles or has_no_copy then
     redis.call('HSET', job(name), 'lt' .. n, status .. '\t' .. error)
     return {'late', '0'}
 end

@@ -3,12 +3,12 @@
 -- Gives {1}, or {0}: declared dead, for ever.
 local value = redis.call('HGET', KEYS[1], ARGV[1])
 if value == 'dead' then
-    return {0}
+    return {0} -- BREAK:death_is_a_mark
 end
 if ARGV[2] == '1' then
     redis.call('HDEL', KEYS[1], ARGV[1])
 else
-    local counter = tonumber(string.match(value or '0:', '^(%d+):')) + 1
+    local counter = (tonumber(string.match(value or '', '^(%d+):')) or 0) + 1
     redis.call('HSET', KEYS[1], ARGV[1], int(counter) .. ':' .. ARGV[3])
 end
 return {1}

@@ -43,10 +43,11 @@ if r.n == n and r.sh == '1' then
     return {'shelved', ''}
 end
 if r.n ~= n or r.tk ~= token or not (r.st == 'running' or (r.db == '1' and (r.st ~= 'in_doubt' or is_lost(r)) and not FINAL[r.st])) then
-    return {'changed', r.st}
+    return {'changed', r.st} -- BREAK:shelve_by_compare
 end
 if r.st == 'running' and now < r.se and not redis.call('ZSCORE', T .. 'd', r.w) then
-    return {'changed', r.st} -- its worker's next incarnation has taken the attempt along, and may send it
+    -- Its worker's next incarnation has taken the attempt along, and may send it.
+    return {'changed', r.st} -- BREAK:shelve_looks_at_holder
 end
 if not put_on_shelf(name, now, ARGV[6], ARGV[7], tonumber(ARGV[8])) then
     redis.call('HSET', job(name), 'sn', int(now + 3600000)) -- parked for an hour at most

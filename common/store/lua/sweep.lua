@@ -24,14 +24,14 @@ end
 for i = 1, #page[2], 2 do
     local finish_at, worker = string.match(page[2][i + 1], '^(%d+)\t(.-)\t')
     local name, n, token = string.match(page[2][i], '^(.-):(%d+):(.*)$')
-    if tonumber(finish_at) < now then
+    if tonumber(finish_at) < now then -- BREAK:slot_outlives_lease
         local r = read(name)
         local is_run = r and r.st == 'running' and r.n == tonumber(n) and r.tk == token
         if not is_run or redis.call('ZSCORE', T .. 'd', worker) then
             free_slot(name, n, token)
             freed = freed + 1
         end
-    end
+    end -- BREAK:slot_outlives_lease
 end
 
 -- Overdue by lost_after, and no delivery seen since; a running job since its slot's end, when whoever ran it has given up. What is
