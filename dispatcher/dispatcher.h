@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "bus/bus.h"
 #include "daemon/daemon.h"
+#include "daemon/redeclare.h"
 #include "daemon/registry.h"
 #include "httpc/httpc.h"
 #include "store/args.h"
@@ -29,6 +30,7 @@ struct dispatcher {
     struct registry *registry;
     struct bus_link *publisher;
     struct bus_link *consumer; /* of the shelf's sweep */
+    struct redeclare redeclare;
     struct httpc *http;
     struct keyring *keys;
     struct leader *leader;

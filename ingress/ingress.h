@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "bus/bus.h"
 #include "daemon/daemon.h"
+#include "daemon/redeclare.h"
 #include "daemon/registry.h"
 #include "store/store.h"
 
@@ -27,6 +28,7 @@ struct ingress {
     struct list submissions;            /* being accepted, by submission.all */
     struct list asks;                   /* questions about jobs, by ask.all */
     size_t n_asks;
+    struct redeclare redeclare;
     struct map declared; /* tenants whose queues stand, on this link's current life */
     bool is_quorum;
     bool is_topology_ready;

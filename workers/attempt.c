@@ -172,6 +172,7 @@ static void on_delayed(enum bus_outcome outcome, void *arg)
     if (FAULT(worker_delayed)) {
         outcome = BUS_UNKNOWN;
     }
+    redeclare_doubt(&a->worker->redeclare, outcome);
     if (outcome == BUS_CONFIRMED) {
         end(a, /* is_done= */ true);
         return;
@@ -267,6 +268,7 @@ static void on_shelf_stored(enum bus_outcome outcome, void *arg)
     if (FAULT(worker_shelf_stored)) {
         outcome = BUS_UNKNOWN;
     }
+    redeclare_doubt(&a->worker->redeclare, outcome);
     if (outcome != BUS_CONFIRMED) {
         a->step = STEP_SHELF;
         again(a, AGAIN_MS);
