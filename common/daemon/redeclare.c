@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/redeclare.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "bus/topology.h"
 
@@ -35,7 +36,7 @@ static void on_shared(int rc, void *arg)
 
 static void declare_all(struct redeclare *r)
 {
-    if (bus_link_state(r->link) == BUS_OPEN) {
+    if (RULE(declare_again) && bus_link_state(r->link) == BUS_OPEN) {
         r->looked = loop_now(r->loop);
         note(topology_declare_shared(r->link, on_shared, r), "");
     }
