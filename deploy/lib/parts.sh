@@ -120,8 +120,13 @@ disk_free_limit.absolute = 200MB
 raft.wal_max_size_bytes = 64000000
 log.console.level = warning
 END
-    # A level of the delay ladder stops at so many messages whose target does not confirm.
-    write_whole "$home/advanced.config" <<<'[{rabbit, [{dead_letter_worker_consumer_prefetch, 512}]}].'
+    # A level of the delay ladder stops at so many messages whose target does not confirm. It forwards them
+    # again after the timeout (default: three minutes): so long stands what was due while the broker was down,
+    # when a level is back before the exchange that it forwards to.
+    write_whole "$home/advanced.config" <<'END'
+[{rabbit, [{dead_letter_worker_consumer_prefetch, 512},
+           {dead_letter_worker_publisher_confirm_timeout, 5000}]}].
+END
     write_whole "$home/enabled_plugins" <<<'[].'
     # For people and tests: ( set -a; . DIR/rabbitmq/env; /usr/lib/rabbitmq/bin/rabbitmqctl … )
     rabbitmq_variables | while IFS='=' read -r name value; do
