@@ -109,15 +109,16 @@ def test_delays_survive_a_broker_that_is_killed(make_stack):
 # --- nothing but what runs is held ---------------------------------------------------------------
 
 class Watch:
-    """Samples queues and the worker's figures; `worst` is what was held beyond what runs for longer than the hold."""
+    """Samples what the worker has in hand and what of it runs. (The broker's own figures of a quorum queue are up to five
+    seconds old; it judges by its timeout.)"""
 
     def __init__(self, stack):
         self.stack = stack
-        self.samples = []  # (time, unacknowledged, running)
+        self.samples = []  # (time, in hand, running)
 
     def look(self):
-        held = sum(row[1] for name, row in self.stack.queues().items() if not name.startswith("sluice.delay."))
-        self.samples.append((time.monotonic(), held, self.stack.metric("sluice_worker_running", "worker-1")))
+        held, running = (self.stack.metric(f"sluice_worker_{name}", "worker-1") for name in ("in_hand", "running"))
+        self.samples.append((time.monotonic(), held, running))
 
     def longest_excess_s(self):
         """How long, at most, more was held than ran, without a moment in between in which it was not so."""
@@ -141,7 +142,7 @@ def hold_nothing(make_stack, timeout_s, out_s):
     channel.queue_declare("control", durable=True, arguments={"x-queue-type": "quorum"})
     channel.basic_publish("", "control", b"x")
     channel.basic_consume("control", lambda *_: None)
-    retried = [stack.submit(f"/fail/{n}?fail_times=1&retry_after={5 * n}").json()["id"] for n in range(1, 21)]
+    retried = [stack.submit(f"/fail/{n}?fail_times=1&retry_after={n}").json()["id"] for n in range(1, 21)]
     wait_until(lambda: len(stack.receipts()) == 20, 20)
     stack.tenant.stop()
     jobs = retried + [stack.submit(f"/job/{n}").json()["id"] for n in range(180)]
@@ -150,7 +151,7 @@ def hold_nothing(make_stack, timeout_s, out_s):
     while time.monotonic() < end:
         watch.look()
         control.process_data_events(0)
-        time.sleep(2)
+        time.sleep(0.2)
     assert channel.is_closed, "the control's channel was not closed: the timeout is not in force"
     control.close()
     with stack.amqp() as connection:
@@ -163,10 +164,12 @@ def hold_nothing(make_stack, timeout_s, out_s):
     assert log.count("has timed out waiting for delivery acknowledgement") == 1, "closed: the control's alone"
     assert "id=consumer_lost" not in stack["worker-1"].text() and "id=broker_lost" not in stack["worker-1"].text()
     counts = {job: len(stack.receipts(job=job)) for job in jobs}
-    assert counts == {job: 2 if job in retried else 1 for job in jobs}
-    # Samples are seconds apart, so that a hold and the next may look like one.
-    assert watch.longest_excess_s() < 3 * HOLD_S + 10, watch.samples
-    assert len(watch.samples) >= out_s // 10
+    # The tenant's new process has forgotten whom it has failed: a second time.
+    assert counts == {job: 3 if job in retried else 1 for job in jobs}
+    # A hold, the giving back, which the broker confirms, and the hold of what came in between: an upper bound of what one
+    # delivery is held. (Without the rule it is the whole time, and the broker closes the channel.)
+    assert watch.longest_excess_s() < HOLD_S + 8
+    assert len(watch.samples) >= out_s
 
 
 @pytest.mark.slow
