@@ -30,7 +30,8 @@ enum {
     COMMANDS_MAX = 100000,
     PUBLISHES_MAX = 10000,
     BUFFER_MAX = 256 * 1024 * 1024,
-    DRAIN_MS = 2000
+    DRAIN_MS = 2000,
+    REDECLARE_MS = 15000 /* nobody consumes the ladder, and would be told that a level is gone */
 };
 
 static struct daemon_server server_of(const struct config *c)
@@ -194,6 +195,7 @@ static void lead(struct dispatcher *d, bool is_round)
         health_turn(d->health);
         shelf_turn(d->shelf);
         orphans_turn(d->orphans);
+        redeclare_turn(&d->redeclare, REDECLARE_MS);
     }
 }
 
@@ -287,6 +289,8 @@ static int open_links(struct dispatcher *d, const struct config *c)
         bus.on_state = on_consumer_state;
         rc = bus_link_new(d->loop, &bus, &d->consumer);
     }
+    d->redeclare = (struct redeclare){
+        .loop = d->loop, .link = d->publisher, .registry = d->registry, .is_quorum = d->is_quorum};
     return rc;
 }
 
@@ -371,8 +375,10 @@ static bool is_ready(void *self, struct buf *why)
 
     if (!store_is_open(d->store)) {
         buf_printf(why, "the store is not open: %s", store_trouble(d->store));
+    } else if (bus_link_state(d->publisher) == BUS_BLOCKED) {
+        buf_text(why, "the broker takes nothing: an alarm is raised");
     } else if (bus_link_state(d->publisher) != BUS_OPEN) {
-        buf_text(why, "the broker is not open, or takes nothing");
+        buf_text(why, "the broker is not open");
     } else if (!d->is_topology_ready) {
         buf_text(why, "the queues are being declared");
     } else if (!registry_is_read(d->registry)) {

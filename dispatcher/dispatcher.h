@@ -9,6 +9,7 @@
 #include "bus/bus.h"
 #include "daemon/daemon.h"
 #include "daemon/memory.h"
+#include "daemon/redeclare.h"
 #include "daemon/registry.h"
 #include "httpc/httpc.h"
 #include "store/args.h"
@@ -33,6 +34,7 @@ struct dispatcher {
     struct bus_link *publisher;
     struct bus_link *consumer; /* of the shelf's sweep and the orphans */
     struct map declared;       /* tenants whose queues stand, on this link's current life */
+    struct redeclare redeclare;
     struct httpc *http;
     struct keyring *keys;
     struct leader *leader;

@@ -63,6 +63,9 @@ static void on_published(enum bus_outcome outcome, void *arg)
     if (FAULT(dispatcher_published)) {
         outcome = BUS_UNKNOWN;
     }
+    if (!e->outbox->is_freed) {
+        redeclare_doubt(&e->outbox->dispatcher->redeclare, outcome);
+    }
     bool is_owed = RULE(outbox_until_confirmed) && outcome != BUS_CONFIRMED;
     if (is_owed || e->outbox->is_freed ||
         store_call_tenant(e->outbox->dispatcher->store, STORE_OUTBOX_DONE, str_of(e->tenant), args,

@@ -185,6 +185,8 @@ static int open_links(struct ingress *g, const struct config *c)
     if (rc == ERR_OK) {
         rc = bus_link_new(g->loop, &bus, &g->publisher);
     }
+    g->redeclare = (struct redeclare){
+        .loop = g->loop, .link = g->publisher, .registry = g->registry, .is_quorum = g->is_quorum};
     return rc;
 }
 

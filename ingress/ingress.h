@@ -7,6 +7,7 @@
 #include "bus/bus.h"
 #include "daemon/daemon.h"
 #include "daemon/memory.h"
+#include "daemon/redeclare.h"
 #include "daemon/registry.h"
 #include "store/store.h"
 
@@ -28,6 +29,7 @@ struct ingress {
     struct list submissions;            /* being accepted, by submission.all */
     struct list asks;                   /* questions about jobs, by ask.all */
     size_t n_asks;
+    struct redeclare redeclare;
     struct map declared; /* tenants whose queues stand, on this link's current life */
     bool is_quorum;
     bool is_topology_ready;

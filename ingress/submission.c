@@ -187,6 +187,7 @@ static void on_confirmed(enum bus_outcome outcome, void *arg)
     if (FAULT(ingress_confirmed)) {
         outcome = BUS_UNKNOWN;
     }
+    redeclare_doubt(&s->ingress->redeclare, outcome);
     if (RULE(confirm_before_202) && outcome != BUS_CONFIRMED) {
         undo(s);
         return;
@@ -444,6 +445,11 @@ void submission_start(struct ingress *g, struct httpd_req *r, struct registry_en
     }
     httpd_set_data(r, s);
     httpd_keep(r, on_gone);
+    if (bus_link_state(g->publisher) == BUS_BLOCKED) {
+        refuse(s, PROBLEM_UNAVAILABLE,
+               "The broker takes nothing: an alarm is raised. Nothing was accepted.", 5);
+        return;
+    }
     if (map_get(&g->declared, o->tenant) == NULL) {
         refuse(s, PROBLEM_UNAVAILABLE,
                "The tenant's queues are being declared. Nothing was accepted.", 1);

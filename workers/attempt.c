@@ -208,6 +208,7 @@ static void on_delayed(enum bus_outcome outcome, void *arg)
     if (FAULT(worker_delayed)) {
         outcome = BUS_UNKNOWN;
     }
+    redeclare_doubt(&a->worker->redeclare, outcome);
     if (outcome == BUS_CONFIRMED || !RULE(park_confirm_before_ack)) {
         end(a, /* is_done= */ true);
         return;
@@ -303,6 +304,7 @@ static void on_shelf_stored(enum bus_outcome outcome, void *arg)
     if (FAULT(worker_shelf_stored)) {
         outcome = BUS_UNKNOWN;
     }
+    redeclare_doubt(&a->worker->redeclare, outcome);
     if (outcome != BUS_CONFIRMED) {
         a->step = STEP_SHELF;
         again(a, AGAIN_MS);

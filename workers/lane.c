@@ -2,6 +2,7 @@
 #include "lane.h"
 
 #include "attempt.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "bus/topology.h"
@@ -213,7 +214,7 @@ static void on_timer(struct loop_timer *t, void *arg)
     if (l->state == LANE_CONSUMING) {
         bool is_long =
             mono_since_ms(l->refused_since, loop_now(l->worker->loop)) >= REFUSED_HOLD_MS;
-        if (!list_is_empty(&l->refused) && is_long) {
+        if (RULE(park_never_hold) && !list_is_empty(&l->refused) && is_long) {
             lane_move(l, LANE_NO_ROOM);
         } else {
             lane_hint(l);

@@ -349,6 +349,8 @@ static int open_links(struct worker *w, const struct config *c)
         bus.on_state = on_publisher_state;
         rc = bus_link_new(w->loop, &bus, &w->publisher);
     }
+    w->redeclare = (struct redeclare){
+        .loop = w->loop, .link = w->consumer, .registry = w->registry, .is_quorum = w->is_quorum};
     return rc;
 }
 
@@ -422,6 +424,8 @@ static bool is_ready(void *self, struct buf *why)
 
     if (!store_is_open(w->store)) {
         buf_printf(why, "the store is not open: %s", store_trouble(w->store));
+    } else if (bus_link_state(w->publisher) == BUS_BLOCKED) {
+        buf_text(why, "the broker takes nothing: an alarm is raised");
     } else if (bus_link_state(w->consumer) != BUS_OPEN ||
                bus_link_state(w->publisher) != BUS_OPEN) {
         buf_text(why, "the broker is not open");

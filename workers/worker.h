@@ -7,6 +7,7 @@
 #include "bus/bus.h"
 #include "daemon/daemon.h"
 #include "daemon/memory.h"
+#include "daemon/redeclare.h"
 #include "daemon/registry.h"
 #include "heartbeat.h"
 #include "httpc/httpc.h"
@@ -21,6 +22,7 @@ struct worker {
     struct registry *registry;
     struct bus_link *publisher;
     struct bus_link *consumer;
+    struct redeclare redeclare; /* over the consumer link */
     struct httpc *http;
     struct heartbeat *heartbeat;
     char channel[WORKER_CHANNEL_SIZE]; /* where slots' hints come */

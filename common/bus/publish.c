@@ -4,6 +4,8 @@
  * names its serial in correlation_id, and its ack comes after it. */
 #include "bus/link.h"
 
+#include "base/fault.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -114,7 +116,7 @@ static void settle(struct bus_link *k, uint64_t serial, enum bus_outcome outcome
     struct ring_entry e;
 
     if (bus_ring_settle(&k->ring, serial, &e)) {
-        bool is_returned = outcome == BUS_CONFIRMED && e.is_returned;
+        bool is_returned = RULE(returned_is_refused) && outcome == BUS_CONFIRMED && e.is_returned;
         e.cb(is_returned ? BUS_RETURNED : outcome, e.arg);
     }
 }

@@ -18,3 +18,10 @@ from points import seam  # noqa: E402, F401
 def pytest_configure(config):
     fixtures.pytest_configure(config)
     config.addinivalue_line("markers", "point(name): shows this row of points.yaml")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Those marked long run only where -m or -k names some, and in the suite soak (-m long)."""
+    if not config.option.markexpr and not config.option.keyword:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+        items[:] = [item for item in items if not item.get_closest_marker("long")]

@@ -16,6 +16,7 @@ DEFAULT_TIMEOUT_S = 120
 def pytest_configure(config):
     config.addinivalue_line("markers", "timeout_s(n): this test may take n seconds (default 120)")
     config.addinivalue_line("markers", "slow: left out of the sanitizer suites")
+    config.addinivalue_line("markers", "long: minutes; left out of the suite chaos, in the suite soak")
 
 
 class TestTimeout(BaseException):
@@ -90,8 +91,10 @@ class StackMaker:
         self.made = []
 
     def __call__(self, config=None, private=False, start=True, **options):
-        """private: a RabbitMQ of its own, to be killed. The other options are Stack's."""
-        broker = None if private else self.request.getfixturevalue("shared_broker")
+        """private: a RabbitMQ of its own, to be killed. broker: one of the module's. The other options are Stack's."""
+        broker = options.pop("broker", None)
+        if broker is None and not private:
+            broker = self.request.getfixturevalue("shared_broker")
         directory = Path(tempfile.mkdtemp(prefix="stack.", dir=self.scratch))
         stack = Stack(directory, broker, config, **options)
         self.made.append(stack)
