@@ -245,3 +245,41 @@ def test_a_worker_that_renewed_meanwhile_is_not_buried(scripts):
     assert scripts.redis.hget("{sluice}:w", "w1") == "5:2000"
     assert scripts.redis.evalsha(scripts.sha["bury"], 1, "{sluice}:w", "w1", "5:2000") == [1]
     assert scripts.redis.hget("{sluice}:w", "w1") == "dead"
+
+
+REBUILD = {"attempted": "0", "policy": "hold", "key": "", "class": "normal", "deadline": 0, "due": 0, "own": 0}
+
+
+def rebuild(scripts, name, **more):
+    m = {**REBUILD, **more}
+    return scripts("rebuild", name, m["attempted"], m["policy"], 15000, 3600000, 86400000, m["due"], m["own"], m["deadline"],
+                   m["key"], "fp", m["class"], 1, "", "m", "POST", "p", "/")
+
+
+def test_a_hangup_does_not_end_what_was_promised_before_a_loss_of_memory(scripts):
+    """Rebuilt from its message it may have had its 202: a repeat with its key that hangs up must not expire it."""
+    assert rebuild(scripts, "j", key="k") == ["queued"]
+    assert scripts.accept("again", key="k", mode="wait", waiter="c|1")[:2] == ["replay", "j"]
+    assert scripts("expire", "j", "c|1", "hangup", 86400000) == ["queued", 0]
+
+
+def test_a_synchronous_callers_hangup_ends_what_was_rebuilt(scripts):
+    assert rebuild(scripts, "j", **{"class": "sync", "deadline": int(time.time() * 1000) + 60000}) == ["queued"]
+    assert scripts("expire", "j", "c|1", "hangup", 86400000) == ["expired", 0]
+
+
+def test_a_rebuilt_job_is_looked_at_at_its_deadline(scripts):
+    soon = int(time.time() * 1000) + 60000
+    assert rebuild(scripts, "j", own=soon) == ["queued"]
+    assert scripts.redis.zscore("{t}:u", "j") == soon
+
+
+def test_what_is_registered_again_says_nothing_of_its_loss(scripts):
+    shelved = scripts("shelve", "j", -1, "", "memory_lost", "head", "body", 0, "in_doubt", 0, "cl", "normal")
+    assert shelved == ["shelved", ""]
+    now = int(time.time() * 1000)
+    assert scripts("reregister", "j", 1, "t1", "w1", "a", now, now + 60000, 1, "", "fp", "normal", 1, "", 3600000, 0) == ["restored"]
+    r = scripts.redis.hgetall("{t}:j:j")
+    assert (r["st"], r["er"]) == ("running", "") and "sh" not in r
+    t = scripts.redis.hgetall("{t}:t")
+    assert (t["run"], t["ind"], t["sb"], t["c"]) == ("1", "0", "0", "1")
