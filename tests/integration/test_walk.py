@@ -274,6 +274,15 @@ def test_a_rebuilt_job_is_looked_at_at_its_deadline(scripts):
     assert scripts.redis.zscore("{t}:u", "j") == soon
 
 
+def test_a_record_is_not_missing_while_the_store_is_another(scripts):
+    """The store was emptied, and this worker has not heard of it: it must not shelve all that it is given."""
+    scripts.redis.delete("{t}:t")
+    assert scripts.claim("j") == ["memory"]
+    assert scripts("undo", "j", 600000) == ["unknown"]
+    assert scripts("expire", "j", "c|1", "deadline", 600000) == ["unknown", 0]
+    assert scripts.redis.exists("{t}:j:j") == 0
+
+
 def test_what_is_registered_again_says_nothing_of_its_loss(scripts):
     shelved = scripts("shelve", "j", -1, "", "memory_lost", "head", "body", 0, "in_doubt", 0, "cl", "normal")
     assert shelved == ["shelved", ""]
