@@ -283,6 +283,30 @@ def test_a_record_is_not_missing_while_the_store_is_another(scripts):
     assert scripts.redis.exists("{t}:j:j") == 0
 
 
+def forget_the_last_second(scripts):
+    """As when a new life of the store began that may have forgotten a mark."""
+    time.sleep(0.005)
+    scripts.redis.hset("{t}:t", "gs", int(time.time() * 1000))
+
+
+def test_a_repeat_gets_no_202_for_what_its_ingress_may_still_undo(scripts):
+    scripts.accept("j", key="k")
+    forget_the_last_second(scripts)
+    assert scripts.accept("again", key="k")[0] == "busy"
+    scripts.redis.hset("{t}:j:j", "al", 1)
+    assert scripts.accept("again", key="k")[0::3] == ["replay", "queued"]
+    assert scripts("undo", "j", 600000) == ["lost", "queued"]
+
+
+def test_an_accept_whose_mark_was_forgotten_stands_as_if_marked(scripts):
+    scripts("accept", "j", "", "fp", "normal", "async", 0, 90000, 30000, "", 0, 0)
+    forget_the_last_second(scripts)
+    scripts("sweep", 3600000, "0", 600000, 600000, 600000, 60000)
+    r = scripts.redis.hgetall("{t}:j:j")
+    assert r["st"] == "scheduled"
+    assert scripts.redis.zscore("{t}:w", "j") == int(r["due"])
+
+
 def test_what_is_registered_again_says_nothing_of_its_loss(scripts):
     shelved = scripts("shelve", "j", -1, "", "memory_lost", "head", "body", 0, "in_doubt", 0, "cl", "normal")
     assert shelved == ["shelved", ""]
