@@ -307,6 +307,43 @@ def test_an_accept_whose_mark_was_forgotten_stands_as_if_marked(scripts):
     assert scripts.redis.zscore("{t}:w", "j") == int(r["due"])
 
 
+def asked_unknown_twice(scripts):
+    """Attempt 1 was answered by a gateway, 502; the tenant says that it never arrived."""
+    scripts.accept("j")
+    scripts("mark", 3600000, "j")
+    assert scripts.claim("j", policy="ask")[0] == "go"
+    scripts("complete", "j", 1, "t1", "ask", "failed", "502", "gateway_in_doubt", "502\n\r\nbad", 3, 1, 0, 600000, 600000, 600000,
+            60000, "", "", 0, 0, 0)
+    scripts.redis.hset("{t}:j:j", "due", 1)
+    question = ("unknown", 404, "", "", 0, 0, 600000, 600000, 600000, 60000)
+    assert scripts("asked", "j", 1, "t1", 0, "q1", *question)[0] == "waiting"
+    assert scripts("asked", "j", 1, "t1", 1, "q2", *question)[0] == "again"
+
+
+def test_the_answer_of_what_never_arrived_does_not_stay_for_ever(scripts):
+    asked_unknown_twice(scripts)
+    assert scripts("cancel", "j", 600000, 600000)[0] == "canceled"
+    assert scripts.redis.exists("{t}:r:j") == 0
+
+
+def test_the_answer_of_what_never_arrived_is_the_last_one(scripts):
+    asked_unknown_twice(scripts)
+    scripts.redis.hset("{t}:j:j", "ex", 1)
+    assert scripts.claim("j", token="t2", policy="ask") == ["ack", "failed"]
+    assert scripts.redis.hget("{t}:j:j", "os") == "502"
+    assert scripts.redis.get("{t}:r:j") == "502\n\r\nbad" and scripts.redis.pttl("{t}:r:j") > 0
+
+
+def test_what_a_delivery_was_told_of_one_attempt_is_not_said_of_the_next(scripts):
+    """One delivery asks with one token: its answer about attempt 1 is no answer about attempt 2."""
+    asked_unknown_twice(scripts)
+    assert scripts.claim("j", token="t2", policy="ask")[:2] == ["go", 2]
+    scripts("mourn", "w1")
+    assert scripts.claim("j", token="q2", worker="w2", policy="ask")[0] == "park"
+    asked = scripts("asked", "j", 2, "t2", 0, "q2", "pending", 202, "", "", 0, 0, 600000, 600000, 600000, 60000)
+    assert asked == ["waiting", "1000"]
+
+
 def test_what_is_registered_again_says_nothing_of_its_loss(scripts):
     shelved = scripts("shelve", "j", -1, "", "memory_lost", "head", "body", 0, "in_doubt", 0, "cl", "normal")
     assert shelved == ["shelved", ""]

@@ -61,7 +61,8 @@ if verdict == 'end' or verdict == 'dead' then
             answer = redis.call('GET', T .. 'r:' .. name) or ''
             status = r.ls
         end
-    elseif answer == '' then
+    end
+    if answer == '' then
         redis.call('DEL', T .. 'r:' .. name) -- an earlier attempt's answer is not this outcome's
     end
     local sets = {'os', status, 'ob', ARGV[10], 'er', error, 'db', '0'}
