@@ -283,6 +283,15 @@ def test_a_record_is_not_missing_while_the_store_is_another(scripts):
     assert scripts.redis.exists("{t}:j:j") == 0
 
 
+def test_what_was_missing_keeps_its_key_through_retry_and_cancel(scripts):
+    """Nobody knows whether it was sent before its record was gone."""
+    shelved = scripts("shelve", "j", -1, "", "memory_lost", "head", "body", 0, "in_doubt", 0, "k", "k", "fp", "fp")
+    assert shelved == ["shelved", ""]
+    assert scripts("resolve", "j", "retry", "", 600000, 600000, 600000)[0] == "queued"
+    assert scripts("cancel", "j", 600000, 600000)[0] == "canceled"
+    assert scripts.accept("other", key="k")[:2] == ["replay", "j"]
+
+
 def forget_the_last_second(scripts):
     """As when a new life of the store began that may have forgotten a mark."""
     time.sleep(0.005)
