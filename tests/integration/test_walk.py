@@ -268,6 +268,24 @@ def test_a_synchronous_callers_hangup_ends_what_was_rebuilt(scripts):
     assert scripts("expire", "j", "c|1", "hangup", 86400000) == ["expired", 0]
 
 
+def test_what_was_attempted_before_a_loss_is_not_said_never_to_have_started(scripts):
+    """Rebuilt under policy retry it has no attempt of this memory, but may have one of the last: at its deadline its
+    caller must not be told that it was not started, nor its key be freed."""
+    soon = int(time.time() * 1000) + 5
+    assert rebuild(scripts, "j", **{"class": "sync", "deadline": soon, "attempted": "1", "policy": "retry", "key": "k"}) == ["queued"]
+    time.sleep(0.01)
+    assert scripts("expire", "j", "c|1", "deadline", 86400000) == ["queued", 0]
+    assert scripts.redis.get("{t}:k:k") == "j"
+
+
+def test_what_a_person_runs_again_does_not_end_with_its_old_caller(scripts):
+    """Found by the walk: a caller still waits while its job was shelved without a record, and is run again."""
+    scripts("shelve", "j", -1, "", "memory_lost", "head", "body", 0, "in_doubt", 0, "k", "k", "fp", "fp")
+    assert scripts("resolve", "j", "retry", "", 600000, 600000, 600000)[0] == "queued"
+    assert scripts("expire", "j", "c|1", "hangup", 86400000) == ["queued", 0]
+    assert scripts.redis.hget("{t}:j:j", "o2") == "1"
+
+
 def test_a_rebuilt_job_is_looked_at_at_its_deadline(scripts):
     soon = int(time.time() * 1000) + 60000
     assert rebuild(scripts, "j", own=soon) == ["queued"]

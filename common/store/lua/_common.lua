@@ -317,7 +317,7 @@ local function run_again(name, r, now, note)
     end
     to_outbox(name, r, now, 0)
     -- Attempts are counted anew, numbers go on: the number is the fence.
-    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'ls', '',
+    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'ls', '', 'o2', '1',
                'ps', (r.cnt > 0 or r.ps == '1') and '1' or '0', 'nt', note)
     redis.call('DEL', T .. 'r:' .. name)
     return {'queued', ''}

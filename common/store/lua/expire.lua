@@ -30,6 +30,9 @@ local may_expire = is_over or is_abandoned
 if r.n > 0 or r.st == 'running' then
     may_expire = false -- BREAK:expire_unclaimed_only
 end
+if r.cnt > 0 or r.ps == '1' then
+    may_expire = false -- written anew, and attempted before, perhaps
+end
 if may_expire then
     finish(name, r, 'expired', now, {'er', 'expired'}, keep, '')
     return {'expired', 0}
