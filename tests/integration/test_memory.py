@@ -137,3 +137,21 @@ def test_the_shelf_is_rebuilt_from_its_queue(make_stack):
     assert stack.submit(path="/broken?drop=1", headers={"Idempotency-Key": "k"}).json()["id"] == job
     assert stack.call("POST", f"/v1/jobs/{job}/resolve", json={"state": "failed"}).status_code == 200
     quiet(stack, 60)
+
+
+def test_a_worker_that_has_not_heard_of_the_loss_shelves_nothing(make_stack):
+    """The store is emptied under a running worker: what it is given before it reads the epoch again is no missing record."""
+    def narrow(stack):
+        return config(stack, in_doubt={"policy": "hold"},
+                      instances=[{"name": "sample-1", "url": stack.tenant.url, "concurrency": 2}])
+
+    stack = make_stack(narrow)
+    jobs = [stack.submit(path=f"/n/{i}?sleep_ms=700").json()["id"] for i in range(12)]
+    wait_until(lambda: len(stack.receipts()) >= 2, 20, "the first calls")
+    stack.redis.flushall()
+    wait_until(lambda: len(stack.receipts()) == 12, 40, "every call")
+    wait_until(lambda: stack.redis.zcard("{sample}:u") == 0, 20, "every outcome")
+    states = {stack.job(job)["state"] for job in jobs[2:]}
+    assert states == {"succeeded"}
+    assert stack.metric("sluice_record_missing_total", "worker-1") == 0
+    quiet(stack)
