@@ -39,9 +39,9 @@ def store(tmp_path_factory):
     server.wait(timeout=10)
 
 
-def walk(port, lua, seed):
+def walk(port, lua, seed, *more):
     redis.Redis(port=port).flushall()
-    return subprocess.run([sys.executable, str(ROOT / "tests/model/walk.py"), str(port), str(lua), STEPS, seed],
+    return subprocess.run([sys.executable, str(ROOT / "tests/model/walk.py"), str(port), str(lua), STEPS, seed, *more],
                           capture_output=True, text=True, timeout=250)
 
 
@@ -50,6 +50,14 @@ def walk(port, lua, seed):
 @pytest.mark.parametrize("seed", ["2", "3", "11"])
 def test_no_walk_breaks_an_invariant(store, seed):
     done = walk(store, LUA, seed)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout_s(300)
+@pytest.mark.parametrize("seed", ["2", "8"])
+def test_no_walk_breaks_an_invariant_when_everything_is_lost_now_and_then(store, seed):
+    done = walk(store, LUA, seed, "forget")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
