@@ -282,6 +282,7 @@ def rebuild(d):
     was = d['flag'] or d.get('n', 0) > 0
     f = lambda: call('rebuild', name, '1' if was else '0', policy[name], 20, 1000, 60000, due, own, dl, key, fp, cl, at, ch, 'm', 'POST')
     a, b = twice(f); log('rebuild', name, was, a, b)
+    if was: offered.add(name)  # perhaps
     if a[0] == 'hold': d.update(step='shelve', args=(-1, '', 'memory_lost', 'in_doubt'))
 
 def say_again(d):
@@ -320,7 +321,7 @@ def s_forget():
     twins.update(outbox)
     for d in deliveries:
         if d['running'] and d['worker'] in workers and rnd.random() < .8: say_again(d)
-FORGETS = .15 if sys.argv[5:] == ['forget'] else 0
+FORGETS = .7 if sys.argv[5:] == ['forget'] else 0
 
 late = []
 def complete(d, verdict, is_late=False):
@@ -343,7 +344,7 @@ def complete(d, verdict, is_late=False):
     if a[0] in ('ended', 'waiting', 'outbox'): in_air.discard(name)
     if a[0] == 'ended':
         truth[name] = ans
-        if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 and d['n'] == 1 else None
+        if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 and d['n'] == 1 and EPOCH[1] == 'k' else None
     if is_late and a[0] == 'waiting': put(name, True, d['epoch'])
     if is_late: return
     if a[0] == 'waiting': replace(d)
