@@ -379,6 +379,20 @@ def test_what_a_delivery_was_told_of_one_attempt_is_not_said_of_the_next(scripts
     assert asked == ["waiting", "1000"]
 
 
+def test_what_ended_and_went_in_order_does_not_come_back_to_life(scripts):
+    """A worker stood still for longer than the record of its unkeyed synchronous job was kept. Under `strict` its late answer
+    must not write the record anew: a 503 would have had it run again."""
+    scripts.accept("j")
+    assert scripts.claim("j")[0] == "go"
+    scripts.redis.delete("{t}:j:j")
+    answer = ("complete", "j", 1, "t1", "retry", "failed", "503", "", "503\n\r\nno", 2, 1, 0, 600000, 600000, 600000, 60000, "", "", 0, 0, 0)
+    assert scripts(*answer)[0] == "missing"  # under `fast` it may have been forgotten
+    keeps = [str(a) for a in ("e1:1:k", *answer[1:])]
+    assert scripts.redis.evalsha(scripts.sha["complete"], 1, "{t}:t", *keeps)[0] == "late"
+    scripts.redis.hset("{t}:t", "ep", "e2")  # everything was lost, and the worker has not heard of it
+    assert scripts.redis.evalsha(scripts.sha["complete"], 1, "{t}:t", *keeps)[0] == "missing"
+
+
 def test_what_is_registered_again_says_nothing_of_its_loss(scripts):
     shelved = scripts("shelve", "j", -1, "", "memory_lost", "head", "body", 0, "in_doubt", 0, "cl", "normal")
     assert shelved == ["shelved", ""]
