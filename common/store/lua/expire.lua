@@ -27,11 +27,9 @@ r.rc = table.concat(rest, ' ')
 local is_over = r.ex > 0 and now >= r.ex
 local is_abandoned = #rest == 0 and r.o2 ~= '1'
 local may_expire = is_over or is_abandoned
-if r.n > 0 or r.st == 'running' then
+-- cnt, ps: written anew, and attempted before, perhaps.
+if r.n > 0 or r.st == 'running' or r.cnt > 0 or r.ps == '1' then
     may_expire = false -- BREAK:expire_unclaimed_only
-end
-if r.cnt > 0 or r.ps == '1' then
-    may_expire = false -- written anew, and attempted before, perhaps
 end
 if may_expire then
     finish(name, r, 'expired', now, {'er', 'expired'}, keep, '')
