@@ -71,16 +71,27 @@ static void put_back(struct held *h)
     }
 }
 
+/* Only a record that says so lets a copy go; one with an attempt in doubt may be about to be
+ * shelved, and what was run again and has not begun may be in the outbox only, which is lost with
+ * the store. v: state, on the shelf, in doubt. */
+static bool has_left_the_shelf(const struct store_value *v)
+{
+    static const char *const staying[] = {"running", "queued", "scheduled"};
+
+    for (size_t i = 0; i < sizeof staying / sizeof staying[0]; i++) {
+        if (str_is(store_word(v, 0), str_of(staying[i]))) {
+            return false;
+        }
+    }
+    return !str_is(store_word(v, 1), STR("1")) && !str_is(store_word(v, 2), STR("1"));
+}
+
 static void on_record(int rc, const struct store_value *v, void *arg)
 {
     struct held *h = arg;
     struct shelf *s = h->shelf;
-    /* Only a record that says so lets a copy go; a record that is missing may have been forgotten,
-     * and one with an attempt in doubt may be about to be shelved. */
     bool is_forgotten = rc == ERR_OK && store_word(v, 0).n == 0;
-    bool has_left = rc == ERR_OK && store_word(v, 0).n > 0 && !str_is(store_word(v, 1), STR("1")) &&
-                    !str_is(store_word(v, 2), STR("1")) &&
-                    !str_is(store_word(v, 0), STR("running"));
+    bool has_left = rc == ERR_OK && !is_forgotten && has_left_the_shelf(v);
 
     if (has_left || s->is_freed || s->consumer == NULL) {
         settle(h, has_left);
