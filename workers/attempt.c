@@ -240,7 +240,8 @@ void attempt_give_back(struct attempt *a)
 {
     list_remove(&a->refused);
     /* A delivery whose channel is gone is with somebody else already. */
-    if (bus_link_state(a->worker->publisher) != BUS_OPEN || !bus_delivery_is_live(a->delivery)) {
+    if (!RULE(give_back_as_new) || bus_link_state(a->worker->publisher) != BUS_OPEN ||
+        !bus_delivery_is_live(a->delivery)) {
         end(a, /* is_done= */ false);
         return;
     }
@@ -379,8 +380,8 @@ static void on_missing(struct attempt *a, int64_t now_ms)
         rebuild(a);
         return;
     }
-    if (str_is(m->class, STR("sync")) && m->key.n == 0 && m->deadline_ms > 0 &&
-        now_ms > m->deadline_ms) {
+    if (!RULE(missing_is_shelved) || (str_is(m->class, STR("sync")) && m->key.n == 0 &&
+                                      m->deadline_ms > 0 && now_ms > m->deadline_ms)) {
         end(a, /* is_done= */ true);
         return;
     }

@@ -14,11 +14,11 @@ if not r then
 end
 local q = redis.call('HMGET', job(name), 'qn', 'qh', 'qu', 'qt', 'qv', 'qw')
 if q[4] == ARGV[6] then
-    return {q[5], q[6]}
+    return {q[5], q[6]} -- BREAK:asked_same_token
 end
 local is_late = tonumber(q[1] or '0') ~= question -- another worker's answer to it was first
 if r.n ~= n or r.tk ~= token or r.q ~= '1' or (is_late and word ~= 'known') then
-    return {'changed', '0'}
+    return {'changed', '0'} -- BREAK:asked_by_compare
 end
 if word == 'unclear' then
     return {'unclear', '0'}

@@ -11,7 +11,7 @@ local name, n, token, verdict, status, error = ARGV[2], tonumber(ARGV[3]), ARGV[
 local now = now_ms()
 local r = read(name)
 if not r or (r.n < n and not FINAL[r.st]) then
-    return {'missing', '0'}
+    return {'missing', '0'} -- BREAK:registered_before_complete
 end
 local mine = n .. ':' .. token
 if r.dn == mine then
