@@ -564,6 +564,7 @@ static void forward(struct attempt *a, const struct store_value *v)
 
     a->step = STEP_FORWARD;
     set_running(a, true);
+    lane_served(a->lane);
     a->number = (uint32_t)store_number(v, 1);
     a->counted = (uint32_t)store_number(v, 5);
     a->rest_ms = store_number(v, 6);

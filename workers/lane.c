@@ -160,6 +160,7 @@ static void leave(struct lane *l, enum lane_state from)
 {
     if (from == LANE_CONSUMING) {
         drop_consumer(l);
+        l->is_refused = false;
     }
     loop_timer_cancel(l->timer);
 }
@@ -230,11 +231,22 @@ void lane_refused(struct lane *l, struct attempt *a)
         attempt_give_back(a);
         return;
     }
-    if (!loop_timer_is_set(l->timer)) {
+    if (!l->is_refused) {
+        l->is_refused = true;
         l->refused_since = loop_now(l->worker->loop);
-        loop_timer_set(l->timer, REFUSED_HOLD_MS);
+    }
+    if (!loop_timer_is_set(l->timer)) {
+        /* Claims may have been under way when it fired: the two seconds go on, they do not begin
+         * anew. */
+        int64_t held_ms = mono_since_ms(l->refused_since, loop_now(l->worker->loop));
+        loop_timer_set(l->timer, held_ms < REFUSED_HOLD_MS ? REFUSED_HOLD_MS - held_ms : 0);
     }
     list_push_back(&l->refused, attempt_refused_link(a));
+}
+
+void lane_served(struct lane *l)
+{
+    l->is_refused = false;
 }
 
 void lane_refit(struct lane *l)

@@ -40,6 +40,7 @@ struct lane {
     uint16_t prefetch;   /* of the consumer */
     size_t in_hand;      /* attempts that live: a lane outlives them */
     struct list refused; /* those without a slot, by attempt.refused */
+    bool is_refused;     /* nothing was granted since refused_since */
     struct mono refused_since;
     struct loop_timer *timer;
     uint64_t declares; /* numbers them, so that a late answer is told from the current one */
@@ -55,6 +56,8 @@ void lane_move(struct lane *l, enum lane_event event);
 /* A claim was refused (no slot, no instance, paused). */
 struct attempt;
 void lane_refused(struct lane *l, struct attempt *a);
+/* A claim was granted: the tenant has room. */
+void lane_served(struct lane *l);
 /* The tenant's limits, or the number of lanes, changed: consumes anew when its prefetch is another.
  */
 void lane_refit(struct lane *l);

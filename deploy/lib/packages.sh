@@ -10,7 +10,7 @@ PACKAGES_BUILD=(
 PACKAGES_TEST=(
     libcmocka-dev python3-pytest python3-requests python3-pika python3-redis python3-jsonschema
     python3-yaml spin)
-PACKAGES_LINT=(clang-format clang-tidy shellcheck cppcheck)
+PACKAGES_LINT=(clang-format clang-tidy shellcheck cppcheck lua5.1)
 
 POLICY_FILE=/usr/sbin/policy-rc.d
 

@@ -133,7 +133,7 @@ def test_the_shelf_is_rebuilt_from_its_queue(make_stack):
     assert stack.wait_job(job)["state"] == "in_doubt"
     forget(stack)
     assert stack.wait_job(job, timeout=60)["outcome"]["error"] == "memory_lost"
-    assert stack.call("GET", "/v1/dead?tenant=sample").json()["jobs"][0]["id"] == job
+    assert stack.call("GET", "/v1/dead?tenant=sample").json()["dead"][0]["id"] == job
     assert stack.submit(path="/broken?drop=1", headers={"Idempotency-Key": "k"}).json()["id"] == job
     assert stack.call("POST", f"/v1/jobs/{job}/resolve", json={"state": "failed"}).status_code == 200
     quiet(stack, 60)

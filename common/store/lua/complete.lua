@@ -24,8 +24,9 @@ if ARGV[20] == '1' then
     redis.call('HSET', KEYS[1], 'up:' .. r.i, '0')
 end
 -- A complete answer settles what is in doubt by now, too; only the newest attempt settles anything.
+local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry'
 local settles = r.st == 'running'
-settles = settles or verdict == 'end' or verdict == 'dead' or verdict == 'retry' -- BREAK:late_answer_settles
+settles = settles or is_answer -- BREAK:late_answer_settles
 settles = settles and r.n == n and r.tk == token -- BREAK:fence
 -- A dead letter of what a person has run again meanwhile: its shelf copy may have left the shelf's queue.
 local has_no_copy = false
