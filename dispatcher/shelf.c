@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shelf.h"
 
+#include "base/fault.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "bus/topology.h"
@@ -78,9 +79,10 @@ static void on_record(int rc, const struct store_value *v, void *arg)
     /* Only a record that says so lets a copy go; a record that is missing may have been forgotten,
      * and one with an attempt in doubt may be about to be shelved. */
     bool is_forgotten = rc == ERR_OK && store_word(v, 0).n == 0;
-    bool has_left = rc == ERR_OK && store_word(v, 0).n > 0 && !str_is(store_word(v, 1), STR("1")) &&
-                    !str_is(store_word(v, 2), STR("1")) &&
-                    !str_is(store_word(v, 0), STR("running"));
+    bool may_need_it = str_is(store_word(v, 1), STR("1")) || str_is(store_word(v, 2), STR("1")) ||
+                       str_is(store_word(v, 0), STR("running"));
+    bool has_left =
+        rc == ERR_OK && store_word(v, 0).n > 0 && !(may_need_it && RULE(shelf_queue_keeps_copy));
 
     if (has_left || s->is_freed || s->consumer == NULL) {
         settle(h, has_left);

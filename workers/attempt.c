@@ -686,7 +686,7 @@ void attempt_say_again(struct worker *w)
     for (struct list *l = w->attempts.next; l != &w->attempts; l = l->next) {
         struct attempt *a = LIST_OF(l, struct attempt, all);
         /* Nobody waits for the answer: it is said again each second for a lease. */
-        if (a->is_running && say_again(a, NULL, NULL) != ERR_OK) {
+        if (RULE(running_is_said_again) && a->is_running && say_again(a, NULL, NULL) != ERR_OK) {
             return;
         }
     }
