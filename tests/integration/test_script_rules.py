@@ -98,7 +98,7 @@ def test_a_slot_is_freed_once(scripts):
     assert scripts.complete("j", 1, "t1", "end", state="succeeded", answer="200\n\r\nx")[0] == "ended"
     scripts.age("j")
     scripts.sweep()
-    assert scripts.redis.hget("{t}:t", "c") == "0"
+    assert scripts.redis.hget("{t}:t", "c") == "0", "slots taken"
 
 
 def test_a_full_shelf_takes_nothing(scripts):
@@ -123,7 +123,7 @@ def test_the_outbox_leaves_the_copy_of_what_is_back_on_the_shelf(scripts):
     assert scripts.claim("j", token="t2")[:2] == ["go", 2]
     assert scripts.complete("j", 2, "t2", "dead")[0] == "ended"
     assert scripts("outbox_done", "j", score) == [1]
-    assert scripts.redis.hget("{t}:b:j", "b") == "body"
+    assert scripts.redis.hget("{t}:b:j", "b") == "body", "the shelf's copy"
 
 
 # --- a store that forgets ---
@@ -138,7 +138,7 @@ def test_an_accept_whose_mark_may_be_forgotten_is_not_swept(scripts):
     scripts.accept("j")
     scripts.knows = FORGETFUL
     scripts.redis.zadd("{t}:u", {"j": 1})
-    assert scripts.sweep()["undone"] == 0
+    assert scripts.sweep()["undone"] == 0, "it may have had its 202"
     assert scripts.state() == "queued"
 
 
@@ -223,13 +223,13 @@ def test_the_dead_renew_nothing(scripts):
     assert renew() == [1]
     value = scripts.redis.hget("{sluice}:w", "w1")
     assert scripts.redis.evalsha(scripts.sha["bury"], 1, "{sluice}:w", "w1", value) == [1]
-    assert renew() == [0]
+    assert renew() == [0], "it is dead"
     assert scripts.redis.hget("{sluice}:w", "w1") == "dead"
 
 
 def test_the_slot_of_a_dead_workers_call_is_taken_until_its_end(scripts):
     scripts.running_dead("j")
-    assert scripts.sweep()["freed"] == 0
+    assert scripts.sweep()["freed"] == 0, "the tenant may be at it still"
     scripts.age("j")
     assert scripts.sweep()["freed"] == 1
     scripts.counts()

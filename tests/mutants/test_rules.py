@@ -92,15 +92,22 @@ def test_each_rule_in_the_code_is_listed():
     assert sorted(set(there) - set(listed)) == []
 
 
+def test_the_models_rules_are_the_codes():
+    """By name, so that what the model says of a rule is said of something that is there."""
+    models = {rule for path in (ROOT / "tests/model").glob("*.pml") for rule in re.findall(r"\bBREAK_(\w+)", path.read_text())}
+    assert models and sorted(models - set(rules_in_code())) == []
+
+
 def test_the_binaries_can_break_rules():
     assert b"SLUICE_BREAK" in (BIN / "sluice-worker").read_bytes(), f"{BIN}: not of the preset `faults`"
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
-def test_a_rule_taken_out_is_noticed(entry, with_rules, shared_broker, tmp_path):  # noqa: F811
+def test_a_rule_taken_out_is_noticed(entry, with_rules, shared_broker, tmp_path, record_property):  # noqa: F811
     case = case_of(entry["test"])
     assert with_rules.get(case) == [], f"{entry['test']} does not pass with the rule in place: {with_rules.get(case)}"
     without = run_tests([entry["test"]], tmp_path / "junit.xml", shared_broker, entry["rule"]).get(case)
+    record_property("without", str(without))
     assert without, f"{entry['test']} passes without {entry['rule']}"
     # On its assertion: not in its setup, and not by running out of time. (What is left behind may fail its teardown, too.)
     failures = [message for kind, message in without if kind == "failure"]
