@@ -227,6 +227,14 @@ def test_the_dead_renew_nothing(scripts):
     assert scripts.redis.hget("{sluice}:w", "w1") == "dead"
 
 
+def test_one_leads(scripts):
+    def lead(who):
+        return scripts.redis.evalsha(scripts.sha["lead"], 1, "{sluice}:leader", who, "60000")
+
+    assert [lead("d1"), lead("d2"), lead("d1")] == [[1], [0], [1]]
+    assert scripts.redis.get("{sluice}:leader") == "d1"
+
+
 def test_the_slot_of_a_dead_workers_call_is_taken_until_its_end(scripts):
     scripts.running_dead("j")
     assert scripts.sweep()["freed"] == 0, "the tenant may be at it still"
