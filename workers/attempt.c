@@ -112,7 +112,7 @@ struct attempt *attempt_of_refused(struct list *link)
 static bool was_attempted(const struct attempt *a)
 {
     /* Who had it before may have attempted it. */
-    return a->message.was_attempted ||
+    return a->message.was_attempted || a->number > 0 ||
            (bus_delivery_is_redelivered(a->delivery) && RULE(requeue_marks_attempted));
 }
 
@@ -222,7 +222,7 @@ static void delay(struct attempt *a)
     struct job_message m = a->message;
 
     a->step = STEP_DELAY;
-    m.was_attempted = was_attempted(a) || a->number > 0;
+    m.was_attempted = was_attempted(a);
     m.parks = a->is_counted_park ? m.parks + 1 : m.parks;
     if (wire_publish(a->worker->publisher, &m, a->delay_ms, on_delayed, a) != ERR_OK) {
         again(a, AGAIN_MS);
@@ -376,7 +376,10 @@ static void on_missing(struct attempt *a, int64_t now_ms)
 {
     const struct job_message *m = &a->message;
 
-    if (RULE(rebuild_by_epoch) && !str_is(m->epoch, str_of(store_epoch(a->worker->store)))) {
+    /* One that names no epoch was not accepted here, as far as anybody can tell: a person decides.
+     */
+    if (RULE(rebuild_by_epoch) && m->epoch.n > 0 &&
+        !str_is(m->epoch, str_of(store_epoch(a->worker->store)))) {
         rebuild(a);
         return;
     }

@@ -137,3 +137,27 @@ def test_the_shelf_is_rebuilt_from_its_queue(make_stack):
     assert stack.submit(path="/broken?drop=1", headers={"Idempotency-Key": "k"}).json()["id"] == job
     assert stack.call("POST", f"/v1/jobs/{job}/resolve", json={"state": "failed"}).status_code == 200
     quiet(stack, 60)
+
+
+def test_a_worker_that_has_not_heard_of_the_loss_shelves_nothing(make_stack):
+    """The store is emptied under a running worker: what it is given before it reads the epoch again is no missing record."""
+    stack = make_stack(lambda s: config(s, in_doubt={"policy": "hold"}))
+    together(8, lambda i: stack.submit(path=f"/later/{i}", delay_s=3 + i // 20), range(60))
+    wait_until(lambda: stack.receipts(), 20, "the first call")
+    stack.redis.flushall()
+    wait_until(lambda: len(stack.receipts()) == 60, 40, "every call")
+    wait_until(lambda: stack.redis.zcard("{sample}:u") == 0, 20, "every outcome")
+    assert stack.metric("sluice_record_missing_total", "worker-1") == 0
+    assert len({r["path"] for r in stack.receipts()}) == 60
+    quiet(stack)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout_s(180)
+def test_a_shelf_of_more_than_a_page_is_rebuilt(make_stack):
+    """What stays on the shelf must not hide what lies behind it in the shelf's queue."""
+    stack = make_stack(lambda s: config(s, in_doubt={"policy": "hold"}))
+    together(8, lambda i: stack.submit(path=f"/broken/{i}?drop=1"), range(230))
+    wait_until(lambda: stack.redis.zcard("{sample}:h") == 230, 60, "the shelf")
+    forget(stack)
+    wait_until(lambda: stack.redis.zcard("{sample}:h") == 230, 90, "the shelf, rebuilt")

@@ -39,9 +39,9 @@ def store(tmp_path_factory):
     server.wait(timeout=10)
 
 
-def walk(port, lua, seed):
+def walk(port, lua, seed, *more):
     redis.Redis(port=port).flushall()
-    return subprocess.run([sys.executable, str(ROOT / "tests/model/walk.py"), str(port), str(lua), STEPS, seed],
+    return subprocess.run([sys.executable, str(ROOT / "tests/model/walk.py"), str(port), str(lua), STEPS, seed, *more],
                           capture_output=True, text=True, timeout=250)
 
 
@@ -50,6 +50,14 @@ def walk(port, lua, seed):
 @pytest.mark.parametrize("seed", ["2", "3", "11"])
 def test_no_walk_breaks_an_invariant(store, seed):
     done = walk(store, LUA, seed)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout_s(300)
+@pytest.mark.parametrize("seed", ["2", "8"])
+def test_no_walk_breaks_an_invariant_when_everything_is_lost_now_and_then(store, seed):
+    done = walk(store, LUA, seed, "forget")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
@@ -246,3 +254,152 @@ def test_a_worker_that_renewed_meanwhile_is_not_buried(scripts):
     assert scripts.redis.hget("{sluice}:w", "w1") == "5:2000"
     assert scripts.redis.evalsha(scripts.sha["bury"], 1, "{sluice}:w", "w1", "5:2000") == [1]
     assert scripts.redis.hget("{sluice}:w", "w1") == "dead"
+
+
+REBUILD = {"attempted": "0", "policy": "hold", "key": "", "class": "normal", "deadline": 0, "due": 0, "own": 0}
+
+
+def rebuild(scripts, name, **more):
+    m = {**REBUILD, **more}
+    return scripts("rebuild", name, m["attempted"], m["policy"], 15000, 3600000, 86400000, m["due"], m["own"], m["deadline"],
+                   m["key"], "fp", m["class"], 1, "", "m", "POST", "p", "/")
+
+
+def test_a_hangup_does_not_end_what_was_promised_before_a_loss_of_memory(scripts):
+    """Rebuilt from its message it may have had its 202: a repeat with its key that hangs up must not expire it."""
+    assert rebuild(scripts, "j", key="k") == ["queued"]
+    assert scripts.accept("again", key="k", mode="wait", waiter="c|1")[:2] == ["replay", "j"]
+    assert scripts("expire", "j", "c|1", "hangup", 86400000) == ["queued", 0]
+
+
+def test_a_synchronous_callers_hangup_ends_what_was_rebuilt(scripts):
+    assert rebuild(scripts, "j", **{"class": "sync", "deadline": int(time.time() * 1000) + 60000}) == ["queued"]
+    assert scripts("expire", "j", "c|1", "hangup", 86400000) == ["expired", 0]
+
+
+def test_what_was_attempted_before_a_loss_is_not_said_never_to_have_started(scripts):
+    """Rebuilt under policy retry it has no attempt of this memory, but may have one of the last: at its deadline its
+    caller must not be told that it was not started, nor its key be freed."""
+    soon = int(time.time() * 1000) + 5
+    assert rebuild(scripts, "j", **{"class": "sync", "deadline": soon, "attempted": "1", "policy": "retry", "key": "k"}) == ["queued"]
+    time.sleep(0.01)
+    assert scripts("expire", "j", "c|1", "deadline", 86400000) == ["queued", 0]
+    assert scripts.redis.get("{t}:k:k") == "j"
+
+
+def test_what_a_person_runs_again_does_not_end_with_its_old_caller(scripts):
+    """Found by the walk: a caller still waits while its job was shelved without a record, and is run again."""
+    scripts("shelve", "j", -1, "", "memory_lost", "head", "body", 0, "in_doubt", 0, "k", "k", "fp", "fp")
+    assert scripts("resolve", "j", "retry", "", 600000, 600000, 600000)[0] == "queued"
+    assert scripts("expire", "j", "c|1", "hangup", 86400000) == ["queued", 0]
+    assert scripts.redis.hget("{t}:j:j", "o2") == "1"
+
+
+def test_a_rebuilt_job_is_looked_at_at_its_deadline(scripts):
+    soon = int(time.time() * 1000) + 60000
+    assert rebuild(scripts, "j", own=soon) == ["queued"]
+    assert scripts.redis.zscore("{t}:u", "j") == soon
+
+
+def test_a_record_is_not_missing_while_the_store_is_another(scripts):
+    """The store was emptied, and this worker has not heard of it: it must not shelve all that it is given."""
+    scripts.redis.delete("{t}:t")
+    assert scripts.claim("j") == ["memory"]
+    assert scripts("undo", "j", 600000) == ["unknown"]
+    assert scripts("expire", "j", "c|1", "deadline", 600000) == ["unknown", 0]
+    assert scripts.redis.exists("{t}:j:j") == 0
+
+
+def test_what_was_missing_keeps_its_key_through_retry_and_cancel(scripts):
+    """Nobody knows whether it was sent before its record was gone."""
+    shelved = scripts("shelve", "j", -1, "", "memory_lost", "head", "body", 0, "in_doubt", 0, "k", "k", "fp", "fp")
+    assert shelved == ["shelved", ""]
+    assert scripts("resolve", "j", "retry", "", 600000, 600000, 600000)[0] == "queued"
+    assert scripts("cancel", "j", 600000, 600000)[0] == "canceled"
+    assert scripts.accept("other", key="k")[:2] == ["replay", "j"]
+
+
+def forget_the_last_second(scripts):
+    """As when a new life of the store began that may have forgotten a mark."""
+    time.sleep(0.005)
+    scripts.redis.hset("{t}:t", "gs", int(time.time() * 1000))
+
+
+def test_a_repeat_gets_no_202_for_what_its_ingress_may_still_undo(scripts):
+    scripts.accept("j", key="k")
+    forget_the_last_second(scripts)
+    assert scripts.accept("again", key="k")[0] == "busy"
+    scripts.redis.hset("{t}:j:j", "al", 1)
+    assert scripts.accept("again", key="k")[0::3] == ["replay", "queued"]
+    assert scripts("undo", "j", 600000) == ["lost", "queued"]
+
+
+def test_an_accept_whose_mark_was_forgotten_stands_as_if_marked(scripts):
+    scripts("accept", "j", "", "fp", "normal", "async", 0, 90000, 30000, "", 0, 0)
+    forget_the_last_second(scripts)
+    scripts("sweep", 3600000, "0", 600000, 600000, 600000, 60000)
+    r = scripts.redis.hgetall("{t}:j:j")
+    assert r["st"] == "scheduled"
+    assert scripts.redis.zscore("{t}:w", "j") == int(r["due"])
+
+
+def asked_unknown_twice(scripts):
+    """Attempt 1 was answered by a gateway, 502; the tenant says that it never arrived."""
+    scripts.accept("j")
+    scripts("mark", 3600000, "j")
+    assert scripts.claim("j", policy="ask")[0] == "go"
+    scripts("complete", "j", 1, "t1", "ask", "failed", "502", "gateway_in_doubt", "502\n\r\nbad", 3, 1, 0, 600000, 600000, 600000,
+            60000, "", "", 0, 0, 0)
+    scripts.redis.hset("{t}:j:j", "due", 1)
+    question = ("unknown", 404, "", "", 0, 0, 600000, 600000, 600000, 60000)
+    assert scripts("asked", "j", 1, "t1", 0, "q1", *question)[0] == "waiting"
+    assert scripts("asked", "j", 1, "t1", 1, "q2", *question)[0] == "again"
+
+
+def test_the_answer_of_what_never_arrived_does_not_stay_for_ever(scripts):
+    asked_unknown_twice(scripts)
+    assert scripts("cancel", "j", 600000, 600000)[0] == "canceled"
+    assert scripts.redis.exists("{t}:r:j") == 0
+
+
+def test_the_answer_of_what_never_arrived_is_the_last_one(scripts):
+    asked_unknown_twice(scripts)
+    scripts.redis.hset("{t}:j:j", "ex", 1)
+    assert scripts.claim("j", token="t2", policy="ask") == ["ack", "failed"]
+    assert scripts.redis.hget("{t}:j:j", "os") == "502"
+    assert scripts.redis.get("{t}:r:j") == "502\n\r\nbad" and scripts.redis.pttl("{t}:r:j") > 0
+
+
+def test_what_a_delivery_was_told_of_one_attempt_is_not_said_of_the_next(scripts):
+    """One delivery asks with one token: its answer about attempt 1 is no answer about attempt 2."""
+    asked_unknown_twice(scripts)
+    assert scripts.claim("j", token="t2", policy="ask")[:2] == ["go", 2]
+    scripts("mourn", "w1")
+    assert scripts.claim("j", token="q2", worker="w2", policy="ask")[0] == "park"
+    asked = scripts("asked", "j", 2, "t2", 0, "q2", "pending", 202, "", "", 0, 0, 600000, 600000, 600000, 60000)
+    assert asked == ["waiting", "1000"]
+
+
+def test_what_ended_and_went_in_order_does_not_come_back_to_life(scripts):
+    """A worker stood still for longer than the record of its unkeyed synchronous job was kept. Under `strict` its late answer
+    must not write the record anew: a 503 would have had it run again."""
+    scripts.accept("j")
+    assert scripts.claim("j")[0] == "go"
+    scripts.redis.delete("{t}:j:j")
+    answer = ("complete", "j", 1, "t1", "retry", "failed", "503", "", "503\n\r\nno", 2, 1, 0, 600000, 600000, 600000, 60000, "", "", 0, 0, 0)
+    assert scripts(*answer)[0] == "missing"  # under `fast` it may have been forgotten
+    keeps = [str(a) for a in ("e1:1:k", *answer[1:])]
+    assert scripts.redis.evalsha(scripts.sha["complete"], 1, "{t}:t", *keeps)[0] == "late"
+    scripts.redis.hset("{t}:t", "ep", "e2")  # everything was lost, and the worker has not heard of it
+    assert scripts.redis.evalsha(scripts.sha["complete"], 1, "{t}:t", *keeps)[0] == "missing"
+
+
+def test_what_is_registered_again_says_nothing_of_its_loss(scripts):
+    shelved = scripts("shelve", "j", -1, "", "memory_lost", "head", "body", 0, "in_doubt", 0, "cl", "normal")
+    assert shelved == ["shelved", ""]
+    now = int(time.time() * 1000)
+    assert scripts("reregister", "j", 1, "t1", "w1", "a", now, now + 60000, 1, "", "fp", "normal", 1, "", 3600000, 0) == ["restored"]
+    r = scripts.redis.hgetall("{t}:j:j")
+    assert (r["st"], r["er"]) == ("running", "") and "sh" not in r
+    t = scripts.redis.hgetall("{t}:t")
+    assert (t["run"], t["ind"], t["sb"], t["c"]) == ("1", "0", "0", "1")

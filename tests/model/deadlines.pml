@@ -2,7 +2,7 @@
 /* Who waits, until when: a caller that waits (wait=N, or synchronous), an asynchronous repeat of its key, the
  * deadline, the hang-up, the accept lease, a worker. A 202 promises that the job will run; a 504 "not started"
  * and a 503 promise that it will not. */
-#include "model.h"
+#include "model.inc"
 
 byte st;
 bool claimed;

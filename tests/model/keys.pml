@@ -2,7 +2,7 @@
 /* Two calls with one key at two ingresses: accept, publish, confirm, mark or undo, the answer; takeover of
  * the key, the leader's sweep, a worker that runs what may be run. Either ingress may be slow, or die, at any
  * step. Job j is what ingress j makes of its call. */
-#include "model.h"
+#include "model.inc"
 
 byte st[2];
 byte q[2];             /* messages of each job */

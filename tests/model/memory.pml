@@ -2,7 +2,7 @@
 /* The store loses everything, under the policy hold. A message says whether an attempt was ever made: by its
  * header, or because the broker delivers it again. Without a record, one that was never attempted runs, and
  * one that was waits for a person. A worker that gives back what it has not begun publishes it anew. */
-#include "model.h"
+#include "model.inc"
 
 byte st = QUEUED;
 bool sh;

@@ -2,7 +2,7 @@
 /* A job on the shelf that an operator runs again, and again; two dispatchers that both think they lead
  * publish its outbox entry. An entry goes only after a confirm, and only if it is still the one that was
  * read. */
-#include "model.h"
+#include "model.inc"
 
 #define OPERATOR 2
 

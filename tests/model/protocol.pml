@@ -3,7 +3,7 @@
  * publishes may be lost or stored without a word, a tenant that breaks off. Scripts are atomic; between two
  * steps of a process anything may happen, which is how a pause looks from outside. One job; what two
  * callers with one key do is in keys.pml, deadlines in deadline.pml. */
-#include "model.h"
+#include "model.inc"
 
 #define MAX_ATTEMPTS 2
 #ifndef OPERATOR

@@ -2,7 +2,7 @@
 /* A timer and two dispatchers that take the lead from each other; whoever was stopped goes on as if it led.
  * One script moves the cursor and puts the instant's job into the outbox; the entry is published until it is
  * confirmed. Each instant has exactly one job, and it runs. */
-#include "model.h"
+#include "model.inc"
 
 #define INSTANTS 3
 

@@ -2,7 +2,7 @@
 /* A tenant that takes one call at a time, two jobs, two workers that may die while the tenant works on. An
  * attempt's slot has an end, fixed at the claim, that lies behind the tenant's work (limit and linger); a
  * tenant that works longer is not promised anything. The in-doubt policy is retry. */
-#include "model.h"
+#include "model.inc"
 
 #define ATTEMPTS 4
 

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A random walk over the job scripts with an invariant checker.
-usage: walk.py PORT LUA_DIR [STEPS] [SEED]"""
+usage: walk.py PORT LUA_DIR [STEPS] [SEED] [forget]
+forget: now and then everything is lost; records are written anew from messages, by the workers that run something, and from
+the shelf's queue."""
 import random, sys, collections, time
 import redis
 
@@ -12,7 +14,7 @@ R = redis.Redis(port=PORT, decode_responses=True)
 rnd = random.Random(SEED)
 PRE = open(LUA + '/_common.lua').read()
 SHA = {}
-EPOCH = 'e1'
+EPOCH = ['e1', 'k']  # the store's, and what its callers know of its memory
 T = '{t}:'
 DAY = 86400000
 
@@ -24,14 +26,14 @@ def load():
             SHA[n] = R.script_load('#!lua flags=allow-oom\n' + PRE + open(f).read())
 
 def call(script, *args):
-    return R.evalsha(SHA[script], 1, T + 't', EPOCH, *[str(a) for a in args])
+    return R.evalsha(SHA[script], 1, T + 't', '%s:1:%s' % tuple(EPOCH), *[str(a) for a in args])
 
 def register(tc=3, inst=(('a', 2), ('b', 2))):
     il = ''.join('%s\thttp://%s\t%d\n' % (n, n, c) for n, c in inst)
     call('register', '{"doc":1}', il, tc)
 
 FINAL = {'succeeded', 'failed', 'expired', 'canceled'}
-trace = collections.deque(maxlen=60)
+trace = collections.deque(maxlen=200)
 bad = collections.OrderedDict()
 
 def complain(kind, name, detail):
@@ -39,7 +41,7 @@ def complain(kind, name, detail):
     if k not in bad:
         bad[k] = (detail, [t for t in trace if name is None or name in t[1:]] or list(trace)[-8:])
         print('VIOLATION', kind, name, detail)
-        for t in bad[k][1][-14:]:
+        for t in bad[k][1][-20:]:
             print('     ', t)
 
 def check(step):
@@ -91,7 +93,7 @@ def check(step):
         if r.get('k') and fin and not sh and R.get(T + 'k:' + r['k']) == n and R.pttl(T + 'k:' + r['k']) == -1:
             complain('final holds its key for ever', n, r)
         if fin and not sh and r.get('k') and sent.get(n, 0) > 0 and st != 'expired_' and R.get(T + 'k:' + r['k']) is None \
-           and n not in key_gone_ok: complain('sent attempt, key was freed', n, (sent[n], r))
+           and n not in key_gone_ok and not (EPOCH[1] == 'l' and n in twins): complain('sent attempt, key was freed', n, (sent[n], r))
         if fin and not sh and r.get('k') and sent.get(n, 0) == 0 and n not in offered and R.get(T + 'k:' + r['k']) == n and st in ('failed','expired','canceled') and n not in resolved:
             complain('no sent attempt, key kept', n, r)
         ans = R.get(T + 'r:' + n)
@@ -103,6 +105,8 @@ def check(step):
         if n in was_final and was_final[n] != st and not (was_final[n] == 'failed'): complain('left a final state', n, (was_final[n], r))
         if fin: was_final[n] = st
         elif n in was_final: was_final.pop(n)
+        if n in promised and st in ('expired', 'canceled') and n not in canceled and r.get('er') != 'duplicate_of':
+            complain('a 202 was given, and it was ended', n, r)
         # somebody will wake it: model's messages, hand, outbox, shelf
         if not fin and not sh and n not in o and msgs[n] == 0 and hand[n] == 0 and st != 'accepted' and not is_lost and n not in dropped:
             complain('nobody will wake it', n, r)
@@ -117,6 +121,12 @@ def now():
     s, us = R.time(); return s * 1000 + us // 1000
 
 msgs = collections.Counter()   # messages in the broker, by job
+flags = collections.defaultdict(list)  # of each of them: attempted, perhaps; the epoch it carries
+twins = set()                  # jobs that ever had two messages: after a loss of memory the other one may run
+info = {}                      # what accept wrote, by job
+copies = set()                 # jobs with a copy in the shelf's queue
+in_air = set()                 # policy hold: a request may have left, and nobody knows its outcome
+promised = set(); canceled = set()  # a 202 was given, without a deadline; somebody canceled it
 hand = collections.Counter()   # deliveries in a worker's hand
 sent = collections.Counter()   # attempts whose request left
 attempted = collections.defaultdict(set)  # their numbers, but for those that never arrived (policy ask)
@@ -155,11 +165,14 @@ def s_accept():
     log('accept', name, key, mode, a, b)
     if b and (a[0] != b[0]) and not (a[0] == 'new' and b[0] == 'undone') and a[0] not in ('busy','full'): complain('accept not idempotent', name, (a, b))
     if a[0] == 'new':
-        names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask'])
+        names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask']); at = int(a[2])
+        info[name] = (at + due if due else 0, at + own if own else 0, at + dl if mode == 'wait' else 0, key, fp,
+                      'sync' if mode == 'wait' else 'normal', at, 'ch1' if mode == 'wait' else '')
         fate = rnd.random()
         if fate < .8:
-            msgs[name] += 1
+            put(name, False, EPOCH[0])
             if rnd.random() < .8:
+                if mode == 'async' and own == 0: promised.add(name)
                 a, b = twice(lambda: call('mark', 1000, name)); log('mark', name, a, b)
             else:
                 log('published unmarked', name)
@@ -167,6 +180,9 @@ def s_accept():
             log('lost publish', name)
             if rnd.random() < .7: undo(name)
         if mode == 'wait': waiters.append((name, waiter))
+    elif a[0] == 'replay' and mode == 'async':
+        if a[3] == 'accepted': complain('a repeat was told of what is not accepted yet', a[1], a)
+        if a[3] in ('queued', 'scheduled', 'waiting', 'running') and info[a[1]][1] == 0: promised.add(a[1])
     elif a[0] == 'replay' and mode == 'wait':
         waiters.append((a[1], waiter))
 waiters = []
@@ -183,19 +199,29 @@ def s_deliver():
     live = [n for n, c in msgs.items() if c > 0]
     if not live: return
     n = rnd.choice(live); msgs[n] -= 1; hand[n] += 1
-    deliveries.append({'name': n, 'token': '%016x' % rnd.getrandbits(64), 'worker': rnd.choice(workers), 'step': 'claim', 'running': False})
+    flag, epoch = flags[n].pop(rnd.randrange(len(flags[n])))
+    deliveries.append({'flag': flag, 'epoch': epoch, 'name': n, 'token': '%016x' % rnd.getrandbits(64), 'worker': rnd.choice(workers), 'step': 'claim', 'running': False})
+
+def put(name, flag, epoch):
+    if msgs[name] + hand[name] > 0: twins.add(name)
+    msgs[name] += 1; flags[name].append((flag, epoch))
 
 def ack(d): hand[d['name']] -= 1; deliveries.remove(d)
-def requeue(d): hand[d['name']] -= 1; msgs[d['name']] += 1; deliveries.remove(d)
+def requeue(d):
+    ack(d); put(d['name'], True, d['epoch'])
+    if d['running'] and policy.get(d['name']) == 'hold': in_air.add(d['name'])
 def replace(d):
-    msgs[d['name']] += 1
-    if rnd.random() < .1: msgs[d['name']] += 1  # unknown publish, done again
-    ack(d)
+    flag = d['flag'] or d.get('n', 0) > 0; ack(d)
+    put(d['name'], flag, d['epoch'])
+    if rnd.random() < .1: put(d['name'], flag, d['epoch'])  # unknown publish, done again
 
 SHELF = [100000]
 def shelve(d, n, tok, reason, kind):
     name = d['name']
-    f = lambda: call('shelve', name, n, tok, reason, 'head', 'body' * rnd.randint(1, 3), SHELF[0], kind, 60000, 'cl', 'normal', 'm', 'POST', 'p', '/')
+    copies.add(name)
+    key = info[name][3] if name in info else ''
+    f = lambda: call('shelve', name, n, tok, reason, 'head', 'body' * rnd.randint(1, 3), SHELF[0], kind, 60000, 'cl', 'normal', 'm', 'POST', 'p', '/',
+                     *(['k', key, 'fp', info[name][4]] if key else []))
     a, b = twice(f); log('shelve', name, n, reason, kind, a, b)
     if a[0] == 'shelved':
         ack(d) if rnd.random() < .9 else None
@@ -216,7 +242,8 @@ def s_step():
         v = a[0]
         if v == 'ack': ack(d)
         elif v == 'go':
-            d.update(step='run', running=True, n=a[1], counted=a[5])
+            d.update(step='run', running=True, n=a[1], counted=a[5], i=a[2], se=a[4])
+            if name in in_air and name not in twins: complain('a silent repeat', name, a)
             offered.add(name)
         elif v in ('park',): replace(d)
         elif v == 'wait':
@@ -224,6 +251,7 @@ def s_step():
         elif v == 'hold': d.update(step='shelve', args=(a[1], a[2], a[3], 'in_doubt'))
         elif v == 'ask': d.update(step='ask', args=(a[1], a[2], a[5]))
         elif v == 'used_up': d.update(step='shelve', args=(a[1], a[2], 'attempts_used_up', 'failed'))
+        elif v == 'missing' and d['epoch'] != EPOCH[0]: rebuild(d)
         elif v == 'missing': d.update(step='shelve', args=(-1, '', 'record_missing', 'in_doubt'))
     elif d['step'] == 'ask': asked(d)
     elif d['step'] == 'shelve':
@@ -249,22 +277,75 @@ def asked(d):
         d.update(step='claim')
     sent[name] = len(attempted[name])
 
+def rebuild(d):
+    name = d['name']; due, own, dl, key, fp, cl, at, ch = info[name]
+    was = d['flag'] or d.get('n', 0) > 0
+    f = lambda: call('rebuild', name, '1' if was else '0', policy[name], 20, 1000, 60000, due, own, dl, key, fp, cl, at, ch, 'm', 'POST')
+    a, b = twice(f); log('rebuild', name, was, a, b)
+    if was: offered.add(name)  # perhaps
+    if a[0] == 'hold': d.update(step='shelve', args=(-1, '', 'memory_lost', 'in_doubt'))
+
+def say_again(d):
+    name = d['name']; due, own, dl, key, fp, cl, at, ch = info[name]
+    f = lambda: call('reregister', name, d['n'], d['token'], d['worker'], d['i'], int(d['se']) - 40, d['se'], d['counted'], key, fp,
+                     cl, at, ch, 1000, own, 'm', 'POST')
+    a, b = twice(f); log('reregister', name, d['n'], a, b)
+
+def put_back(n):
+    if n not in copies: return
+    key = info[n][3]
+    a, b = twice(lambda: call('shelve', n, -1, '', 'memory_lost', 'head', 'body', 0, 'in_doubt', 0, 'cl', 'normal', *(['k', key, 'fp', info[n][4]] if key else [])))
+    log('put back', n, a, b)
+
+def s_shelf_queue():
+    """The leader's sweep over the shelf's queue."""
+    for n in sorted(copies):
+        st, sh, db = R.hmget(T + 'j:' + n, 'st', 'sh', 'db')
+        if st is None: put_back(n) if EPOCH[1] == 'l' and n in names else None
+        elif sh != '1' and db != '1' and st != 'running': copies.discard(n)
+
+def s_forget():
+    """Everything is lost. The workers that run something say so at once, or when they have an answer."""
+    if rnd.random() > FORGETS: return
+    outbox = set(R.zrange(T + 'o', 0, -1))
+    R.flushall(); load()
+    EPOCH[0] = 'e%d' % (int(EPOCH[0][1:]) + 1); EPOCH[1] = 'l'
+    register(); cursor[0] = ''
+    log('everything is lost', '', EPOCH[0])
+    for x in (top, was_final, truth, told_queued): x.clear()
+    promised.difference_update([n for n in promised if info[n][5] == 'sync'])  # what a repeat was told is lost
+    for n in list(names):
+        if n not in copies and msgs[n] + hand[n] == 0: names.remove(n); promised.discard(n)
+        offered.add(n)
+    # Only its entry in the outbox said what it waits for: another message of it knows nothing of the person's word.
+    twins.update(outbox)
+    for d in deliveries:
+        if d['running'] and d['worker'] in workers and rnd.random() < .8: say_again(d)
+FORGETS = .7 if sys.argv[5:] == ['forget'] else 0
+
 late = []
 def complete(d, verdict, is_late=False):
     name = d['name']
     if verdict in ('doubt', 'hold'): verdict = {'retry': 'doubt', 'ask': 'ask'}.get(policy.get(name), 'hold')
     if verdict != 'unsent' and verdict != 'unsent_end' and not d.get('left'):
         d['left'] = True; attempted[name].add(int(d['n'])); sent[name] = len(attempted[name])
-    ans = '' if verdict in ('unsent', 'doubt', 'ask', 'unsent_end', 'end_empty') else '200\r\n' + '%d' % rnd.getrandbits(20)
+    if verdict in ('hold', 'dead'): copies.add(name)
+    has_none = verdict in ('unsent', 'doubt', 'unsent_end', 'end_empty') or (verdict == 'ask' and rnd.random() < .5)
+    ans = '' if has_none else '200\r\n' + '%d' % rnd.getrandbits(20)
     state = 'succeeded' if verdict in ('end', 'end_empty') else 'failed'
     word = 'end' if verdict in ('end_empty', 'unsent_end') else verdict
     f = lambda: call('complete', name, d['n'], d['token'], word, state, '200' if ans or verdict == 'end_empty' else '', 'err', ans, 3,
                      '0' if verdict in ('doubt', 'hold', 'ask') else '1', rnd.choice([0, 15]), 60000, 60000, 60000, 60000, 'head', 'body', SHELF[0], '0', '1' if verdict == 'unsent_end' else '0')
     a, b = twice(f); log('complete' + (' late' if is_late else ''), name, verdict, a, b)
     if b and a[0] != b[0] and a[0] != 'full': complain('complete not idempotent', name, (a, b))
+    if a[0] == 'missing' and (is_late or rnd.random() < .9):
+        say_again(d); complete(d, verdict, is_late); return
+    if verdict in ('hold', 'doubt') and policy.get(name) == 'hold': in_air.add(name)
+    if a[0] in ('ended', 'waiting', 'outbox'): in_air.discard(name)
     if a[0] == 'ended':
         truth[name] = ans
-        if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 and d['n'] == 1 else None
+        if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 and d['n'] == 1 and EPOCH[1] == 'k' else None
+    if is_late and a[0] == 'waiting': put(name, True, d['epoch'])
     if is_late: return
     if a[0] == 'waiting': replace(d)
     elif a[0] in ('late', 'missing'): d.update(step='claim', running=False)
@@ -294,7 +375,7 @@ def s_expire():
 def s_cancel():
     if not names or rnd.random() < .5: return
     n = rnd.choice(names[-60:])
-    a, b = twice(lambda: call('cancel', n, 60000, 60000)); log('cancel', n, a, b)
+    a, b = twice(lambda: call('cancel', n, 60000, 60000)); canceled.update([n] if a[0] == 'canceled' else []); log('cancel', n, a, b)
     if b and a[0] != b[0]: complain('cancel not idempotent', n, (a, b))
 
 def s_resolve():
@@ -308,7 +389,7 @@ def s_resolve():
     after = R.hmget(T + 'j:' + n, 'st', 'sh')
     if a[0] == 'queued' and after[1] == '1': complain('resolve said queued and did nothing', n, (before, a, after))
     if a[0] == 'settled': resolved.add(n)
-    if a[0] == 'queued': told_queued[n] = True
+    if a[0] == 'queued': told_queued[n] = True; in_air.discard(n)
 told_queued = {}
 
 def s_drop():
@@ -335,14 +416,14 @@ def s_redrive():
         st, sh = R.hmget(T + 'j:' + n, 'st', 'sh')
         if n in refused and (st != state or sh != '1'): complain('a refused redrive changed something', n, (st, sh))
         if n not in refused and (st != 'queued' or R.zscore(T + 'o', n) is None): complain('redriven, and not in the outbox', n, (st, sh))
-        if n not in refused: told_queued[n] = True
+        if n not in refused: told_queued[n] = True; in_air.discard(n)
 
 def s_outbox():
     for n, sc in R.zrange(T + 'o', 0, 5, withscores=True):
         h = R.hget(T + 'b:' + n, 'h')
         if h is None:
             complain('outbox: no request to publish', n, R.hgetall(T + 'j:' + n)); continue
-        msgs[n] += 1
+        put(n, R.hget(T + 'b:' + n, 'fired') is None and n[0] != 'f', EPOCH[0])
         log('outbox published', n)
         if rnd.random() < .7:
             a, b = twice(lambda: call('outbox_done', n, int(sc))); log('outbox_done', n, a, b)
@@ -352,7 +433,7 @@ def s_fire():
     name = fresh('f'); new = str(seq[0]); old = cursor[0]
     f = lambda: call('fire', 's', old, new, name, '0', 'head', 'body', rnd.choice([0, 30]), 1000, 'm', 'POST', 'p', '/')
     a, b = twice(f); log('fire', name, a, b)
-    if a[0] == 'fired': cursor[0] = new; names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask'])
+    if a[0] == 'fired': cursor[0] = new; names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask']); info[name] = (0, 0, 0, '', '', 'normal', now(), '')
 
 LOST_AFTER = 30
 def sweep(is_empty):
@@ -367,7 +448,7 @@ dropped = set()  # a message of it was lost
 def s_lose():
     live = [n for n, c in msgs.items() if c > 0]
     if not live or rnd.random() < .5: return
-    n = rnd.choice(live); msgs[n] -= 1; dropped.add(n); log('message lost', n)
+    n = rnd.choice(live); msgs[n] -= 1; flags[n].pop(); dropped.add(n); log('message lost', n)
 
 def all_is_known():
     """In the end whatever has no message, no delivery and no outbox entry is final, on the shelf, or said to be lost."""
@@ -401,7 +482,8 @@ def s_old_shelve():
     if R.hget(T + 'j:' + n, 'st') != 'queued': complain('shelve sent again undid the operator', n, a)
 
 STEPS_ = [(s_accept, 10), (s_deliver, 14), (s_step, 40), (s_late, 3), (s_die, 2), (s_expire, 5), (s_cancel, 3), (s_resolve, 4), (s_drop, 2), (s_redrive, 2),
-          (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_lose, 1), (s_health, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2)]
+          (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_lose, 1), (s_health, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2),
+          (s_shelf_queue, 1), (s_forget, 1)]
 R.flushall(); load(); register()
 fs = [f for f, w in STEPS_ for _ in range(w)]
 for i in range(STEPS):
@@ -414,7 +496,7 @@ for i in range(STEPS):
         for n in list(names[:-200]):
             st = R.hmget(T + 'j:' + n, 'st', 'sh')
             if st[0] in FINAL and st[1] != '1' and R.zscore(T + 'o', n) is None and not hand[n]:
-                R.delete(T + 'j:' + n, T + 'r:' + n); msgs[n] = 0
+                R.delete(T + 'j:' + n, T + 'r:' + n); msgs[n] = 0; flags[n].clear(); copies.discard(n)
                 for k in keys:
                     if R.get(T + 'k:' + k) == n: R.delete(T + 'k:' + k)
                 names.remove(n); waiters[:] = [x for x in waiters if x[0] != n]

@@ -25,7 +25,7 @@
 --   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
 --   While the tenant is asked what became of attempt n (policy ask; state waiting, db '1'): q '1', qn questions
 --   answered or given up, qh when it was last heard of (at first: when the first question was over), qu when it
---   was first unknown there. Of the last question, for good: qt its token, qv what it gave, qw its wait in ms.
+--   was first unknown there. Of the last question, for good: qt "<n>:<question>:<token>", qv what it gave, qw its wait in ms.
 local T = string.sub(KEYS[1], 1, -2)
 local FINAL = {succeeded = true, failed = true, expired = true, canceled = true}
 
@@ -221,6 +221,17 @@ local function next_check(name, ex, now, at)
     redis.call('ZADD', T .. 'u', int(ex > now and math.min(ex, at) or at), name)
 end
 
+-- What mark does, for an accept that may have been marked before the store forgot it: it stands.
+local function stand(name, r, now, lost_after)
+    r.st = r.due > now and 'scheduled' or 'queued'
+    redis.call('HSET', job(name), 'st', r.st)
+    local is_over = r.ex > 0 and r.ex <= now
+    next_check(name, r.ex, now, is_over and now or math.max(r.due, now) + lost_after)
+    if r.due > now then
+        redis.call('ZADD', T .. 'w', int(r.due), name)
+    end
+end
+
 -- From when on it counts as overdue: it was due then, or a delivery of it was seen.
 local function overdue_since(r)
     return math.max(r.st == 'running' and r.se or math.max(r.ca, r.due), r.sn)
@@ -310,7 +321,7 @@ local function run_again(name, r, now, note)
     end
     to_outbox(name, r, now, 0)
     -- Attempts are counted anew, numbers go on: the number is the fence.
-    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'ls', '',
+    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'ls', '', 'o2', '1',
                'ps', (r.cnt > 0 or r.ps == '1') and '1' or '0', 'nt', note)
     redis.call('DEL', T .. 'r:' .. name)
     return {'queued', ''}

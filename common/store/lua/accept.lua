@@ -37,11 +37,16 @@ if key ~= '' then
         if r.fp ~= fingerprint then
             return {'reused', held, int(now)} -- BREAK:key_of_one_request
         end
-        if r.st ~= 'accepted' or may_have_been_marked(held) then
+        if r.st ~= 'accepted' then
             return join(held, r)
         end
         if now < r.al then
             return {'busy', held, int(now), int(r.al - now)} -- BREAK:takeover_by_lease
+        end
+        if may_have_been_marked(held) then
+            -- From here on it is not undone, by its own ingress neither: this caller may get a 202.
+            stand(held, r, now, tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
+            return join(held, r)
         end
         withdraw(held, r, now) -- BREAK:takeover_undoes_first
     end

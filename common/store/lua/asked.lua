@@ -12,8 +12,10 @@ local r = read(name)
 if not r then
     return {'changed', '0'}
 end
-local q = redis.call('HMGET', job(name), 'qn', 'qh', 'qu', 'qt', 'qv', 'qw')
-if q[4] == ARGV[6] then
+local q = redis.call('HMGET', job(name), 'qn', 'qh', 'qu', 'qt', 'qv', 'qw', 'os')
+-- One delivery may ask more than once: its token alone does not name the question.
+local this = ARGV[3] .. ':' .. ARGV[5] .. ':' .. ARGV[6]
+if q[4] == this then
     return {q[5], q[6]} -- BREAK:asked_same_token
 end
 local is_late = tonumber(q[1] or '0') ~= question -- another worker's answer to it was first
@@ -25,7 +27,7 @@ if word == 'unclear' then
 end
 
 local function gave(what, ms, ...)
-    redis.call('HSET', job(name), 'qt', ARGV[6], 'qv', what, 'qw', int(ms), ...)
+    redis.call('HSET', job(name), 'qt', this, 'qv', what, 'qw', int(ms), ...)
     return {what, int(ms)}
 end
 
@@ -50,7 +52,9 @@ if word == 'unknown' then
         free_slot(name, ARGV[3], token)
         leave(name, r)
         redis.call('ZADD', T .. 'w', int(now), name)
-        return gave('again', 0, 'due', int(now), 'db', '0', 'os', '', 'cnt', math.max(0, r.cnt - 1),
+        -- A gateway's answer to it is the last one by now, as after a retry.
+        local last = (q[7] or '') ~= '' and q[7] or r.ls
+        return gave('again', 0, 'due', int(now), 'db', '0', 'os', '', 'ls', last, 'cnt', math.max(0, r.cnt - 1),
                     'a' .. n, attempt_row(r, now, '', 'never_arrived'))
     end
     first_unknown = first_unknown > 0 and first_unknown or now

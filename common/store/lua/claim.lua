@@ -13,6 +13,9 @@
 local name, token, worker = ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
 local r = read(name)
+if not r and redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
+    return {'memory'} -- not known here: everything was lost, and the caller has not heard of it yet
+end
 if not r then
     return {'missing', int(now)}
 end

@@ -10,10 +10,15 @@
 local name, n, token, verdict, status, error = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[7], ARGV[8]
 local now = now_ms()
 local r = read(name)
+local mine = n .. ':' .. token
+if not r and MEMORY == 'k' and redis.call('HGET', KEYS[1], 'ep') == EPOCH then
+    -- Nothing was forgotten: somebody else ended it, so long ago that its record went in order. It must not come back to life.
+    free_slot(name, n, token)
+    return {'late', '0'}
+end
 if not r or (r.n < n and not FINAL[r.st]) then
     return {'missing', '0'} -- BREAK:registered_before_complete
 end
-local mine = n .. ':' .. token
 if r.dn == mine then
     return {r.dv, int(r.due)} -- BREAK:complete_once
 end
@@ -65,7 +70,8 @@ if verdict == 'end' or verdict == 'dead' then
             answer = redis.call('GET', T .. 'r:' .. name) or ''
             status = r.ls
         end
-    elseif answer == '' then
+    end
+    if answer == '' then
         redis.call('DEL', T .. 'r:' .. name) -- an earlier attempt's answer is not this outcome's
     end
     local sets = {'os', status, 'ob', ARGV[10], 'er', error, 'db', '0'}

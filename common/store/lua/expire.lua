@@ -6,7 +6,7 @@ local name = ARGV[2]
 local now = now_ms()
 local r = read(name)
 local keep = {record_ms = tonumber(ARGV[5]), window_ms = 0, result_ms = 0}
-if not r and MAY_FORGET then
+if not r and (MAY_FORGET or redis.call('HGET', KEYS[1], 'ep') ~= EPOCH) then
     return {'unknown', 0} -- BREAK:forgotten_is_unknown
 end
 if not r then
@@ -27,7 +27,8 @@ r.rc = table.concat(rest, ' ')
 local is_over = r.ex > 0 and now >= r.ex
 local is_abandoned = #rest == 0 and r.o2 ~= '1'
 local may_expire = is_over or is_abandoned
-if r.n > 0 or r.st == 'running' then
+-- cnt, ps: written anew, and attempted before, perhaps.
+if r.n > 0 or r.st == 'running' or r.cnt > 0 or r.ps == '1' then
     may_expire = false -- BREAK:expire_unclaimed_only
 end
 if may_expire then

@@ -20,9 +20,12 @@ if was_attempted and settling_ms(life, now, tonumber(ARGV[5])) > 0 then
     return {'settling'}
 end
 
+-- All but a synchronous caller's may have had its 202: nobody's hang-up ends it.
+local is_promised = ARGV[13] ~= 'sync' or callers == 0
+
 local function write(state, ...)
     redis.call('HSET', job(name), 'st', state, 'cl', ARGV[13], 'fp', fingerprint, 'k', key, 'ca', ARGV[14], 'al', '0', 'xa', ARGV[9],
-               'n', '0', 'o2', '0', unpack(ARGV, 16))
+               'n', '0', 'o2', is_promised and '1' or '0', unpack(ARGV, 16))
     redis.call('HSET', job(name), ...)
 end
 
@@ -55,7 +58,7 @@ end
 local is_due = due <= now
 write(is_due and 'queued' or 'scheduled', 'ex', int(deadline), 'due', is_due and '0' or int(due), 'cnt', was_attempted and '1' or '0',
       'db', was_attempted and '1' or '0', 'rc', ARGV[15] ~= '' and (ARGV[15] .. '|-') or '')
-redis.call('ZADD', T .. 'u', int(math.max(now, due) + tonumber(ARGV[6])), name)
+next_check(name, deadline, now, math.max(now, due) + tonumber(ARGV[6]))
 if not is_due then
     redis.call('ZADD', T .. 'w', int(due), name)
 end

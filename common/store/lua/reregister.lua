@@ -18,16 +18,16 @@ if r then
     end
 else
     redis.call('HSET', job(name), 'cl', ARGV[12], 'fp', ARGV[11], 'k', '', 'ca', ARGV[13], 'al', '0', 'ex', ARGV[16], 'xa', ARGV[16],
-               'o2', '0', 'rc', ARGV[14] ~= '' and (ARGV[14] .. '|-') or '', unpack(ARGV, 17))
+               'o2', '1', 'rc', ARGV[14] ~= '' and (ARGV[14] .. '|-') or '', unpack(ARGV, 17))
     if key ~= '' and redis.call('SET', T .. 'k:' .. key, name, 'NX') then
         redis.call('HSET', job(name), 'k', key)
     end
 end
 redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', instance, 'sa', ARGV[7], 'se', ARGV[8],
-           'cnt', ARGV[9], 'due', '0')
+           'cnt', ARGV[9], 'due', '0', 'er', '', 'os', '')
 redis.call('PERSIST', job(name))
 redis.call('HINCRBY', KEYS[1], 'run', 1)
-redis.call('ZADD', T .. 'u', int(tonumber(ARGV[8]) + tonumber(ARGV[15])), name)
+next_check(name, r and r.ex or tonumber(ARGV[16]), now, tonumber(ARGV[8]) + tonumber(ARGV[15]))
 local v = redis.call('HMGET', KEYS[1], 'il', 'tc')
 local limit = 0
 for entry, _, own in string.gmatch(v[1] or '', '([^\t\n]+)\t([^\t\n]+)\t(%d+)') do

@@ -27,7 +27,7 @@ if n == -1 then
         return {'full', ''}
     end
     redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'ca', int(now), 'n', '0', 'cnt', '0', 'ex', '0',
-               'due', '0', 'xa', '0', 'sh', '1', unpack(ARGV, 11))
+               'due', '0', 'xa', '0', 'sh', '1', 'ps', '1', unpack(ARGV, 11)) -- it may have been sent: its key stays
     redis.call('ZADD', T .. 'u', int(now + 86400000), name)
     redis.call('HINCRBY', KEYS[1], 'ind', 1)
     local key = redis.call('HGET', job(name), 'k')

@@ -77,8 +77,7 @@ for _, name in ipairs(names) do
     if not r then
         redis.call('ZREM', T .. 'u', name)
     elseif r.st == 'accepted' and may_have_been_marked(name) then
-        redis.call('HSET', job(name), 'st', r.due > now and 'scheduled' or 'queued')
-        redis.call('ZADD', T .. 'u', int(math.max(r.due, now) + tonumber(ARGV[2])), name)
+        stand(name, r, now, lost_after)
     elseif r.st == 'accepted' then
         withdraw(name, r, now) -- BREAK:sweep_undoes_accepts
         undone = undone + 1

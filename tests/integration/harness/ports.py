@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 import random
 import socket
 
-# Below Linux's ephemeral ports (32768 …), so that no outgoing connection takes one.
-_LEAST, _MOST = 15000, 32000
+# Below Linux's ephemeral ports (32768 …), so that no outgoing connection takes one. Sessions that run side by side (pytest-xdist)
+# have a share each.
+_SHARES = 4
+_SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _SHARES
+_LEAST = 15000 + _SHARE * (17000 // _SHARES)
+_MOST = _LEAST + 17000 // _SHARES - 100
 # operations.md: the offsets that a stack uses, with a few processes of each kind.
 _OFFSETS = [*range(0, 15), *range(20, 24), *range(40, 44), *range(60, 64)]
 _given = set()
@@ -26,7 +31,10 @@ def _take(offsets):
         if not _given.intersection(ports) and all(map(_is_free, ports)):
             _given.update(ports)
             return base
-    raise RuntimeError("no free ports")
+    if not _given:
+        raise RuntimeError("no free ports")
+    _given.clear()  # those of stacks that are long gone
+    return _take(offsets)
 
 
 def free_port():
