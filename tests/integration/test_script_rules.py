@@ -169,7 +169,8 @@ def test_an_outcome_of_a_forgotten_claim_waits_until_it_is_registered(scripts):
     scripts.redis.hdel("{t}:t", "run", "c", "c:a")
     outcome = ("j", 1, "t1", "end", "succeeded", "200\n\r\nx")
     assert scripts.complete(*outcome) == ["missing", "0"]
-    assert scripts("reregister", "j", 1, "t1", "w1", "a", 1, 9000000000000, 1, "", "fp", "normal", 1, "", 3600000, 0) == ["restored"]
+    again = scripts("reregister", "j", 1, "t1", "w1", "a", 1, 9000000000000, 1, "", "fp", "normal", 1, "", 3600000, 0)
+    assert again == ["restored"]
     scripts.expect("j", "running", n="1", tk="t1")
     assert scripts.complete(*outcome) == ["ended", "0"]
     scripts.expect("j", "succeeded")
