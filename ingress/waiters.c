@@ -289,7 +289,9 @@ static void on_timer(struct loop_timer *t, void *arg)
         at_deadline(w);
         return;
     }
-    waiter_read(w);
+    if (RULE(waiters_read_again)) {
+        waiter_read(w);
+    }
     loop_timer_set(w->timer, next_look_ms(w));
 }
 

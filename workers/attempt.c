@@ -240,7 +240,8 @@ void attempt_give_back(struct attempt *a)
 {
     list_remove(&a->refused);
     /* A delivery whose channel is gone is with somebody else already. */
-    if (bus_link_state(a->worker->publisher) != BUS_OPEN || !bus_delivery_is_live(a->delivery)) {
+    if (!RULE(give_back_as_new) || bus_link_state(a->worker->publisher) != BUS_OPEN ||
+        !bus_delivery_is_live(a->delivery)) {
         end(a, /* is_done= */ false);
         return;
     }
@@ -382,8 +383,8 @@ static void on_missing(struct attempt *a, int64_t now_ms)
         rebuild(a);
         return;
     }
-    if (str_is(m->class, STR("sync")) && m->key.n == 0 && m->deadline_ms > 0 &&
-        now_ms > m->deadline_ms) {
+    if (!RULE(missing_is_shelved) || (str_is(m->class, STR("sync")) && m->key.n == 0 &&
+                                      m->deadline_ms > 0 && now_ms > m->deadline_ms)) {
         end(a, /* is_done= */ true);
         return;
     }
@@ -688,7 +689,7 @@ void attempt_say_again(struct worker *w)
     for (struct list *l = w->attempts.next; l != &w->attempts; l = l->next) {
         struct attempt *a = LIST_OF(l, struct attempt, all);
         /* Nobody waits for the answer: it is said again each second for a lease. */
-        if (a->is_running && say_again(a, NULL, NULL) != ERR_OK) {
+        if (RULE(running_is_said_again) && a->is_running && say_again(a, NULL, NULL) != ERR_OK) {
             return;
         }
     }

@@ -2,6 +2,7 @@
 #include "verdict.h"
 
 #include "base/backoff.h"
+#include "base/fault.h"
 #include "job/answer.h"
 
 #include <stdlib.h>
@@ -83,7 +84,8 @@ static bool is_sync_safe(const struct verdict_input *in)
  * default. */
 static bool is_policy_retry(const struct verdict_input *in)
 {
-    return tenant_doubt_policy(in->tenant, in->message->method) == TENANT_DOUBT_RETRY;
+    return !RULE(no_silent_repeat) ||
+           tenant_doubt_policy(in->tenant, in->message->method) == TENANT_DOUBT_RETRY;
 }
 
 static int64_t delay_of(const struct verdict_input *in, const struct tenant_retry *r,

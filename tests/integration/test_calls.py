@@ -227,6 +227,18 @@ def test_wait_of_what_has_expired_meanwhile_promises_nothing(stack):
     assert stack.receipts(path="/overtaken") == []
 
 
+def test_an_answer_that_nobody_announced_is_read(stack):
+    """The announcement is a hint: without it the caller has its answer within seconds, long before its deadline."""
+    waiting = start(stack.call, "POST", "/call/single/unannounced?sleep_ms=1500", data=b"x")
+    wait_until(lambda: stack.receipts(path="/unannounced"))
+    record = next(j for j in stack.redis.keys("{single}:j:*") if stack.redis.hget(j, "st") == "running")
+    assert stack.redis.hget(record, "rc")
+    stack.redis.hset(record, "rc", "")
+    wait_until(lambda: stack.redis.hget(record, "st") == "succeeded")
+    answer = wait_until(lambda: waiting.done() and waiting.result(), 15, "the answer")
+    assert (answer.status_code, answer.text) == (200, "x")
+
+
 def test_a_deadline_of_what_has_started_is_504_and_it_goes_on(stack):
     answer = stack.call("POST", "/call/short/started?sleep_ms=2500", data=b"x")
     document = expect_problem(answer, 504, "sync_timeout")

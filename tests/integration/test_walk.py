@@ -78,13 +78,14 @@ class Scripts:
     def __init__(self, port):
         self.redis = redis.Redis(port=port, decode_responses=True)
         self.redis.flushall()
+        self.knows = "e1"  # the epoch, and what else the caller knows of the store
         prelude = script_text(LUA / "_common.lua")
         self.sha = {f.stem: self.redis.script_load("#!lua flags=allow-oom\n" + prelude + script_text(f))
                     for f in LUA.glob("*.lua") if f.stem != "_common"}
         self("register", "{}", "a\thttp://a\t2\n", 2)
 
     def __call__(self, script, *args):
-        return self.redis.evalsha(self.sha[script], 1, "{t}:t", "e1", *[str(a) for a in args])
+        return self.redis.evalsha(self.sha[script], 1, "{t}:t", self.knows, *[str(a) for a in args])
 
     def accept(self, name, key="", mode="async", waiter=""):
         return self("accept", name, key, "fp", "normal" if mode == "async" else "sync", mode, 0 if mode == "async" else 60000,
@@ -93,9 +94,9 @@ class Scripts:
     def claim(self, name, token="t1", worker="w1", policy="hold"):
         return self("claim", name, token, worker, "cw", 60000, policy, 5, 15000, 600000, 600000, 600000, 60000)
 
-    def complete(self, name, n, token, verdict, state="failed", answer="", unsent=False):
-        return self("complete", name, n, token, verdict, state, "200" if answer else "", "word", answer, len(answer), 1, 0,
-                    600000, 600000, 600000, 60000, "head", "body", 1000000, 0, 1 if unsent else 0)
+    def complete(self, name, n, token, verdict, state="failed", answer="", unsent=False, shelf=1000000, wait=0):
+        return self("complete", name, n, token, verdict, state, "200" if answer else "", "word", answer, len(answer), 1, wait,
+                    600000, 600000, 600000, 60000, "head", "body", shelf, 0, 1 if unsent else 0)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ hidden byte promised_stands, not_started_never_runs, started_goes_on, ends_or_sh
 #endif
 
 /* What ended without an attempt before its 202 could be promised is not answered 202. */
-#ifdef BREAK_given_202_stands
+#ifdef BREAK_no_202_of_what_ended
 #define IS_WITHDRAWN false
 #else
 #define IS_WITHDRAWN (st == CANCELED || st == EXPIRED)

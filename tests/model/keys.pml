@@ -39,7 +39,7 @@ byte hand;             /* the worker's delivery: 0 none, else 1 + job */
 #define WAITS(j) !lease_over[j]
 #endif
 
-#ifdef BREAK_takeover_undoes
+#ifdef BREAK_takeover_undoes_first
 #define TAKE_OVER skip
 #else
 #define TAKE_OVER cancel(1 - i)

@@ -29,7 +29,7 @@ inline invariants()
 #define REMOVE_EARLY skip
 #endif
 
-#ifdef BREAK_outbox_by_compare
+#ifdef BREAK_outbox_done_by_compare
 #define IS_AS_READ true
 #else
 #define IS_AS_READ ob == e

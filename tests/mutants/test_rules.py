@@ -92,6 +92,12 @@ def test_each_rule_in_the_code_is_listed():
     assert sorted(set(there) - set(listed)) == []
 
 
+def test_the_models_rules_are_the_codes():
+    """By name, so that what the model says of a rule is said of something that is there."""
+    models = {rule for path in (ROOT / "tests/model").glob("*.pml") for rule in re.findall(r"\bBREAK_(\w+)", path.read_text())}
+    assert models and sorted(models - set(rules_in_code())) == []
+
+
 def test_the_binaries_can_break_rules():
     assert b"SLUICE_BREAK" in (BIN / "sluice-worker").read_bytes(), f"{BIN}: not of the preset `faults`"
 

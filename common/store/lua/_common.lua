@@ -88,7 +88,9 @@ end
 -- An accept from before a life that may have forgotten its mark: it may have had its 202, so that nobody undoes it.
 local function may_have_been_marked(name)
     local began = tonumber(redis.call('HGET', KEYS[1], 'gs') or '')
-    return began ~= nil and tonumber(redis.call('HGET', job(name), 'ca')) <= began
+    local may = false
+    may = began ~= nil and tonumber(redis.call('HGET', job(name), 'ca')) <= began -- BREAK:forgotten_mark_stands
+    return may
 end
 
 -- Tells every ingress that waits: "job <id> <state> <attempts> <1: the answer rides along>\n<answer>". A
@@ -114,7 +116,9 @@ local function release_key(name, r, window_ms)
     if redis.call('GET', key) ~= name then
         return
     end
-    if r.cnt == 0 and r.ps ~= '1' then
+    local is_unsent = r.cnt == 0
+    is_unsent = is_unsent and r.ps ~= '1' -- BREAK:sent_keeps_its_key
+    if is_unsent then
         redis.call('DEL', key)
     else
         redis.call('PEXPIRE', key, window_ms)
@@ -256,7 +260,7 @@ local function free_slot(name, n, token)
     if not slot then
         return
     end
-    redis.call('HDEL', T .. 's', field)
+    redis.call('HDEL', T .. 's', field) -- BREAK:slot_freed_once
     redis.call('HINCRBY', KEYS[1], 'c', -1)
     redis.call('HINCRBY', KEYS[1], 'c:' .. string.match(slot, '\t.-\t(.*)$'), -1)
     local waiting = redis.call('HGET', KEYS[1], 'ww')
@@ -274,7 +278,7 @@ local function put_on_shelf(name, now, head, body, limit)
     local held = tonumber(redis.call('HGET', KEYS[1], 'sb') or '0')
     local before = tonumber(redis.call('HGET', T .. 'b:' .. name, 'q') or '0')
     if limit > 0 and held - before + size > limit then
-        return false
+        return false -- BREAK:shelf_is_bounded
     end
     redis.call('HSET', T .. 'b:' .. name, 'h', head, 'b', body, 'q', size)
     redis.call('HINCRBY', KEYS[1], 'sb', size - before)
@@ -311,7 +315,7 @@ local function run_again(name, r, now, note)
     if r.k ~= '' then
         local held = redis.call('GET', T .. 'k:' .. r.k)
         if held and held ~= name then
-            return {'key_taken', held}
+            return {'key_taken', held} -- BREAK:redrive_takes_key
         end
         redis.call('SET', T .. 'k:' .. r.k, name) -- BREAK:key_until_end
     end

@@ -35,7 +35,7 @@ if key ~= '' then
     local r = held and read(held)
     if r then
         if r.fp ~= fingerprint then
-            return {'reused', held, int(now)}
+            return {'reused', held, int(now)} -- BREAK:key_of_one_request
         end
         if r.st ~= 'accepted' then
             return join(held, r)

@@ -16,11 +16,11 @@ local q = redis.call('HMGET', job(name), 'qn', 'qh', 'qu', 'qt', 'qv', 'qw', 'os
 -- One delivery may ask more than once: its token alone does not name the question.
 local this = ARGV[3] .. ':' .. ARGV[5] .. ':' .. ARGV[6]
 if q[4] == this then
-    return {q[5], q[6]}
+    return {q[5], q[6]} -- BREAK:asked_same_token
 end
 local is_late = tonumber(q[1] or '0') ~= question -- another worker's answer to it was first
 if r.n ~= n or r.tk ~= token or r.q ~= '1' or (is_late and word ~= 'known') then
-    return {'changed', '0'}
+    return {'changed', '0'} -- BREAK:asked_by_compare
 end
 if word == 'unclear' then
     return {'unclear', '0'}

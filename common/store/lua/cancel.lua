@@ -9,7 +9,7 @@ if r.st == 'canceled' then
     return {'canceled', r.st, ''}
 end
 if FINAL[r.st] or r.st == 'running' or r.st == 'in_doubt' or r.st == 'accepted' or r.db == '1' then
-    return {'no', r.st, r.db}
+    return {'no', r.st, r.db} -- BREAK:cancel_unstarted_only
 end
 finish(name, r, 'canceled', now, {'er', 'canceled'},
        {record_ms = tonumber(ARGV[3]), window_ms = tonumber(ARGV[4]), result_ms = 0}, '')

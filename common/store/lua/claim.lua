@@ -186,7 +186,7 @@ redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker,
 if chosen.limit > 0 or bound > 0 then
     redis.call('HSET', T .. 's', name .. ':' .. n .. ':' .. token,
                int(slot_end) .. '\t' .. worker .. '\t' .. chosen.name)
-    redis.call('HSET', KEYS[1], 'c', taken + 1, 'c:' .. chosen.name, chosen.taken + 1, 'rr', turn)
+    redis.call('HSET', KEYS[1], 'c', taken + 1, 'c:' .. chosen.name, chosen.taken + 1, 'rr', turn) -- BREAK:slot_with_claim
 elseif #instances > 1 then
     redis.call('HSET', KEYS[1], 'rr', turn)
 end

@@ -17,7 +17,7 @@ if not r and MEMORY == 'k' and redis.call('HGET', KEYS[1], 'ep') == EPOCH then
     return {'late', '0'}
 end
 if not r or (r.n < n and not FINAL[r.st]) then
-    return {'missing', '0'}
+    return {'missing', '0'} -- BREAK:registered_before_complete
 end
 if r.dn == mine then
     return {r.dv, int(r.due)} -- BREAK:complete_once

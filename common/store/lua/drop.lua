@@ -14,7 +14,7 @@ if r.sh ~= '1' then
     return {'not_on_shelf', r.st}
 end
 if r.st == 'in_doubt' then
-    return {'in_doubt', ''}
+    return {'in_doubt', ''} -- BREAK:in_doubt_is_not_dropped
 end
 local record_ms, window_ms, result_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 unshelve(name)

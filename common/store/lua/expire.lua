@@ -7,10 +7,10 @@ local now = now_ms()
 local r = read(name)
 local keep = {record_ms = tonumber(ARGV[5]), window_ms = 0, result_ms = 0}
 if not r and (MAY_FORGET or redis.call('HGET', KEYS[1], 'ep') ~= EPOCH) then
-    return {'unknown', 0}
+    return {'unknown', 0} -- BREAK:forgotten_is_unknown
 end
 if not r then
-    redis.call('HSET', job(name), 'st', 'expired', 'er', 'expired', 'ca', int(now), 'ea', int(now))
+    redis.call('HSET', job(name), 'st', 'expired', 'er', 'expired', 'ca', int(now), 'ea', int(now)) -- BREAK:expire_is_recorded
     redis.call('PEXPIRE', job(name), ARGV[5])
     return {'expired', 0}
 end

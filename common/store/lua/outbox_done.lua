@@ -8,7 +8,9 @@ if redis.call('EXISTS', job(ARGV[2])) == 1 then
     redis.call('HSET', job(ARGV[2]), 'sn', int(now_ms())) -- its message is new
 end
 -- Back on the shelf already: the copy is the shelf's again.
-if not redis.call('ZSCORE', T .. 'h', ARGV[2]) then
+local is_copy_free = true
+is_copy_free = not redis.call('ZSCORE', T .. 'h', ARGV[2]) -- BREAK:shelf_keeps_copy
+if is_copy_free then
     local size = redis.call('HGET', T .. 'b:' .. ARGV[2], 'q')
     if size then
         redis.call('HINCRBY', KEYS[1], 'sb', -tonumber(size))

@@ -53,7 +53,7 @@ if was_attempted and ARGV[4] ~= 'retry' then
     return {'hold'} -- BREAK:rebuilt_in_doubt_is_held
 end
 if key ~= '' then
-    redis.call('SET', T .. 'k:' .. key, name)
+    redis.call('SET', T .. 'k:' .. key, name) -- BREAK:key_with_record
 end
 local is_due = due <= now
 write(is_due and 'queued' or 'scheduled', 'ex', int(deadline), 'due', is_due and '0' or int(due), 'cnt', was_attempted and '1' or '0',

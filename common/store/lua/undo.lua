@@ -5,10 +5,10 @@ local name = ARGV[2]
 local now = now_ms()
 local r = read(name)
 if not r and (MAY_FORGET or redis.call('HGET', KEYS[1], 'ep') ~= EPOCH) then
-    return {'unknown'}
+    return {'unknown'} -- BREAK:forgotten_is_unknown
 end
 if not r then
-    redis.call('HSET', job(name), 'st', 'canceled', 'er', 'not_accepted', 'ca', int(now), 'ea', int(now))
+    redis.call('HSET', job(name), 'st', 'canceled', 'er', 'not_accepted', 'ca', int(now), 'ea', int(now)) -- BREAK:undo_is_recorded
     redis.call('PEXPIRE', job(name), ARGV[3])
     return {'undone'}
 end
