@@ -92,8 +92,8 @@ static void on_record(int rc, const struct store_value *v, void *arg)
     struct held *h = arg;
     struct shelf *s = h->shelf;
     bool is_forgotten = rc == ERR_OK && store_word(v, 0).n == 0;
-    bool has_left = rc == ERR_OK && !is_forgotten &&
-                    (has_left_the_shelf(v) || !RULE(shelf_queue_keeps_copy));
+    bool has_left =
+        rc == ERR_OK && !is_forgotten && (has_left_the_shelf(v) || !RULE(shelf_queue_keeps_copy));
 
     if (has_left || s->is_freed || s->consumer == NULL) {
         settle(h, has_left);
