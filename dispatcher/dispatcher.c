@@ -251,6 +251,8 @@ static void make_metrics(struct dispatcher *d)
         metrics_gauge(m, "sluice_queue_ready", "Jobs that could run now", "tenant");
     d->metrics.running = metrics_gauge(m, "sluice_running", "Running jobs", "tenant");
     d->metrics.in_doubt = metrics_gauge(m, "sluice_jobs_in_doubt", "Jobs in doubt", "tenant");
+    d->metrics.dead =
+        metrics_gauge(m, "sluice_dead_letters", "Jobs on the shelf, failed or in doubt", "tenant");
     d->metrics.desired =
         metrics_gauge(m, "sluice_desired_workers", "What an autoscaler should set", "");
     d->metrics.instance_up =

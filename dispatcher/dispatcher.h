@@ -63,6 +63,7 @@ struct dispatcher {
         struct metric *queue_ready;
         struct metric *running;
         struct metric *in_doubt;
+        struct metric *dead;
         struct metric *desired;
         struct metric *instance_up;
     } metrics;

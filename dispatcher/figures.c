@@ -67,6 +67,7 @@ static void take(struct figure *g, const struct store_value *v)
     g->in_doubt = store_number(v, 4);
     g->delayed = store_number(v, 5);
     g->outbox = store_number(v, 6);
+    g->shelved = store_number(v, 12);
     g->queued = g->unended - g->running - g->in_doubt - g->delayed;
     g->queued = g->queued > 0 ? g->queued : 0;
     g->oldest_s = g->queued > 0 ? (double)store_number(v, 7) / 1000.0 : 0;

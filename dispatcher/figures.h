@@ -7,7 +7,7 @@
 #include "dispatcher.h"
 
 struct figure {
-    int64_t queued, running, in_doubt, delayed, unended, outbox;
+    int64_t queued, running, in_doubt, delayed, unended, outbox, shelved;
     int64_t capacity; /* −1: no limit */
     int64_t runnable;
     double oldest_s;

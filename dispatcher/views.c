@@ -226,6 +226,7 @@ void views_scrape(void *self)
     metric_reset(d->metrics.queue_ready);
     metric_reset(d->metrics.running);
     metric_reset(d->metrics.in_doubt);
+    metric_reset(d->metrics.dead);
     metric_reset(d->metrics.instance_up);
     while (registry_next(d->registry, &cursor, &e)) {
         struct str tenant = str_of(e->tenant->name);
@@ -233,6 +234,7 @@ void views_scrape(void *self)
             metric_set(d->metrics.queue_ready, &tenant, (double)g.queued);
             metric_set(d->metrics.running, &tenant, (double)g.running);
             metric_set(d->metrics.in_doubt, &tenant, (double)g.in_doubt);
+            metric_set(d->metrics.dead, &tenant, (double)g.shelved);
         }
         for (size_t k = 0; k < e->tenant->n_instances; k++) {
             struct str labels[] = {tenant, str_of(e->tenant->instances[k].name)};

@@ -602,6 +602,15 @@ static void forward(struct attempt *a, const struct store_value *v)
 
 /* --- the outcome ------------------------------------------------------------------------------ */
 
+/* What waits for a person from now on is said. */
+static void log_shelved(const struct attempt *a)
+{
+    if (a->verdict.kind == VERDICT_DEAD || a->verdict.kind == VERDICT_HOLD) {
+        log_event(LOG_WARN, "job_shelved", "job=%.*s reason=%s", STR_ARG(a->message.id),
+                  a->verdict.error);
+    }
+}
+
 static void count_end(struct attempt *a)
 {
     struct str tenant = str_of(a->lane->tenant);
@@ -643,6 +652,7 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
         set_running(a, false);
         claim(a); /* somebody else decided: the record says what this delivery is worth */
     } else {
+        log_shelved(a);
         count_end(a);
         end(a, /* is_done= */ true);
     }

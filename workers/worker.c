@@ -267,6 +267,8 @@ static void make_metrics(struct worker *w)
     w->metrics.rebuilt = metrics_counter(m, "sluice_records_rebuilt_total",
                                          "Records written anew after a loss of memory", "");
     memory_init(&w->memory, m);
+    metric_add(w->metrics.missing, NULL, 0); /* seen from the start */
+    metric_add(w->metrics.rebuilt, NULL, 0);
     w->metrics.shelf_full = metrics_counter(m, "sluice_shelf_full_total",
                                             "Jobs parked because the shelf is full", "tenant");
     w->metrics.asked =
