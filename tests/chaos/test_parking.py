@@ -194,6 +194,7 @@ MANY = 10000
 OUTAGES = 2
 P99_S = 2
 RECOVERY_S = 10
+PACE = MANY / 60
 
 
 class Outages:
@@ -229,6 +230,7 @@ def test_ten_thousand_delayed_jobs_while_the_broker_is_killed_twice(make_stack):
     time.sleep(3)  # as above
     accepted = {}
     local = threading.local()
+    began = time.monotonic()
 
     def ask(n):
         """(status, body), without the harness's checks: they would take most of the machine."""
@@ -240,7 +242,8 @@ def test_ten_thousand_delayed_jobs_while_the_broker_is_killed_twice(make_stack):
         return answer.status, answer.read()
 
     def submit(n):
-        """A caller that repeats with its key until it is accepted."""
+        """A caller that repeats with its key until it is accepted. Spread over a minute, so that much is due outside outages."""
+        time.sleep(max(0.0, began + n / PACE - time.monotonic()))
         while True:
             status, body = ask(n)
             if status == 202:
@@ -250,7 +253,7 @@ def test_ten_thousand_delayed_jobs_while_the_broker_is_killed_twice(make_stack):
             time.sleep(0.5)
 
     outages = Outages()
-    killer = threading.Thread(target=lambda: [outages.suffer(stack) or time.sleep(8) for _ in range(OUTAGES)], daemon=True)
+    killer = threading.Thread(target=lambda: [outages.suffer(stack) or time.sleep(25) for _ in range(OUTAGES)], daemon=True)
 
     def kill_when_some_are_accepted():
         wait_until(lambda: len(accepted) > MANY // 4, 120)
