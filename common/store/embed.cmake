@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -DSOURCE_DIR=… -DOUT=… -P embed.cmake
 #
-# Writes a C header with one byte array a line of scripts.def: "#!lua flags=…", lua/_common.lua, the
-# file. Lines that end in "-- BREAK:rule" can be left out when they are loaded (base/fault.h).
+# Writes a C header with one byte array a line of scripts.def: "#!lua flags=…", lua/_common.lua, what
+# the file names in lines "-- with: _pool.lua", the file. Lines that end in "-- BREAK:rule" can be left out when they are loaded (base/fault.h).
 cmake_minimum_required(VERSION 3.21)
 
 set(prelude "")
@@ -24,7 +24,14 @@ foreach(entry IN LISTS entries)
         set(first "#!lua flags=${flags}\n")
     endif()
     file(READ "${SOURCE_DIR}/lua/${file}" body)
-    string(HEX "${first}${prelude}${body}" bytes)
+    set(more "")
+    string(REGEX MATCHALL "-- with: _[a-z]+\\.lua" withs "${body}")
+    foreach(with IN LISTS withs)
+        string(REPLACE "-- with: " "" with "${with}")
+        file(READ "${SOURCE_DIR}/lua/${with}" text)
+        string(APPEND more "${text}")
+    endforeach()
+    string(HEX "${first}${prelude}${more}${body}" bytes)
     string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
     string(APPEND header "static const unsigned char SCRIPT_${name}[] = {${bytes}};\n")
 endforeach()

@@ -72,6 +72,13 @@ def script_text(path):
     return "".join("\n" if is_out(line) else f"{line}\n" for line in path.read_text().splitlines())
 
 
+def whole_script(path):
+    """With what it stands on, as common/store/embed.cmake puts it together."""
+    own = script_text(path)
+    parts = ["_common.lua", *re.findall(r"^-- with: (\S+)$", own, re.M)]
+    return "".join(script_text(LUA / part) for part in parts) + own
+
+
 class Scripts:
     """Calls a script as the store does, about the tenant t."""
 
@@ -79,9 +86,7 @@ class Scripts:
         self.redis = redis.Redis(port=port, decode_responses=True)
         self.redis.flushall()
         self.knows = "e1"  # the epoch, and what else the caller knows of the store
-        prelude = script_text(LUA / "_common.lua")
-        self.sha = {f.stem: self.redis.script_load("#!lua flags=allow-oom\n" + prelude + script_text(f))
-                    for f in LUA.glob("*.lua") if f.stem != "_common"}
+        self.sha = {f.stem: self.redis.script_load("#!lua flags=allow-oom\n" + whole_script(f)) for f in LUA.glob("[!_]*.lua")}
         self("register", "{}", "a\thttp://a\t2\n", 2)
 
     def __call__(self, script, *args):

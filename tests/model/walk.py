@@ -12,18 +12,17 @@ STEPS = int(sys.argv[3]) if len(sys.argv) > 3 else 20000
 SEED = int(sys.argv[4]) if len(sys.argv) > 4 else 1
 R = redis.Redis(port=PORT, decode_responses=True)
 rnd = random.Random(SEED)
-PRE = open(LUA + '/_common.lua').read()
 SHA = {}
 EPOCH = ['e1', 'k']  # the store's, and what its callers know of its memory
 T = '{t}:'
 DAY = 86400000
 
 def load():
-    import glob, os
-    for f in glob.glob(LUA + '/*.lua'):
-        n = os.path.basename(f)[:-4]
-        if n != '_common':
-            SHA[n] = R.script_load('#!lua flags=allow-oom\n' + PRE + open(f).read())
+    import glob, os, re
+    for f in glob.glob(LUA + '/[!_]*.lua'):
+        text = open(f).read()
+        parts = ['_common.lua'] + re.findall(r'^-- with: (\S+)$', text, re.M)
+        SHA[os.path.basename(f)[:-4]] = R.script_load('#!lua flags=allow-oom\n' + ''.join(open(LUA + '/' + p).read() for p in parts) + text)
 
 def call(script, *args):
     return R.evalsha(SHA[script], 1, T + 't', '%s:1:%s' % tuple(EPOCH), *[str(a) for a in args])

@@ -47,6 +47,15 @@ local function int(n)
     return string.format('%.0f', n)
 end
 
+-- Pairs of name and value from ARGV[from] on, as a table.
+local function options(from)
+    local opt = {}
+    for i = from, #ARGV, 2 do
+        opt[ARGV[i]] = ARGV[i + 1]
+    end
+    return opt
+end
+
 local FIELDS = {'st', 'n', 'tk', 'w', 'i', 'sa', 'se', 'due', 'ex', 'xa', 'cnt', 'k', 'rc', 'cl', 'db',
                 'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps', 'q', 'ca', 'er', 'sn'}
 local NUMBERS = {n = true, sa = true, se = true, due = true, ex = true, xa = true, cnt = true, al = true,

@@ -1,3 +1,4 @@
+-- with: _pool.lua
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
 -- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms.
@@ -8,7 +9,7 @@
 --   ask n token instance url question   in doubt, policy ask: ask the tenant (asked.lua); url '': nobody to ask
 --   hold n token reason           in doubt by policy: shelve, naming what was seen
 --   used_up n token               dead: likewise
---   wait reason ms                the whole tenant waits (no_slot, no_instance, paused, settling)
+--   wait reason ms                the whole tenant waits (a reason of _pool.lua, or settling)
 --   missing | memory | dead       no record | another epoch | this worker was declared dead
 local name, token, worker = ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
@@ -26,25 +27,7 @@ if is_over then
 end
 local keep = keeping(r, ARGV, 10)
 
-local function url_of(t, instance)
-    for entry, url in string.gmatch(t.il or '', '([^\t\n]+)\t([^\t\n]+)\t%d+') do
-        if entry == instance then
-            return url
-        end
-    end
-    return ''
-end
-
-local function tenant()
-    local flat = redis.call('HGETALL', KEYS[1])
-    local t = {}
-    for i = 1, #flat, 2 do
-        t[flat[i]] = flat[i + 1]
-    end
-    return t
-end
-
-local t = tenant()
+local t = read_tenant()
 if t.ep ~= EPOCH then
     return {'memory'}
 end
@@ -78,7 +61,7 @@ if r.st == 'running' and r.tk == token and (r.w == worker or now < r.se) then
             redis.call('HSET', T .. 's', field, int(r.se) .. '\t' .. worker .. '\t' .. r.i)
         end
     end
-    return {'go', r.n, r.i, url_of(t, r.i), int(r.se), r.cnt, rest} -- BREAK:claim_same_token
+    return {'go', r.n, r.i, url_of(read_pool(t), r.i), int(r.se), r.cnt, rest} -- BREAK:claim_same_token
 end
 if redis.call('ZSCORE', T .. 'd', worker) then
     return {'dead'} -- BREAK:dead_cannot_claim
@@ -121,47 +104,23 @@ if r.q == '1' and ARGV[7] == 'hold' then
     return {'hold', r.n, r.tk, 'policy_changed'}
 end
 
-if t.paused then
-    seen()
-    return {'wait', 'paused', '5000'}
-end
-local instances = {}
-local any_up = false
-for entry, url, limit in string.gmatch(t.il or '', '([^\t\n]+)\t([^\t\n]+)\t(%d+)') do
-    local up = t['up:' .. entry] ~= '0'
-    any_up = any_up or up
-    instances[#instances + 1] = {name = entry, url = url, limit = tonumber(limit), up = up,
-                                 taken = tonumber(t['c:' .. entry] or '0')}
-end
+local pool = read_pool(t)
 if r.q == '1' and ARGV[7] == 'ask' then
     -- Whoever ran it knows best, up or not; asking takes no slot.
-    local asked = {name = r.i, url = url_of(t, r.i)}
-    for _, candidate in ipairs(instances) do
-        asked = asked.url == '' and candidate.up and candidate or asked
+    local asked = {name = r.i, url = url_of(pool, r.i)}
+    for _, candidate in ipairs(pool) do
+        asked = asked.url == '' and candidate.is_up and candidate or asked
     end
     return {'ask', r.n, r.tk, asked.name, asked.url, redis.call('HGET', job(name), 'qn') or '0'}
 end
-local bound = tonumber(t.tc or '0')
-local taken = tonumber(t.c or '0')
-local turn = tonumber(t.rr or '0')
-local chosen = nil
-if bound == 0 or taken < bound then
-    for step = 0, #instances - 1 do
-        local candidate = instances[(turn + step) % #instances + 1]
-        if candidate.up and (candidate.limit == 0 or candidate.taken < candidate.limit) then
-            chosen = candidate
-            turn = (turn + step + 1) % #instances
-            break
-        end
-    end
-end
+local chosen, next_turn, till = choose(t, pool, now)
 if not chosen then
     local waiting = t.ww or ''
     if not string.find(waiting, ARGV[5], 1, true) then
         redis.call('HSET', KEYS[1], 'ww', waiting .. ' ' .. ARGV[5])
     end
     seen()
-    return {'wait', any_up and 'no_slot' or 'no_instance', '2000'}
+    return {'wait', next_turn, int(till - now)}
 end
 
 local sets = {}
@@ -183,11 +142,11 @@ local n = r.n + 1
 local slot_end = now + tonumber(ARGV[6])
 redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', chosen.name, 'sa', int(now),
            'se', int(slot_end), 'cnt', r.cnt + 1, 'due', '0', unpack(sets))
-if chosen.limit > 0 or bound > 0 then
+if chosen.limit > 0 or tonumber(t.tc or '0') > 0 then
     redis.call('HSET', T .. 's', name .. ':' .. n .. ':' .. token,
                int(slot_end) .. '\t' .. worker .. '\t' .. chosen.name)
-    redis.call('HSET', KEYS[1], 'c', taken + 1, 'c:' .. chosen.name, chosen.taken + 1, 'rr', turn) -- BREAK:slot_with_claim
-elseif #instances > 1 then
-    redis.call('HSET', KEYS[1], 'rr', turn)
+    redis.call('HSET', KEYS[1], 'c', tonumber(t.c or '0') + 1, 'c:' .. chosen.name, chosen.taken + 1, 'rr', next_turn) -- BREAK:slot_with_claim
+elseif #pool > 1 then
+    redis.call('HSET', KEYS[1], 'rr', next_turn)
 end
 return {'go', n, chosen.name, chosen.url, int(slot_end), r.cnt + 1, rest}
