@@ -122,7 +122,7 @@ def test_a_poll_takes_an_instance_out_and_brings_it_back(pair, out, back):
 def test_the_dispatcher_shows_it_all(pair):
     health = pair.ask("/health")
     assert health.status_code == 200
+    wait_until(lambda: "pair" in pair.ask("/v1/scale").json()["tenants"], 10)
     scale = pair.ask("/v1/scale").json()
     assert {"queued", "running", "capacity", "runnable", "oldest_s", "desired_workers", "tenants"} <= set(scale)
-    assert "pair" in scale["tenants"]
     assert pair.ask("/stats").status_code == 200
