@@ -316,7 +316,7 @@ local function grant_notes(t, pool, i, next_turn, want, now)
     local share = tonumber(policy_of(t, 'sync_share') or '')
     if share and waits_until(t, other_kind(want.kind), now) and capacity_of(t, pool) == 1 then
         local saved = tonumber(t.sg or '0')
-        saved = want.kind == 's' and math.min(share, saved + 1 - share) or math.max(0, saved - share)
+        saved = want.kind == 's' and math.min(1, saved + 1 - share) or math.max(0, saved - share)
         note('sg', string.format('%.6f', saved))
     end
     return notes
