@@ -20,6 +20,8 @@ enum {
     TOKEN_SIZE = 17,
     SHELF_FULL_MS = 60000,
     SHELF_FULL_MAX_MS = 3600000,
+    KEY_FULL_MS = 1000,
+    KEY_FULL_MAX_MS = 60000,
     QUESTION_MS = 30000 /* a status path is quick, or it is asked again */
 };
 
@@ -96,7 +98,8 @@ static struct calls_job job_of(const struct attempt *a)
                               .tenant = a->tenant->tenant,
                               .token = a->token,
                               .number = a->number,
-                              .shelf_max_bytes = a->worker->shelf_max_bytes};
+                              .shelf_max_bytes = a->worker->shelf_max_bytes,
+                              .region = a->worker->region};
 }
 
 struct list *attempt_refused_link(struct attempt *a)
@@ -236,6 +239,16 @@ static void delay_for(struct attempt *a, int64_t ms)
     delay(a);
 }
 
+/* For want of room that is its own: each time twice as long, as its message counts. */
+static void park_doubling(struct attempt *a, int64_t ms, int64_t max_ms)
+{
+    for (uint32_t i = 0; i < a->message.parks && ms < max_ms; i++) {
+        ms *= 2;
+    }
+    a->is_counted_park = true;
+    delay_for(a, ms < max_ms ? ms : max_ms);
+}
+
 void attempt_give_back(struct attempt *a)
 {
     list_remove(&a->refused);
@@ -253,14 +266,8 @@ void attempt_give_back(struct attempt *a)
 /* Full: 1 min doubling to 1 h; the record stays as it is, and its message asks again. */
 static void shelf_is_full(struct attempt *a)
 {
-    int64_t ms = SHELF_FULL_MS;
-
     metric_add(a->worker->metrics.shelf_full, (struct str[]){str_of(a->lane->tenant)}, 1);
-    for (uint32_t i = 0; i < a->message.parks && ms < SHELF_FULL_MAX_MS; i++) {
-        ms *= 2;
-    }
-    a->is_counted_park = true;
-    delay_for(a, ms);
+    park_doubling(a, SHELF_FULL_MS, SHELF_FULL_MAX_MS);
 }
 
 static void on_shelved(int rc, const struct store_value *v, void *arg)
@@ -412,6 +419,8 @@ static void act_on(struct attempt *a, const struct store_value *v)
         end(a, /* is_done= */ true);
     } else if (str_is(word, STR("go"))) {
         forward(a, v);
+    } else if (str_is(word, STR("park")) && str_is(store_word(v, 1), STR("concurrency"))) {
+        park_doubling(a, KEY_FULL_MS, KEY_FULL_MAX_MS); /* its key has no room: nobody else waits */
     } else if (str_is(word, STR("park"))) {
         delay_for(a, store_number(v, 2));
     } else if (str_is(word, STR("ask"))) {
@@ -424,7 +433,7 @@ static void act_on(struct attempt *a, const struct store_value *v)
         to_shelf(a, store_number(v, 1), store_word(v, 2), "attempts_used_up");
     } else if (str_is(word, STR("wait"))) {
         a->step = STEP_REFUSED;
-        lane_refused(a->lane, a);
+        lane_refused(a->lane, a, store_number(v, 2));
     } else if (str_is(word, STR("missing"))) {
         on_missing(a, store_number(v, 1));
     } else {
@@ -452,7 +461,12 @@ static void on_claimed(int rc, const struct store_value *v, void *arg)
         return;
     }
     a->is_claim_open = false;
+    struct lane *l = a->lane;
+    bool is_refused = str_is(store_word(v, 0), STR("wait"));
     act_on(a, v);
+    if (!is_refused) {
+        lane_next_refused(l);
+    }
 }
 
 static void claim(struct attempt *a)

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "daemon/shelving.h"
 #include "job/id.h"
+#include "per_key.h"
 
 enum { DAY_MS = 86400000 };
 
@@ -32,6 +33,20 @@ static int call(const struct calls_job *j, enum store_script script, struct stor
     return store_call_tenant(j->store, script, id.tenant, a->at, a->n, cb, arg);
 }
 
+static void add_option(struct store_args *a, struct str name, struct str value)
+{
+    store_args_add(a, name);
+    store_args_add(a, value);
+}
+
+/* The key that per_key counts, where there is one. key: borrowed until the call was made. */
+static void add_key(struct store_args *a, const struct calls_job *j, char key[PER_KEY_SIZE])
+{
+    if (per_key_of(j->tenant, j->message, key)) {
+        add_option(a, STR("pk"), str_of(key));
+    }
+}
+
 /* The policy as the scripts know it. */
 static struct str policy_word(const struct calls_job *j)
 {
@@ -55,6 +70,7 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
 {
     struct tenant_retry retry = verdict_retry_settings(j->tenant, j->message->retry);
     struct store_args a = {.n = 1};
+    char key[PER_KEY_SIZE];
 
     store_args_add(&a, str_of(j->token));
     store_args_add(&a, str_of(worker));
@@ -64,6 +80,10 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
     store_args_number(&a, retry.max_attempts);
     store_args_number(&a, lease_ms);
     add_keeping(&a, j);
+    if (j->region != NULL) {
+        add_option(&a, STR("rg"), str_of(j->region));
+    }
+    add_key(&a, j, key);
     return call(j, STORE_CLAIM, &a, cb, arg);
 }
 
@@ -95,6 +115,7 @@ int calls_reregister(const struct calls_job *j, const struct calls_running *r, s
 {
     const struct job_message *m = j->message;
     struct store_args a = {.n = 1};
+    char key[PER_KEY_SIZE];
 
     store_args_number(&a, j->number);
     store_args_add(&a, str_of(j->token));
@@ -111,6 +132,7 @@ int calls_reregister(const struct calls_job *j, const struct calls_running *r, s
     store_args_number(&a, j->tenant->lost_after_ms);
     store_args_number(&a, m->expires_ms);
     shelving_add_request(&a, m);
+    add_key(&a, j, key);
     return call(j, STORE_REREGISTER, &a, cb, arg);
 }
 

@@ -16,6 +16,7 @@ struct calls_job {
     const char *token;
     uint32_t number; /* the attempt's; 0 before the claim */
     uint64_t shelf_max_bytes;
+    const char *region; /* the worker's, or NULL */
 };
 
 MUST_CHECK int calls_claim(const struct calls_job *j, const char *worker, const char *channel,

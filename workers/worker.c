@@ -379,6 +379,7 @@ static void stop(void *self)
     }
     map_fini(&w->lanes);
     heartbeat_free(w->heartbeat);
+    free(w->region);
     registry_free(w->registry);
     free(w);
 }
@@ -395,6 +396,7 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     w->daemon = d;
     w->loop = daemon_loop(d);
     w->concurrency = c->worker.concurrency;
+    w->region = c->worker.region == NULL ? NULL : str_dup(str_of(c->worker.region));
     w->lease_ms = c->worker.lease_ms;
     w->shelf_max_bytes = c->store.shelf_max_bytes;
     w->is_quorum = c->broker.is_quorum;

@@ -28,6 +28,7 @@ struct worker {
     char channel[WORKER_CHANNEL_SIZE]; /* where slots' hints come */
     struct map lanes;                  /* "tenant.class" → struct lane */
     uint32_t concurrency;
+    char *region; /* of the configuration; or NULL */
     int64_t lease_ms;
     uint64_t shelf_max_bytes;
     bool is_quorum;

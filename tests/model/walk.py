@@ -27,9 +27,15 @@ def load():
 def call(script, *args):
     return R.evalsha(SHA[script], 1, T + 't', '%s:1:%s' % tuple(EPOCH), *[str(a) for a in args])
 
-def register(tc=3, inst=(('a', 2), ('b', 2))):
-    il = ''.join('%s\thttp://%s\t%d\n' % (n, n, c) for n, c in inst)
-    call('register', '{"doc":1}', il, tc)
+POOLS = [(3, (('a', 2), ('b', 2)), ''), (3, (('a', 2), ('b', 0)), 'balance=least_latency sync_share=0.8 per_key=1'),
+         (0, (('a', 1), ('b', 2)), 'balance=weighted sync_share=0.5 per_key=2 rate=500,1000,3'), (1, (('b', 2),), 'balance=priority sync_share=0.8')]
+def register(which=0):
+    tc, inst, pol = POOLS[which]
+    il = ''.join('%s\thttp://%s\t%d' % (n, n, c) + ('\t1\t3\teu\t' if pol else '') + '\n' for n, c in inst)
+    call('register', '{"doc":%d}' % which, il, tc, 'pol', pol)
+def pk(name):
+    """Half of the jobs have a key, of three."""
+    n = int(name[1:]); return ['pk', 'k%d' % (n % 3)] if n % 2 else []
 
 FINAL = {'succeeded', 'failed', 'expired', 'canceled'}
 trace = collections.deque(maxlen=200)
@@ -61,6 +67,9 @@ def check(step):
     slots = R.hgetall(T + 's')
     if g('c') != len(slots): complain('c', None, (g('c'), len(slots)))
     per = collections.Counter(v.split('\t')[2] for v in slots.values())
+    if g('cs') != sum(v.split('\t')[3] == 's' for v in slots.values()): complain('cs', None, (g('cs'), slots))
+    of_keys = collections.Counter(v.split('\t')[4] for v in slots.values() if v.split('\t')[4])
+    if R.hgetall(T + 'p') != {k: str(n) for k, n in of_keys.items()}: complain('slots of keys', None, (R.hgetall(T + 'p'), of_keys))
     for f in t:
         if f.startswith('c:') and g(f) != per.get(f[2:], 0): complain('c:i', None, (f, t[f], per))
     bs = {k[6:]: R.hgetall(k) for k in R.keys('{t}:b:*')}
@@ -235,10 +244,12 @@ def s_step():
         if d['running'] and d.get('left'): pass
         requeue(d); log('requeued, worker died', name); return
     if d['step'] == 'claim':
-        f = lambda: call('claim', name, d['token'], d['worker'], 'cw', 40, policy.get(name, 'hold'), 3, 20, 60000, 60000, 60000, 60000)
+        f = lambda: call('claim', name, d['token'], d['worker'], 'cw', 40, policy.get(name, 'hold'), 3, 20, 60000, 60000, 60000, 60000, 'rg', 'eu', *pk(name))
+        before = R.hgetall(T + 't')
         a, b = twice(f); log('claim', name, d['token'][:4], a, b)
         if b and a[0] == 'go' and b != a and b[0] != 'go': complain('claim not idempotent', name, (a, b))
         v = a[0]
+        if v == 'go' and not b: within_limits(before, name)
         if v == 'ack': ack(d)
         elif v == 'go':
             d.update(step='run', running=True, n=a[1], counted=a[5], i=a[2], se=a[4])
@@ -259,6 +270,21 @@ def s_step():
         if d in deliveries: d['step'] = 'claim'
     elif d['step'] == 'run':
         complete(d, rnd.choice(['end', 'end', 'end_empty', 'retry', 'unsent', 'doubt', 'hold', 'dead', 'unsent_end']))
+
+def within_limits(before, name):
+    """What a claim has just granted had room: of its tenant, its instance and its key. (Limits may have been lowered before.)"""
+    t = R.hgetall(T + 't'); i = R.hget(T + 'j:' + name, 'i')
+    g = lambda f: int(float(t.get(f, '0')))
+    if t.get('c') == before.get('c') and t.get('c:' + i) == before.get('c:' + i): return  # taken along
+    limit = {l.split('\t')[0]: int(l.split('\t')[2]) for l in t['il'].splitlines()}[i]
+    if g('tc') and g('c') > g('tc'): complain('more than the tenant takes', name, (t, before))
+    if limit and g('c:' + i) > limit: complain('more than the instance takes', name, (t, before))
+    most = [w[8:] for w in t.get('pol', '').split() if w.startswith('per_key=')]
+    if most and pk(name) and int(R.hget(T + 'p', pk(name)[1]) or 0) > int(most[0]): complain('more than the key takes', name, (t, before))
+
+def s_pool():
+    """Limits, balance and policy change under way."""
+    which = rnd.choice([0, 1, 2, 3]); register(which); log('pool', '', which)
 
 def asked(d):
     name = d['name']; n, tok, question = d['args']
@@ -287,7 +313,7 @@ def rebuild(d):
 def say_again(d):
     name = d['name']; due, own, dl, key, fp, cl, at, ch = info[name]
     f = lambda: call('reregister', name, d['n'], d['token'], d['worker'], d['i'], int(d['se']) - 40, d['se'], d['counted'], key, fp,
-                     cl, at, ch, 1000, own, 'm', 'POST')
+                     cl, at, ch, 1000, own, 'm', 'POST', *pk(name))
     a, b = twice(f); log('reregister', name, d['n'], a, b)
 
 def put_back(n):
@@ -481,7 +507,7 @@ def s_old_shelve():
     if R.hget(T + 'j:' + n, 'st') != 'queued': complain('shelve sent again undid the operator', n, a)
 
 STEPS_ = [(s_accept, 10), (s_deliver, 14), (s_step, 40), (s_late, 3), (s_die, 2), (s_expire, 5), (s_cancel, 3), (s_resolve, 4), (s_drop, 2), (s_redrive, 2),
-          (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_lose, 1), (s_health, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2),
+          (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_lose, 1), (s_health, 1), (s_pool, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2),
           (s_shelf_queue, 1), (s_forget, 1)]
 R.flushall(); load(); register()
 fs = [f for f, w in STEPS_ for _ in range(w)]

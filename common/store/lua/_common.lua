@@ -1,14 +1,17 @@
 -- What every script stands on. Prepended to each file.
 --
 -- KEYS[1] is '{tenant}:t', the tenant's hash; all other keys of the tenant are named from its tag:
---   {T}:t  hash    ep epoch, il instances ("name \t url \t concurrency \n"), tc concurrency, c slots
+--   {T}:t  hash    ep epoch, il instances and pol policy (_pool.lua), tc concurrency, c slots
 --                  taken, c:<instance> likewise, up:<instance> '0' when out, run running jobs, ind jobs in
 --                  doubt, sb bytes on the shelf, rr round robin, ww channels of workers without a slot,
 --                  la after how many ms without a delivery an overdue job counts as lost
+--                  cs slots of waiting callers' work, ws and wn until when that and the other work waits, sg the latter's credit,
+--                  tat, tat:<instance> rates, ew:<instance> latency, sw smooth weights
 --   {T}:j:<name>   hash, the job's record (below)        {T}:r:<name>  its stored answer
 --   {T}:k:<key>    the name of the job that holds the key
 --   {T}:u  zset    unended jobs by next check            {T}:w  zset   not yet due, by due time
---   {T}:s  hash    slots: "<name>:<n>:<token>" -> "<end> \t <worker> \t <instance>"
+--   {T}:s  hash    slots: "<name>:<n>:<token>" -> slot_row()
+--   {T}:p  hash    how many slots each key of per_key has
 --   {T}:d  zset    dead workers (incarnations)           {T}:h  zset   names on the shelf, by time
 --   {T}:o  zset    outbox: names by time                 {T}:b:<name>  hash, stored request: h, b, q
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
@@ -262,16 +265,8 @@ local function is_lost(r)
     return r.st == 'in_doubt' and r.er == 'message_lost'
 end
 
--- Frees the slot of (n, token), once, and wakes the workers that found none.
-local function free_slot(name, n, token)
-    local field = name .. ':' .. n .. ':' .. token
-    local slot = redis.call('HGET', T .. 's', field)
-    if not slot then
-        return
-    end
-    redis.call('HDEL', T .. 's', field) -- BREAK:slot_freed_once
-    redis.call('HINCRBY', KEYS[1], 'c', -1)
-    redis.call('HINCRBY', KEYS[1], 'c:' .. string.match(slot, '\t.-\t(.*)$'), -1)
+-- Whoever waits for a slot tries again. Sooner or later it does without this, too.
+local function wake_waiting()
     local waiting = redis.call('HGET', KEYS[1], 'ww')
     if waiting and waiting ~= '' then
         redis.call('HDEL', KEYS[1], 'ww')
@@ -279,6 +274,37 @@ local function free_slot(name, n, token)
             redis.call('PUBLISH', channel, 'slot ' .. string.sub(T, 2, -3))
         end
     end
+end
+
+-- A slot's row: end, worker, instance, 's' for a waiting caller's work, and the key that counts it, or ''.
+local function slot_row(slot_end, worker, instance, kind, key)
+    return table.concat({int(slot_end), worker, instance, kind, key}, '\t')
+end
+
+local function slot_parts(row)
+    return string.match(row, '^(%d+)\t([^\t]*)\t([^\t]*)\t?([^\t]*)\t?(.*)$')
+end
+
+-- Frees the slot of (n, token), once, with all that it counts in, and wakes the workers that found none.
+local function free_slot(name, n, token)
+    local field = name .. ':' .. n .. ':' .. token
+    local slot = redis.call('HGET', T .. 's', field)
+    if not slot then
+        return
+    end
+    local _, _, instance, kind, key = slot_parts(slot)
+    redis.call('HDEL', T .. 's', field) -- BREAK:slot_freed_once
+    redis.call('HINCRBY', KEYS[1], 'c', -1)
+    redis.call('HINCRBY', KEYS[1], 'c:' .. instance, -1)
+    if kind == 's' then
+        redis.call('HINCRBY', KEYS[1], 'cs', -1)
+    end
+    local is_last = false
+    is_last = key ~= '' and redis.call('HINCRBY', T .. 'p', key, -1) <= 0 -- BREAK:key_freed_with_slot
+    if is_last then
+        redis.call('HDEL', T .. 'p', key)
+    end
+    wake_waiting()
 end
 
 -- Puts a request on the shelf; false when the shelf is full. limit 0: no bound.

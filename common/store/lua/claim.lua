@@ -1,17 +1,19 @@
 -- with: _pool.lua
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
--- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms.
+-- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms,
+-- 14… options: rg the worker's region, pk the key of per_key.
 -- Gives {verdict, …}:
 --   ack state                     superfluous, or ended just now
 --   go n instance url slot_end counted rest       rest: ms until the deadline, -1 without one
---   park reason ms                wait on the ladder
+--   park reason ms                wait on the ladder; concurrency: of its key
 --   ask n token instance url question   in doubt, policy ask: ask the tenant (asked.lua); url '': nobody to ask
 --   hold n token reason           in doubt by policy: shelve, naming what was seen
 --   used_up n token               dead: likewise
 --   wait reason ms                the whole tenant waits (a reason of _pool.lua, or settling)
 --   missing | memory | dead       no record | another epoch | this worker was declared dead
 local name, token, worker = ARGV[2], ARGV[3], ARGV[4]
+local opt = options(14)
 local now = now_ms()
 local r = read(name)
 if not r and redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
@@ -57,8 +59,10 @@ if r.st == 'running' and r.tk == token and (r.w == worker or now < r.se) then
         -- Asked again by the next incarnation, nothing sent yet: the lease goes over with it.
         redis.call('HSET', job(name), 'w', worker)
         local field = name .. ':' .. int(r.n) .. ':' .. token
-        if redis.call('HEXISTS', T .. 's', field) == 1 then
-            redis.call('HSET', T .. 's', field, int(r.se) .. '\t' .. worker .. '\t' .. r.i)
+        local slot = redis.call('HGET', T .. 's', field)
+        if slot then
+            local _, _, instance, kind, key = slot_parts(slot)
+            redis.call('HSET', T .. 's', field, slot_row(r.se, worker, instance, kind, key))
         end
     end
     return {'go', r.n, r.i, url_of(read_pool(t), r.i), int(r.se), r.cnt, rest} -- BREAK:claim_same_token
@@ -113,12 +117,18 @@ if r.q == '1' and ARGV[7] == 'ask' then
     end
     return {'ask', r.n, r.tk, asked.name, asked.url, redis.call('HGET', job(name), 'qn') or '0'}
 end
-local chosen, next_turn, till = choose(t, pool, now)
+local want = wanted(t, r.cl, opt)
+local chosen, next_turn, till = choose(t, pool, now, want)
+if not chosen and next_turn == 'key' then
+    seen()
+    return {'park', 'concurrency', '1000'} -- the worker doubles it
+end
+local called = chosen and turn_of_other(t, pool, want.kind, now)
+if called then
+    chosen, next_turn, till = nil, 'concurrency', call_other(t, want.kind, called, now) -- BREAK:sync_share
+end
 if not chosen then
-    local waiting = t.ww or ''
-    if not string.find(waiting, ARGV[5], 1, true) then
-        redis.call('HSET', KEYS[1], 'ww', waiting .. ' ' .. ARGV[5])
-    end
+    refuse(t, pool, want.kind, next_turn, till, r.ex, now)
     seen()
     return {'wait', next_turn, int(till - now)}
 end
@@ -142,11 +152,14 @@ local n = r.n + 1
 local slot_end = now + tonumber(ARGV[6])
 redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', chosen.name, 'sa', int(now),
            'se', int(slot_end), 'cnt', r.cnt + 1, 'due', '0', unpack(sets))
-if chosen.limit > 0 or tonumber(t.tc or '0') > 0 then
+local notes = grant_notes(t, pool, chosen, next_turn, want, now)
+if needs_slot(t, chosen, want) then
     redis.call('HSET', T .. 's', name .. ':' .. n .. ':' .. token,
-               int(slot_end) .. '\t' .. worker .. '\t' .. chosen.name)
-    redis.call('HSET', KEYS[1], 'c', tonumber(t.c or '0') + 1, 'c:' .. chosen.name, chosen.taken + 1, 'rr', next_turn) -- BREAK:slot_with_claim
-elseif #pool > 1 then
-    redis.call('HSET', KEYS[1], 'rr', next_turn)
+               slot_row(slot_end, worker, chosen.name, want.kind, want.key))
+    note_slot(notes, t, chosen, want) -- BREAK:slot_with_claim
 end
+if #notes > 0 then
+    redis.call('HSET', KEYS[1], unpack(notes))
+end
+served(t, pool, want.kind)
 return {'go', n, chosen.name, chosen.url, int(slot_end), r.cnt + 1, rest}

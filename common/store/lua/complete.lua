@@ -1,3 +1,4 @@
+-- with: _pool.lua
 -- ARGV: 1 epoch, 2 name, 3 n, 4 token, 5 verdict, 6 state, 7 status or '', 8 error or '', 9 answer or '',
 -- 10 answer's body bytes, 11 '1' when the slot is free now, 12 ms until the retry, 13 record_ms,
 -- 14 window_ms, 15 result_ms, 16 brief_ms, 17 shelf head, 18 shelf body, 19 shelf bound in bytes,
@@ -57,6 +58,9 @@ if is_answer and ARGV[21] ~= '1' and r.cnt == 0 then
 end
 
 local function done(gave, ...)
+    if ARGV[21] ~= '1' and verdict ~= 'unsent' then
+        note_latency(r.i, now - r.sa, status ~= '', now)
+    end
     redis.call('HSET', job(name), 'dn', mine, 'dv', gave, 'a' .. n, row, ...)
 end
 
