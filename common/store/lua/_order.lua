@@ -2,7 +2,7 @@
 -- "-- with: _order.lua": all that may take or give up a place, so all that call finish, withdraw, stand or run_again.
 --
 -- {T}:q:<ordering key>  zset: the key's unended jobs by place. Who has begun stands at 0, first until it ends or is dead: through
---   retries, dead workers, and while it is in doubt. A place is 1000 times the ms at which it was taken (mark or claim, whichever
+--   retries, dead workers, and while it is in doubt. (At 1: who has perhaps, in an earlier memory.) A place is 1000 times the ms at which it was taken (mark or claim, whichever
 --   is first), or at which the job is due: so a delayed job takes it when due.
 -- {T}:qk  zset: the keys that have a line, by when the sweep last looked at them.
 --
@@ -37,11 +37,18 @@ join_line = function(name, r, now)
     stand_at(name, r.ok, place)
 end
 
--- Whoever has begun, or perhaps has, is first until it ends.
+-- Whoever has begun is first until it ends.
 local function stand_first(name, ok)
     if ok ~= '' then
         redis.call('ZADD', line(ok), '0', name)
         redis.call('ZADD', T .. 'qk', 'NX', '0', ok)
+    end
+end
+
+-- After a loss of memory: one that has perhaps begun is before all that have not, and behind one that surely has.
+local function stand_second(name, ok)
+    if ok ~= '' then
+        stand_at(name, ok, 1)
     end
 end
 

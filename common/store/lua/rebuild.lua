@@ -62,7 +62,7 @@ write(is_due and 'queued' or 'scheduled', 'ex', int(deadline), 'due', is_due and
 next_check(name, deadline, now, math.max(now, due) + tonumber(ARGV[6]))
 local ok = redis.call('HGET', job(name), 'ok') or ''
 if was_attempted then
-    stand_first(name, ok) -- only the first is attempted
+    stand_second(name, ok) -- only the first is attempted
 elseif ok ~= '' then
     stand_at(name, ok, math.max(tonumber(ARGV[14]), due) * 1000) -- the places are gone; the next best is the time
 end

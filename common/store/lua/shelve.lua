@@ -32,7 +32,7 @@ if n == -1 then
     redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'ca', int(now), 'n', '0', 'cnt', '0', 'ex', '0',
                'due', '0', 'xa', '0', 'sh', '1', 'ps', '1', unpack(ARGV, 11)) -- it may have been sent: its key stays
     redis.call('ZADD', T .. 'u', int(now + 86400000), name)
-    stand_first(name, redis.call('HGET', job(name), 'ok') or '') -- it may have begun: it holds its key
+    stand_second(name, redis.call('HGET', job(name), 'ok') or '') -- it may have begun: it holds its key
     redis.call('HINCRBY', KEYS[1], 'ind', 1)
     local key = redis.call('HGET', job(name), 'k')
     if key and key ~= '' and not redis.call('SET', T .. 'k:' .. key, name, 'NX') then
