@@ -76,6 +76,7 @@ struct attempt {
     enum verdict_fate fate;
     const char *reason;
     bool is_dead;
+    bool is_out_of_turn; /* to the shelf for another job, not for a person */
     int64_t delay_ms;
     bool is_counted_park;
 };
@@ -261,6 +262,16 @@ void attempt_give_back(struct attempt *a)
     delay_for(a, 0);
 }
 
+/* Whose turn has come by what this script did stands in the outbox: item i of its answer is its
+ * name, the next since when. The leader publishes it, too, but later. */
+static void publish_next(struct attempt *a, const struct store_value *v, size_t i)
+{
+    if (store_word(v, i).n > 0 && RULE(next_at_once)) {
+        handover_begin(a->worker->handovers, str_of(a->lane->tenant), store_word(v, i),
+                       store_word(v, i + 1));
+    }
+}
+
 /* --- the shelf -------------------------------------------------------------------------------- */
 
 /* Full: 1 min doubling to 1 h; the record stays as it is, and its message asks again. */
@@ -280,7 +291,10 @@ static void on_shelved(int rc, const struct store_value *v, void *arg)
     }
     if (rc != ERR_OK) {
         again(a, AGAIN_MS);
+    } else if (str_is(word, STR("shelved")) && a->is_out_of_turn) {
+        end(a, /* is_done= */ true);
     } else if (str_is(word, STR("shelved"))) {
+        publish_next(a, v, 2);
         metric_add(
             a->worker->metrics.ended,
             (struct str[]){str_of(a->lane->tenant), a->is_dead ? STR("failed") : STR("in_doubt")},
@@ -299,8 +313,10 @@ static void shelve(struct attempt *a)
     struct calls_job j = job_of(a);
 
     a->step = STEP_SHELVE;
-    if (calls_shelve(&j, a->seen_number, str_of(a->seen_token), a->reason, a->is_dead, on_shelved,
-                     a) != ERR_OK) {
+    int rc = a->is_out_of_turn ? calls_wait_turn(&j, was_attempted(a), on_shelved, a)
+                               : calls_shelve(&j, a->seen_number, str_of(a->seen_token), a->reason,
+                                              a->is_dead, on_shelved, a);
+    if (rc != ERR_OK) {
         again(a, AGAIN_MS);
     }
 }
@@ -329,7 +345,8 @@ static void publish_shelf(struct attempt *a)
     struct job_message m = a->message;
 
     a->step = STEP_SHELF;
-    m.was_attempted = true;
+    /* What waits for a person was attempted, or may have been. */
+    m.was_attempted = !a->is_out_of_turn || was_attempted(a);
     if (wire_publish_shelf(a->worker->publisher, &m, on_shelf_stored, a) != ERR_OK) {
         again(a, AGAIN_MS);
     }
@@ -341,6 +358,7 @@ static void to_shelf(struct attempt *a, int64_t seen_number, struct str seen_tok
     a->seen_number = seen_number;
     (void)snprintf(a->seen_token, sizeof a->seen_token, "%.*s", STR_ARG(seen_token));
     a->reason = reason;
+    a->is_out_of_turn = false;
     publish_shelf(a);
 }
 
@@ -416,6 +434,7 @@ static void act_on(struct attempt *a, const struct store_value *v)
     struct str word = store_word(v, 0);
 
     if (str_is(word, STR("ack"))) {
+        publish_next(a, v, 2);
         end(a, /* is_done= */ true);
     } else if (str_is(word, STR("go"))) {
         forward(a, v);
@@ -423,6 +442,9 @@ static void act_on(struct attempt *a, const struct store_value *v)
         park_doubling(a, KEY_FULL_MS, KEY_FULL_MAX_MS); /* its key has no room: nobody else waits */
     } else if (str_is(word, STR("park"))) {
         delay_for(a, store_number(v, 2));
+    } else if (str_is(word, STR("order"))) {
+        a->is_out_of_turn = true;
+        publish_shelf(a);
     } else if (str_is(word, STR("ask"))) {
         ask(a, v);
     } else if (str_is(word, STR("hold"))) {
@@ -557,6 +579,7 @@ static void on_answered(const struct httpc_result *r, void *arg)
     metric_observe(w->metrics.seconds, (struct str[]){tenant}, (double)took_ms / 1000.0);
     keep_answer(a, r);
     bool is_shelved = a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD;
+    a->is_out_of_turn = false;
     if (is_shelved && RULE(shelf_copy_first)) {
         publish_shelf(a);
     } else if (a->verdict.kind == VERDICT_RETRY && !RULE(waiting_before_publish)) {
@@ -666,6 +689,7 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
         set_running(a, false);
         claim(a); /* somebody else decided: the record says what this delivery is worth */
     } else {
+        publish_next(a, v, 2);
         log_shelved(a);
         count_end(a);
         end(a, /* is_done= */ true);
@@ -740,10 +764,12 @@ static void on_asked(int rc, const struct store_value *v, void *arg)
         delay_for(a, store_number(v, 1));
     } else if (str_is(word, STR("ended"))) {
         a->verdict.kind = VERDICT_SUCCEEDED;
+        publish_next(a, v, 2);
         count_end(a);
         end(a, /* is_done= */ true);
     } else if (str_is(word, STR("unclear")) || str_is(word, STR("silent"))) {
         a->is_dead = false;
+        a->is_out_of_turn = false;
         a->reason = str_is(word, STR("unclear")) ? "asked_unclear" : "asked_silent";
         publish_shelf(a);
     } else {

@@ -235,3 +235,19 @@ int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen
 
     return shelving_call(j->store, j->message, &how, cb, arg);
 }
+
+int calls_wait_turn(const struct calls_job *j, bool was_attempted, store_cb cb, void *arg)
+{
+    struct job_message copy = *j->message;
+    struct store_args a = {.n = 1};
+    struct buf head = {0};
+
+    copy.was_attempted = was_attempted;
+    job_message_pack(&copy, &head);
+    store_args_add(&a, buf_as_str(&head));
+    store_args_add(&a, j->message->body);
+    store_args_number(&a, (int64_t)j->shelf_max_bytes);
+    int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_WAIT_TURN, &a, cb, arg);
+    buf_fini(&head);
+    return rc;
+}

@@ -42,6 +42,10 @@ MUST_CHECK int calls_asked(const struct calls_job *j, const struct calls_questio
 MUST_CHECK int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,
                             const char *reason, bool is_dead, store_cb cb, void *arg);
 
+/* Out of turn under its ordering key: stores the request until the jobs before it have ended. */
+MUST_CHECK int calls_wait_turn(const struct calls_job *j, bool was_attempted, store_cb cb,
+                               void *arg);
+
 /* The record of a message of another epoch, written anew. was_attempted: perhaps. */
 MUST_CHECK int calls_rebuild(const struct calls_job *j, bool was_attempted, int64_t lease_ms,
                              store_cb cb, void *arg);

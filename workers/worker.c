@@ -353,6 +353,9 @@ static int open_links(struct worker *w, const struct config *c)
     }
     w->redeclare = (struct redeclare){
         .loop = w->loop, .link = w->consumer, .registry = w->registry, .is_quorum = w->is_quorum};
+    if (rc == ERR_OK) {
+        rc = handovers_new(w->store, w->publisher, &w->redeclare, &w->handovers);
+    }
     return rc;
 }
 
@@ -370,6 +373,7 @@ static void stop(void *self)
     loop_timer_free(w->tick);
     /* Links first: their callbacks still find the attempts; then the attempts, then their lanes. */
     httpc_free(w->http);
+    handovers_free(w->handovers);
     store_free(w->store);
     bus_link_free(w->publisher);
     bus_link_free(w->consumer);

@@ -1,15 +1,17 @@
 -- with: _pool.lua
+-- with: _order.lua
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
 -- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms,
 -- 14… options: rg the worker's region, pk the key of per_key.
 -- Gives {verdict, …}:
---   ack state                     superfluous, or ended just now
+--   ack state [name at]           superfluous, or ended just now; whose turn it is now (_order.lua), in the outbox since
 --   go n instance url slot_end counted rest       rest: ms until the deadline, -1 without one
 --   park reason ms                wait on the ladder; concurrency: of its key
 --   ask n token instance url question   in doubt, policy ask: ask the tenant (asked.lua); url '': nobody to ask
 --   hold n token reason           in doubt by policy: shelve, naming what was seen
 --   used_up n token               dead: likewise
+--   order first                   not its turn under its ordering key: shelve it with wait_turn.lua
 --   wait reason ms                the whole tenant waits (a reason of _pool.lua, or settling)
 --   missing | memory | dead       no record | another epoch | this worker was declared dead
 local name, token, worker = ARGV[2], ARGV[3], ARGV[4]
@@ -33,6 +35,7 @@ local t = read_tenant()
 if t.ep ~= EPOCH then
     return {'memory'}
 end
+join_line(name, r, now) -- BREAK:claim_takes_a_place
 -- A delivery turned up after all. Without an attempt in doubt the job is what it was; else the in-doubt
 -- policy decides below, as for a dead holder.
 if is_lost(r) and r.db ~= '1' then
@@ -80,7 +83,7 @@ if r.st ~= 'running' and overdue then
     if r.db == '1' then
         return {'hold', r.n, r.tk, 'deadline'}
     end
-    return {'ack', end_overdue(name, r, now, keep)}
+    return {'ack', end_overdue(name, r, now, keep), turn.name, turn.at}
 end
 
 if r.st == 'running' or is_lost(r) then
@@ -108,6 +111,20 @@ if r.q == '1' and ARGV[7] == 'hold' then
     return {'hold', r.n, r.tk, 'policy_changed'}
 end
 
+if is_out_of_turn(name, r) then
+    seen()
+    if r.oo == '1' then
+        return {'ack', r.st} -- on the shelf already
+    end
+    if r.st == 'running' or r.q == '1' or is_lost(r) then
+        return {'park', 'order', 5000} -- begun in an earlier memory, as another of its key was
+    end
+    if r.st == 'accepted' then
+        stand(name, r, now, tonumber(t.la or '3600000')) -- its delivery is the broker's confirm
+    end
+    return {'order', first_in_line(r.ok)} -- BREAK:one_of_a_key
+end
+
 local pool = read_pool(t)
 if r.q == '1' and ARGV[7] == 'ask' then
     -- Whoever ran it knows best, up or not; asking takes no slot.
@@ -133,6 +150,10 @@ if not chosen then
     return {'wait', next_turn, int(till - now)}
 end
 
+stand_first(name, r.ok) -- BREAK:who_began_is_first
+if r.oo == '1' then
+    unshelve(name) -- a second message came in its turn
+end
 local sets = {}
 if r.st == 'running' then
     sets = {'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'db', '1'}

@@ -1,4 +1,5 @@
 -- with: _pool.lua
+-- with: _order.lua
 -- ARGV: 1 epoch, 2 name, 3 n, 4 token, 5 verdict, 6 state, 7 status or '', 8 error or '', 9 answer or '',
 -- 10 answer's body bytes, 11 '1' when the slot is free now, 12 ms until the retry, 13 record_ms,
 -- 14 window_ms, 15 result_ms, 16 brief_ms, 17 shelf head, 18 shelf body, 19 shelf bound in bytes,
@@ -7,7 +8,8 @@
 -- unsent (again later, not counted), doubt (may have arrived; policy retry: again later), ask (likewise,
 -- policy ask: the tenant is asked after the slot's end), hold (in doubt, to the shelf).
 -- Gives {what happened, due}: ended | waiting | in_doubt | outbox | late | full | missing (no record, or one that has forgotten
--- this attempt: register it again first).
+-- this attempt: register it again first). Of ended also: the name of the job whose turn it is now (_order.lua), and since when it is
+-- in the outbox.
 local name, n, token, verdict, status, error = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[7], ARGV[8]
 local now = now_ms()
 local r = read(name)
@@ -42,7 +44,7 @@ if FINAL[r.st] or not settles or has_no_copy then
     return {'late', '0'}
 end
 local keep = keeping(r, ARGV, 13)
-local was_shelved = r.sh == '1'
+local was_shelved = r.sh == '1' or r.oo == '1'
 local row = attempt_row(r, now, status, error)
 
 -- What goes to the shelf must fit before anything changes.
@@ -89,7 +91,7 @@ if verdict == 'end' or verdict == 'dead' then
         end
         done('ended')
     end
-    return {'ended', '0'}
+    return {'ended', '0', turn.name, turn.at}
 end
 
 if verdict == 'hold' then

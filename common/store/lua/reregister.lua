@@ -1,4 +1,5 @@
 -- with: _pool.lua
+-- with: _order.lua
 -- A worker says again what it runs: the store may have forgotten. Rebuilds the record and the slot that fell behind.
 -- ARGV: 1 epoch, 2 name, 3 n, 4 token, 5 worker, 6 instance, 7 start, 8 slot's end, 9 counted attempts, 10 key, 11 fingerprint,
 -- 12 class, 13 created, 14 reply channel or '', 15 lost_after in ms, 16 the job's own deadline, 17... further fields;
@@ -15,7 +16,7 @@ if r and (r.n >= n or FINAL[r.st]) then
 end
 if r then
     leave(name, r)
-    if r.sh == '1' then
+    if r.sh == '1' or r.oo == '1' then
         unshelve(name)
     end
 else
@@ -28,6 +29,7 @@ end
 redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', instance, 'sa', ARGV[7], 'se', ARGV[8],
            'cnt', ARGV[9], 'due', '0', 'er', '', 'os', '')
 redis.call('PERSIST', job(name))
+stand_first(name, redis.call('HGET', job(name), 'ok') or '') -- BREAK:registered_again_is_first
 redis.call('HINCRBY', KEYS[1], 'run', 1)
 next_check(name, r and r.ex or tonumber(ARGV[16]), now, tonumber(ARGV[8]) + tonumber(ARGV[15]))
 local t = read_tenant()
