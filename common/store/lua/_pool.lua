@@ -1,5 +1,5 @@
 -- The tenant's pool: which instance takes the next attempt, and what it waits for if none does. For scripts that say
--- "-- with: _pool.lua". Nothing here writes.
+-- "-- with: _pool.lua", after "-- with: _moods.lua". Nothing here writes.
 local function read_tenant()
     local flat = redis.call('HGETALL', KEYS[1])
     local t = {}
@@ -34,6 +34,10 @@ local function tenant_waits(t, now)
     if t.paused then
         return 'paused', now + 5000
     end
+    local mood, till = tenant_mood(t, now)
+    if mood then
+        return mood, till
+    end
     local bound = tonumber(t.tc or '0')
     if bound > 0 and tonumber(t.c or '0') >= bound then
         return 'concurrency', now + 2000
@@ -45,6 +49,10 @@ end
 local function instance_waits(t, i, now)
     if not i.is_up then
         return 'no_instance', now + 2000
+    end
+    local mood, till = instance_mood(t, i, now)
+    if mood then
+        return mood, till
     end
     if i.limit > 0 and i.taken >= i.limit then
         return 'concurrency', now + 2000

@@ -1,7 +1,9 @@
+-- with: _moods.lua
 -- with: _pool.lua
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
--- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms.
+-- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms; from 14 on options:
+-- breaker and adaptive (_moods.lua).
 -- Gives {verdict, …}:
 --   ack state                     superfluous, or ended just now
 --   go n instance url slot_end counted rest       rest: ms until the deadline, -1 without one
@@ -12,6 +14,7 @@
 --   wait reason ms                the whole tenant waits (a reason of _pool.lua, or settling)
 --   missing | memory | dead       no record | another epoch | this worker was declared dead
 local name, token, worker = ARGV[2], ARGV[3], ARGV[4]
+local opt = options(14)
 local now = now_ms()
 local r = read(name)
 if not r and redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
@@ -113,6 +116,10 @@ if r.q == '1' and ARGV[7] == 'ask' then
     end
     return {'ask', r.n, r.tk, asked.name, asked.url, redis.call('HGET', job(name), 'qn') or '0'}
 end
+if r.st == 'running' and opt.breaker then
+    drop_probe(t, r.i, r.tk, now)
+end
+set_moods(t, pool, opt, now)
 local chosen, next_turn, till = choose(t, pool, now)
 if not chosen then
     local waiting = t.ww or ''
@@ -140,6 +147,7 @@ end
 stop_asking(name, r) -- another policy now
 local n = r.n + 1
 local slot_end = now + tonumber(ARGV[6])
+take_probe(chosen, token, now, slot_end)
 redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', chosen.name, 'sa', int(now),
            'se', int(slot_end), 'cnt', r.cnt + 1, 'due', '0', unpack(sets))
 if chosen.limit > 0 or tonumber(t.tc or '0') > 0 then

@@ -33,7 +33,9 @@ local limit = 0
 for entry, _, own in string.gmatch(v[1] or '', '([^\t\n]+)\t([^\t\n]+)\t(%d+)') do
     limit = entry == instance and tonumber(own) or limit
 end
-if limit > 0 or tonumber(v[2] or '0') > 0 then
+-- Under an adaptive limit each slot counts; one too many does no harm.
+local is_adaptive = string.find(redis.call('GET', T .. 'doc') or '', '"adaptive"', 1, true)
+if limit > 0 or tonumber(v[2] or '0') > 0 or is_adaptive then
     if redis.call('HSETNX', T .. 's', name .. ':' .. n .. ':' .. token, ARGV[8] .. '\t' .. worker .. '\t' .. instance) == 1 then
         redis.call('HINCRBY', KEYS[1], 'c', 1)
         redis.call('HINCRBY', KEYS[1], 'c:' .. instance, 1)
