@@ -146,8 +146,8 @@ if verdict == 'elsewhere' then
     due = onward
     local cnt = r.cnt
     cnt = is_uncounted and cnt - 1 or cnt -- BREAK:cooled_is_uncounted
-    -- It was sent, counted or not: its key stays.
-    redis.call('HSET', job(name), 'uc', uncounted, 'cnt', cnt, 'ps', '1') -- BREAK:uncounted_keeps_its_key
+    redis.call('HSET', job(name), 'uc', uncounted, 'cnt', cnt)
+    redis.call('HSET', job(name), 'ps', '1') -- BREAK:uncounted_keeps_its_key
 end
 if was_shelved then
     to_outbox(name, r, now, due)
