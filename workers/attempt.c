@@ -65,6 +65,7 @@ struct attempt {
     struct httpc_call *call;
     struct forward forward;
     struct verdict verdict;
+    struct mood mood;
     int status;
     size_t body_bytes;
     bool is_refused_connection;
@@ -118,6 +119,12 @@ static bool was_attempted(const struct attempt *a)
     /* Who had it before may have attempted it. */
     return a->message.was_attempted || a->number > 0 ||
            (bus_delivery_is_redelivered(a->delivery) && RULE(requeue_marks_attempted));
+}
+
+/* Drawn before the claim: with the attempt's number it is the fence. */
+static void draw_token(struct attempt *a)
+{
+    (void)snprintf(a->token, sizeof a->token, "%016" PRIx64, random_u64());
 }
 
 static void set_running(struct attempt *a, bool is_running)
@@ -554,6 +561,20 @@ static int64_t slot_left_ms(const struct attempt *a, int64_t took_ms)
     return ms > 0 ? ms : 0;
 }
 
+/* What goes to the shelf is first copied there. */
+static void conclude(struct attempt *a)
+{
+    bool is_shelved = a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD;
+
+    if (is_shelved && RULE(shelf_copy_first)) {
+        publish_shelf(a);
+    } else if (a->verdict.kind == VERDICT_RETRY && !RULE(waiting_before_publish)) {
+        delay_for(a, a->verdict.delay_ms);
+    } else {
+        settle(a);
+    }
+}
+
 static void on_answered(const struct httpc_result *r, void *arg)
 {
     struct attempt *a = arg;
@@ -563,6 +584,7 @@ static void on_answered(const struct httpc_result *r, void *arg)
     a->call = NULL;
     FAULT_HERE(worker_answered);
     int64_t took_ms = mono_since_ms(a->claimed, loop_now(w->loop));
+    a->mood = mood_of(r, clock_wall());
     struct verdict_input in = {.tenant = a->tenant->tenant,
                                .message = &a->message,
                                .result = r,
@@ -573,20 +595,14 @@ static void on_answered(const struct httpc_result *r, void *arg)
                                                                  : 0,
                                .slot_ms = slot_left_ms(a, took_ms),
                                .now = clock_wall(),
-                               .unit = random_unit()};
+                               .unit = random_unit(),
+                               .cool_ms = a->mood.cool_ms};
     a->verdict = verdict_of(&in);
     metric_add(w->metrics.attempts, (struct str[]){tenant, str_of(outcome_word(r))}, 1);
     metric_observe(w->metrics.seconds, (struct str[]){tenant}, (double)took_ms / 1000.0);
     keep_answer(a, r);
-    bool is_shelved = a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD;
     a->is_out_of_turn = false;
-    if (is_shelved && RULE(shelf_copy_first)) {
-        publish_shelf(a);
-    } else if (a->verdict.kind == VERDICT_RETRY && !RULE(waiting_before_publish)) {
-        delay_for(a, a->verdict.delay_ms);
-    } else {
-        settle(a);
-    }
+    conclude(a);
 }
 
 /* What could not even be asked: as an attempt that never left. */
@@ -658,6 +674,21 @@ static void count_end(struct attempt *a)
     metric_add(a->worker->metrics.ended, (struct str[]){tenant, state}, 1);
 }
 
+/* The record waits. What may go to another instance at once does so without losing its place. */
+static void wait_on(struct attempt *a, const struct store_value *v)
+{
+    bool is_elsewhere = a->verdict.kind == VERDICT_ELSEWHERE;
+    int64_t ms = is_elsewhere ? store_number(v, 2) : a->verdict.delay_ms;
+
+    if (is_elsewhere && ms <= 0) {
+        set_running(a, false);
+        draw_token(a);
+        claim(a);
+    } else {
+        delay_for(a, ms);
+    }
+}
+
 static void on_settled(int rc, const struct store_value *v, void *arg)
 {
     struct attempt *a = arg;
@@ -678,7 +709,10 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
     struct lane *l = a->lane;
     if (str_is(word, STR("waiting"))) {
         FAULT_HERE(worker_waiting);
-        delay_for(a, a->verdict.delay_ms);
+        wait_on(a, v);
+    } else if (str_is(word, STR("instead"))) {
+        a->verdict = verdict_instead(&a->verdict, store_word(v, 1));
+        conclude(a);
     } else if (str_is(word, STR("full"))) {
         /* The answer is in hand and stays there while the delivery does. */
         metric_add(a->worker->metrics.shelf_full, (struct str[]){str_of(l->tenant)}, 1);
@@ -846,7 +880,7 @@ static void settle(struct attempt *a)
     struct calls_job j = job_of(a);
 
     a->step = STEP_SETTLE;
-    if (calls_complete(&j, &a->verdict, a->status, buf_as_str(&a->answer), a->body_bytes,
+    if (calls_complete(&j, &a->verdict, &a->mood, a->status, buf_as_str(&a->answer), a->body_bytes,
                        a->is_refused_connection, a->is_unsent, on_settled, a) != ERR_OK) {
         again(a, AGAIN_MS);
     }
@@ -887,7 +921,7 @@ void attempt_begin(struct lane *l, struct bus_delivery *d)
     a->lane = l;
     a->delivery = d;
     a->tenant = registry_ref(tenant);
-    (void)snprintf(a->token, sizeof a->token, "%016" PRIx64, random_u64());
+    draw_token(a);
     w->in_hand++;
     list_push_back(&w->attempts, &a->all);
     l->in_hand++;

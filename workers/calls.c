@@ -69,6 +69,7 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
                 int64_t lease_ms, store_cb cb, void *arg)
 {
     struct tenant_retry retry = verdict_retry_settings(j->tenant, j->message->retry);
+    struct mood_policies policies;
     struct store_args a = {.n = 1};
     char key[PER_KEY_SIZE];
 
@@ -84,6 +85,7 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
         add_option(&a, STR("rg"), str_of(j->region));
     }
     add_key(&a, j, key);
+    mood_add_policies(j->tenant, &policies, &a);
     return call(j, STORE_CLAIM, &a, cb, arg);
 }
 
@@ -146,6 +148,8 @@ static struct str verdict_word(enum verdict_kind kind)
         return STR("dead");
     case VERDICT_RETRY:
         return STR("retry");
+    case VERDICT_ELSEWHERE:
+        return STR("elsewhere");
     case VERDICT_UNSENT:
         return STR("unsent");
     case VERDICT_DOUBT:
@@ -167,11 +171,12 @@ static void pack_attempted(const struct job_message *m, struct buf *ret_head)
     job_message_pack(&copy, ret_head);
 }
 
-int calls_complete(const struct calls_job *j, const struct verdict *v, int status,
-                   struct str answer, size_t body_bytes, bool is_refused, bool is_unsent,
-                   store_cb cb, void *arg)
+int calls_complete(const struct calls_job *j, const struct verdict *v, const struct mood *mood,
+                   int status, struct str answer, size_t body_bytes, bool is_refused,
+                   bool is_unsent, store_cb cb, void *arg)
 {
     struct store_args a = {.n = 1};
+    struct mood_policies policies;
     struct buf head = {0};
     bool is_shelved = v->kind == VERDICT_DEAD || v->kind == VERDICT_HOLD;
 
@@ -198,6 +203,14 @@ int calls_complete(const struct calls_job *j, const struct verdict *v, int statu
     store_args_number(&a, (int64_t)j->shelf_max_bytes);
     store_args_flag(&a, is_refused);
     store_args_flag(&a, is_unsent);
+    mood_add_policies(j->tenant, &policies, &a);
+    mood_add(mood, j->tenant, &a);
+    if (v->kind == VERDICT_ELSEWHERE) {
+        store_args_add(&a, STR("attempts"));
+        store_args_number(&a, v->max_attempts);
+        store_args_add(&a, STR("uncounted"));
+        store_args_number(&a, (int64_t)v->max_attempts * VERDICT_UNCOUNTED_FACTOR);
+    }
     int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_COMPLETE, &a, cb, arg);
     buf_fini(&head);
     return rc;

@@ -5,6 +5,7 @@
 
 #include "config/tenant.h"
 #include "job/message.h"
+#include "mood.h"
 #include "store/args.h"
 #include "verdict.h"
 
@@ -22,10 +23,11 @@ struct calls_job {
 MUST_CHECK int calls_claim(const struct calls_job *j, const char *worker, const char *channel,
                            int64_t lease_ms, store_cb cb, void *arg);
 /* answer: packed, or empty. is_refused: the instance refused the connection.
- * is_unsent: the attempt provably never left. */
-MUST_CHECK int calls_complete(const struct calls_job *j, const struct verdict *v, int status,
-                              struct str answer, size_t body_bytes, bool is_refused, bool is_unsent,
-                              store_cb cb, void *arg);
+ * is_unsent: the attempt provably never left. mood: what the outcome says of the instance. */
+MUST_CHECK int calls_complete(const struct calls_job *j, const struct verdict *v,
+                              const struct mood *mood, int status, struct str answer,
+                              size_t body_bytes, bool is_refused, bool is_unsent, store_cb cb,
+                              void *arg);
 /* What the claim's answer named when it said: ask. */
 struct calls_question {
     int64_t number;   /* the attempt's … */

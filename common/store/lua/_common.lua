@@ -18,7 +18,8 @@
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
 --   {T}:q:<ordering key>  zset, its unended jobs by place; {T}:qk zset of these keys: _order.lua
---   of {T}:t also: ql the last place given under an ordering key, gn the store's generation that was last seen here, gs when one began that may have forgotten something
+--   of {T}:t also: cool, cool:<instance>, br:<instance>, ad:<instance> (_moods.lua); ql the last place given under an ordering key;
+--   gn the store's generation that was last seen here, gs when one began that may have forgotten something
 --
 -- A record: st state, cl class (sync|normal), fp fingerprint, k key, cr caller, m method, p path,
 --   ca created, ea ended, al accept lease's end, due, ex latest deadline of its callers (0 never), xa
@@ -27,6 +28,7 @@
 --   attempts, db '1' while an attempt is in doubt, ls status of the last answer, os outcome status,
 --   ob its bytes, er error, dn "<n>:<token>" last completed, dv what that gave, sh '1' on the shelf,
 --   sn a delivery was last seen (written only when it is long overdue), dp dropped from the shelf,
+--   uc answers that cooled and were not counted,
 --   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
 --   ok ordering key, oo '1' out of turn: its request waits on the shelf for the jobs before it (_order.lua).
 --   While the tenant is asked what became of attempt n (policy ask; state waiting, db '1'): q '1', qn questions
@@ -375,7 +377,7 @@ local function run_again(name, r, now, note)
     r.due = 0
     join_line(name, r, now) -- BREAK:redrive_takes_a_place
     -- Attempts are counted anew, numbers go on: the number is the fence.
-    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'ls', '', 'o2', '1',
+    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'ls', '', 'o2', '1', 'uc', '0',
                'ps', (r.cnt > 0 or r.ps == '1') and '1' or '0', 'nt', note)
     redis.call('DEL', T .. 'r:' .. name)
     return {'queued', ''}

@@ -1,5 +1,5 @@
 -- The tenant's pool: which instance takes the next attempt, what it waits for if none does, and what is counted when one does.
--- For scripts that say "-- with: _pool.lua". What it reads of {T}:t:
+-- For scripts that say "-- with: _pool.lua", after "-- with: _moods.lua". What it reads of {T}:t:
 --   il   a line an instance: name, url, limit (0 none), priority (0 high, 1 med, 2 low), weight, region, and rate
 --        "limit period_ms burst" or '', by tabs; all behind the limit may be absent
 --   pol  "word=value" by spaces: balance, sync_share, rate "limit,period_ms,burst", per_key (calls at once of one key)
@@ -79,6 +79,10 @@ local function tenant_waits(t, now)
     if t.paused then
         return 'paused', now + 5000
     end
+    local mood, till = tenant_mood(t, now)
+    if mood then
+        return mood, till
+    end
     local bound = tonumber(t.tc or '0')
     if bound > 0 and tonumber(t.c or '0') >= bound then
         return 'concurrency', now + 2000
@@ -96,6 +100,10 @@ end
 local function instance_waits(t, i, now)
     if not i.is_up then
         return 'no_instance', now + 2000
+    end
+    local mood, till = instance_mood(t, i, now)
+    if mood then
+        return mood, till
     end
     if i.limit > 0 and i.taken >= i.limit then
         return 'concurrency', now + 2000

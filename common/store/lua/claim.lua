@@ -1,9 +1,10 @@
+-- with: _moods.lua
 -- with: _pool.lua
 -- with: _order.lua
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
 -- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms,
--- 14… options: rg the worker's region, pk the key of per_key.
+-- 14… options: rg the worker's region, pk the key of per_key, breaker and adaptive (_moods.lua).
 -- Gives {verdict, …}:
 --   ack state [name at]           superfluous, or ended just now; whose turn it is now (_order.lua), in the outbox since
 --   go n instance url slot_end counted rest       rest: ms until the deadline, -1 without one
@@ -135,6 +136,10 @@ if r.q == '1' and ARGV[7] == 'ask' then
     return {'ask', r.n, r.tk, asked.name, asked.url, redis.call('HGET', job(name), 'qn') or '0'}
 end
 local want = wanted(t, r.cl, opt)
+if r.st == 'running' and opt.breaker then
+    drop_probe(t, r.i, r.tk, now)
+end
+set_moods(t, pool, opt, now)
 local chosen, next_turn, till = choose(t, pool, now, want)
 if not chosen and next_turn == 'key' then
     seen()
@@ -171,6 +176,7 @@ end
 stop_asking(name, r) -- another policy now
 local n = r.n + 1
 local slot_end = now + tonumber(ARGV[6])
+take_probe(chosen, token, now, slot_end)
 redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', chosen.name, 'sa', int(now),
            'se', int(slot_end), 'cnt', r.cnt + 1, 'due', '0', unpack(sets))
 local notes = grant_notes(t, pool, chosen, next_turn, want, now)

@@ -1,3 +1,4 @@
+-- with: _moods.lua
 -- with: _pool.lua
 -- with: _order.lua
 -- A worker says again what it runs: the store may have forgotten. Rebuilds the record and the slot that fell behind.
@@ -38,7 +39,9 @@ local chosen = {name = instance, limit = 0}
 for _, i in ipairs(read_pool(t)) do
     chosen = i.name == instance and i or chosen
 end
-if needs_slot(t, chosen, want) then
+-- Under an adaptive limit each slot counts; one too many does no harm.
+local is_adaptive = string.find(redis.call('GET', T .. 'doc') or '', '"adaptive"', 1, true)
+if is_adaptive or needs_slot(t, chosen, want) then
     local row = slot_row(tonumber(ARGV[8]), worker, instance, want.kind, want.key)
     if redis.call('HSETNX', T .. 's', name .. ':' .. n .. ':' .. token, row) == 1 then
         local notes = {}
