@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from harness import wait_until
+from harness.load import config_of, together
 from test_recovery import Recovery
 from test_walk import store  # noqa: F401
 
@@ -424,3 +426,129 @@ def test_a_tenant_that_leaves_leaves_no_policy(pool):
         pool.end(name)
     assert pool("register", "", "", 0) == [1]
     assert not {"ep", "il", "tc", "pol", "sw"} & set(pool.redis.hkeys("{t}:t"))
+
+
+# --- the real stack ---
+
+
+def instances(stack, *names, **keys):
+    return [{"name": name, "url": stack.processes[name].url, **keys} for name in names]
+
+
+def times(receipts):
+    """When the tenant had them, in seconds, in order."""
+    return sorted(r["time"] / 1000 for r in receipts)
+
+
+@pytest.mark.timeout_s(120)
+def test_a_rate_holds_over_many_workers_and_is_used(make_stack):
+    """Four workers, sixty jobs that all wait: ten in a second, three at once."""
+    stack = make_stack(lambda s: s.sample_config(rate={"limit": 10, "period_s": 1, "burst": 3}), workers=4)
+    ids = [stack.submit(f"/n{n}").json()["id"] for n in range(60)]
+    for job in ids:
+        stack.wait_job(job, "succeeded", 60)
+    # By the store's clock exactly; at the tenant but for what is on its way.
+    starts = sorted(int(stack.redis.hget("{sample}:j:" + job.partition(".")[2], "sa")) / 1000 for job in ids)
+    for at, spare in ((starts, 0.02), (times(stack.receipts()), 1)):
+        assert len(at) == 60
+        for i, begin in enumerate(at):
+            for n, end in enumerate(at[i:], 1):
+                assert n <= 3 + 10 * (end - begin) + spare, (n, end - begin)
+    assert starts[-1] - starts[0] <= 5.7 * 1.25, "not used to the brim"
+
+
+@pytest.mark.timeout_s(120)
+def test_a_key_waits_for_itself_alone(make_stack):
+    def config(stack):
+        return config_of(stack, {"head": {"per_key": {"header": "X-Customer", "concurrency": 1}},
+                                 "label": {"per_key": {"label": "customer", "concurrency": 2}}})
+
+    stack = make_stack(config, workers=2)
+    held = stack.submit("/long?ms=4000", tenant="head", labels={"customer": "1"}).json()["id"]  # no header: no limit
+    ids = []
+    for n in range(3):
+        answer = stack.call("POST", "/v1/jobs", json={"tenant": "head", "request": {
+            "method": "POST", "path": "/one?ms=700", "headers": {"x-customer": "1"}}})
+        ids.append(answer.json()["id"])
+        ids.append(stack.submit("/two?ms=700", tenant="label", labels={"customer": "1"}).json()["id"])
+    began = time.monotonic()
+    for n in range(5):
+        answer = stack.call("POST", "/v1/jobs", json={"tenant": "head", "request": {
+            "method": "POST", "path": "/other", "headers": {"x-customer": str(n + 2)}}})
+        stack.wait_job(answer.json()["id"], "succeeded")
+    assert time.monotonic() - began < 10, "others waited for the key"
+    for job in ids:
+        stack.wait_job(job, "succeeded", 60)
+    stack.wait_job(held, "succeeded")
+    for path, most in (("/one", 1), ("/two", 2)):
+        spans = sorted((r["time"], r["time"] + 700) for r in stack.receipts(path=path))
+        assert len(spans) == 3
+        for begin, _ in spans:
+            # 50 ms: what the answers need.
+            assert sum(b <= begin < e - 50 for b, e in spans) <= most, spans
+    assert stack.redis.hlen("{head}:p") == 0 and stack.redis.hlen("{label}:p") == 0
+
+
+@pytest.mark.timeout_s(120)
+def test_the_next_class_takes_over_and_gives_back(make_stack):
+    def config(stack):
+        return stack.sample_config(balance="priority", polling={"method": "health", "endpoint": "/health", "frequency": 1,
+                                                                "retries": 0, "retry_delay": 0.2},
+                                   instances=instances(stack, "sample-1", priority="high") + instances(stack, "second", priority="low"))
+
+    stack = make_stack(config, start=False)
+    second = stack.add_tenant("second")
+    stack.start()
+
+    def where():
+        answer = stack.call("POST", "/call/sample/x")
+        assert answer.status_code == 200
+        return answer.headers["X-Instance"]
+
+    assert {where() for _ in range(10)} == {"sample-1"}
+    stack.kill("sample-1")
+    wait_until(lambda: stack.call("POST", "/call/sample/x").headers.get("X-Instance") == "second", 20, "failover")
+    assert {where() for _ in range(5)} == {"second"}
+    stack.start("sample-1")
+    wait_until(lambda: where() == "sample-1", 30, "the higher class again")
+    assert {where() for _ in range(10)} == {"sample-1"}
+    assert second.stats()["dropped"] == 0
+
+
+@pytest.mark.timeout_s(120)
+@pytest.mark.parametrize("slots, ms", [(1, 100), (10, 400)])
+def test_callers_and_other_work_share_the_slots(make_stack, slots, ms):
+    """Both kinds want more than there is, for a while: neither gets more than its share, neither starves."""
+    stack = make_stack(lambda s: s.sample_config(concurrency=slots, sync_share=0.8, timeouts={"sync_s": 40}), workers=2)
+    n = 60 if slots == 1 else 80
+    ids = together(8, lambda i: stack.submit(f"/job?ms={ms}").json()["id"], range(n // 2))
+    answers = together(2 * slots + 4, lambda i: stack.call("POST", f"/call/sample/call?ms={ms}").status_code, range(n))
+    assert answers == [200] * n
+    calls, jobs = times(stack.receipts(path="/call")), times(stack.receipts(path="/job"))
+    # While both wait: from a while after the first caller until the last callers are in.
+    begin, end = calls[len(calls) // 6], calls[-3 * slots]
+    callers, others = (sum(begin <= t < end for t in x) for x in (calls, jobs))
+    share = callers / (callers + others)
+    assert 0.65 <= share <= 0.9, f"{callers} calls beside {others} jobs"
+    for job in ids:
+        stack.wait_job(job, "succeeded", 60)
+    assert stack.tenant.stats()["peak"] <= slots
+
+
+@pytest.mark.timeout_s(90)
+def test_a_new_instance_gets_its_first_call_within_two_seconds(make_stack):
+    def config(stack):
+        return stack.sample_config(instances=instances(stack, "sample-1", concurrency=1))
+
+    stack = make_stack(config, start=False, workers=2)
+    second = stack.add_tenant("second")
+    stack.start()
+    ids = [stack.submit("/long?ms=8000").json()["id"] for _ in range(2)]
+    wait_until(lambda: stack.tenant.stats()["running"] == 1, 20, "the first call")
+    stack.configure(lambda s: s.sample_config(instances=instances(s, "sample-1", "second", concurrency=1)))
+    wait_until(lambda: "second" in (stack.redis.hget("{sample}:t", "il") or ""), 20, "the registry")
+    began = time.monotonic()
+    wait_until(lambda: second.stats()["running"] == 1, 10, "the new instance's first call")
+    assert time.monotonic() - began < 2
+    for job in ids:
+        stack.wait_job(job, "succeeded")
