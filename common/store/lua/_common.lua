@@ -30,7 +30,7 @@
 --   sn a delivery was last seen (written only when it is long overdue), dp dropped from the shelf,
 --   uc answers that cooled and were not counted,
 --   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
---   ok ordering key, oo '1' out of turn: its request waits on the shelf for the jobs before it (_order.lua).
+--   ok ordering key, nx whose turn it was when this one ended "name at", oo '1' out of turn: its request waits on the shelf for the jobs before it (_order.lua).
 --   While the tenant is asked what became of attempt n (policy ask; state waiting, db '1'): q '1', qn questions
 --   answered or given up, qh when it was last heard of (at first: when the first question was over), qu when it
 --   was first unknown there. Of the last question, for good: qt "<n>:<question>:<token>", qv what it gave, qw its wait in ms.

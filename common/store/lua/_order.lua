@@ -52,7 +52,7 @@ local function stand_second(name, ok)
     end
 end
 
--- The job whose turn has come, and since when it is in the outbox: whoever called the script publishes it at once. '' when there is none.
+-- The job whose turn has come, and since when it is in the outbox. '' when there is none.
 local turn = {name = '', at = ''}
 
 -- The first in line is put into the outbox if it waits on the shelf. Else its message is somewhere, or it holds its key in doubt.
@@ -83,6 +83,24 @@ leave_line = function(name, r, now)
         unshelve(name)
     end
     wake_first(r.ok, now) -- BREAK:end_wakes_the_next
+end
+
+-- The answer of a script that ended `name`, and with it whose turn it is now and since when that stands in the outbox.
+local function and_whose_turn(name, answer)
+    if turn.name ~= '' then
+        answer[#answer + 1], answer[#answer + 2] = turn.name, turn.at
+        redis.call('HSET', job(name), 'nx', turn.name .. ' ' .. turn.at)
+    end
+    return answer
+end
+
+-- The same, of one that is sent again: as long as nobody has published it.
+local function and_whose_turn_it_was(name, answer)
+    local next_one, at = string.match(redis.call('HGET', job(name), 'nx') or '', '^(%S+) (%S+)$')
+    if next_one and tonumber(redis.call('ZSCORE', T .. 'o', next_one) or '-1') == tonumber(at) then
+        answer[#answer + 1], answer[#answer + 2] = next_one, at
+    end
+    return answer
 end
 
 -- Not its turn: some other job of its key has not ended.

@@ -17,7 +17,7 @@ local q = redis.call('HMGET', job(name), 'qn', 'qh', 'qu', 'qt', 'qv', 'qw', 'os
 -- One delivery may ask more than once: its token alone does not name the question.
 local this = ARGV[3] .. ':' .. ARGV[5] .. ':' .. ARGV[6]
 if q[4] == this then
-    return {q[5], q[6]} -- BREAK:asked_same_token
+    return and_whose_turn_it_was(name, {q[5], q[6]}) -- BREAK:asked_same_token
 end
 local is_late = tonumber(q[1] or '0') ~= question -- another worker's answer to it was first
 if r.n ~= n or r.tk ~= token or r.q ~= '1' or (is_late and word ~= 'known') then
@@ -40,7 +40,7 @@ if word == 'known' then
     finish(name, r, 'succeeded', now, {'os', ARGV[8], 'ob', ARGV[11], 'er', ARGV[9], 'db', '0'},
            keeping(r, ARGV, 13), ARGV[10])
     gave('ended', 0, 'a' .. n, attempt_row(r, now, ARGV[8], 'asked'))
-    return {'ended', '0', turn.name, turn.at}
+    return and_whose_turn(name, {'ended', '0'})
 end
 
 local heard = tonumber(q[2] or '0')

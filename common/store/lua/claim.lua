@@ -84,7 +84,7 @@ if r.st ~= 'running' and overdue then
     if r.db == '1' then
         return {'hold', r.n, r.tk, 'deadline'}
     end
-    return {'ack', end_overdue(name, r, now, keep), turn.name, turn.at}
+    return and_whose_turn(name, {'ack', end_overdue(name, r, now, keep)})
 end
 
 if r.st == 'running' or is_lost(r) then

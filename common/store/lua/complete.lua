@@ -28,7 +28,7 @@ if not r or (r.n < n and not FINAL[r.st]) then
     return {'missing', '0'} -- BREAK:registered_before_complete
 end
 if r.dn == mine then
-    return {r.dv, int(r.due), r.dv == 'waiting' and int(math.max(0, r.due - now)) or nil} -- BREAK:complete_once
+    return and_whose_turn_it_was(name, {r.dv, int(r.due), r.dv == 'waiting' and int(math.max(0, r.due - now)) or nil}) -- BREAK:complete_once
 end
 if ARGV[11] == '1' then
     free_slot(name, n, token)
@@ -124,7 +124,7 @@ if verdict == 'end' or verdict == 'dead' then
         end
         done('ended')
     end
-    return {'ended', '0', turn.name, turn.at}
+    return and_whose_turn(name, {'ended', '0'})
 end
 
 if verdict == 'hold' then

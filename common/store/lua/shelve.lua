@@ -68,7 +68,7 @@ if ARGV[9] == 'failed' then
     sets[#sets + 1] = '1'
     finish(name, r, 'failed', now, sets, {record_ms = 86400000, window_ms = tonumber(ARGV[10]), result_ms = 86400000}, '')
     redis.call('PERSIST', job(name))
-    return {'shelved', '', turn.name, turn.at}
+    return and_whose_turn(name, {'shelved', ''})
 end
 leave(name, r)
 redis.call('HINCRBY', KEYS[1], 'ind', 1)
