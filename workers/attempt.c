@@ -234,7 +234,8 @@ static void delay(struct attempt *a)
 
     a->step = STEP_DELAY;
     m.was_attempted = was_attempted(a);
-    m.parks = a->is_counted_park ? m.parks + 1 : m.parks;
+    /* What ran has had room: it is counted anew. */
+    m.parks = a->is_counted_park ? m.parks + 1 : a->number > 0 ? 0 : m.parks;
     if (wire_publish(a->worker->publisher, &m, a->delay_ms, on_delayed, a) != ERR_OK) {
         again(a, AGAIN_MS);
     }

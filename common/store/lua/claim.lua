@@ -127,7 +127,7 @@ if is_out_of_turn(name, r) then
 end
 
 local pool = read_pool(t)
-if r.q == '1' and ARGV[7] == 'ask' then
+if r.q == '1' and ARGV[7] == 'ask' and not t.paused then
     -- Whoever ran it knows best, up or not; asking takes no slot.
     local asked = {name = r.i, url = url_of(pool, r.i)}
     for _, candidate in ipairs(pool) do
