@@ -20,6 +20,7 @@ struct enroll;
 struct deaths;
 struct health;
 struct schedules;
+struct services;
 struct outbox;
 struct figures;
 struct losses;
@@ -42,6 +43,7 @@ struct dispatcher {
     struct deaths *deaths;
     struct health *health;
     struct schedules *schedules;
+    struct services *services;
     struct outbox *outbox;
     struct figures *figures;
     struct shelf *shelf;

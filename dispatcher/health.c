@@ -2,12 +2,19 @@
 #include "health.h"
 
 #include "base/log.h"
+#include "history.h"
 #include "leader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PROBE_MS = 1000, ASK_MS = 5000, ANSWER_MAX = 65536, KEY_SIZE = 400 };
+enum {
+    PROBE_MS = 1000,
+    ASK_MS = 5000,
+    ANSWER_MAX = 65536,
+    KEY_SIZE = 400,
+    HISTORY_BUDGET = 1000000 /* polls that all histories keep together: 16 MB */
+};
 
 struct instance {
     struct health *health;
@@ -18,12 +25,14 @@ struct instance {
     bool is_asking;
     bool is_gone; /* its tenant left while a poll runs */
     struct buf url;
+    struct history history;
 };
 
 struct health {
     struct dispatcher *dispatcher;
     struct map instances; /* "tenant instance" → struct instance */
-    uint64_t tells;       /* a reading sent before the last of them is out of date */
+    size_t history_budget;
+    uint64_t tells; /* a reading sent before the last of them is out of date */
     unsigned int alive;
     bool is_freed;
 };
@@ -67,6 +76,7 @@ static void instance_free(struct instance *i)
     free(i->tenant);
     free(i->name);
     buf_fini(&i->url);
+    history_fini(&i->history, &i->health->history_budget);
     free(i);
 }
 
@@ -118,6 +128,19 @@ static enum health_answer judge(const struct tenant_polling *p, const struct htt
     return r->kind != HTTPC_UNSENT ? HEALTH_GOOD : HEALTH_BAD;
 }
 
+static void remember(struct instance *i, const struct tenant_polling *p, enum health_answer answer,
+                     const struct httpc_result *r)
+{
+    bool is_answered = r->kind == HTTPC_ANSWERED && r->status > 0 && r->status <= UINT16_MAX;
+    struct history_poll poll = {.at_ms = clock_wall().ms,
+                                .took_ms =
+                                    r->took_ms < UINT32_MAX ? (uint32_t)r->took_ms : UINT32_MAX,
+                                .status = is_answered ? (uint16_t)r->status : 0,
+                                .outcome = (uint8_t)answer};
+
+    history_add(&i->history, &poll, p->packet_limit, &i->health->history_budget);
+}
+
 static void on_asked(const struct httpc_result *r, void *arg)
 {
     struct instance *i = arg;
@@ -135,7 +158,9 @@ static void on_asked(const struct httpc_result *r, void *arg)
         const struct tenant_polling *p = tenant_polling_of(t, known);
         bool was_up = i->state.is_up;
         bool was_known = i->is_known;
-        i->state = health_after(i->state, p, judge(p, r), loop_now(h->dispatcher->loop));
+        enum health_answer answer = judge(p, r);
+        remember(i, p, answer, r);
+        i->state = health_after(i->state, p, answer, loop_now(h->dispatcher->loop));
         i->is_known = true;
         if (was_up != i->state.is_up || !was_known) {
             tell(i);
@@ -348,6 +373,16 @@ bool health_is_up(const struct health *h, const char *tenant, const char *instan
     return i == NULL || i->state.is_up;
 }
 
+const struct history *health_history(const struct health *h, const char *tenant,
+                                     const char *instance)
+{
+    char key[KEY_SIZE];
+
+    (void)snprintf(key, sizeof key, "%s %s", tenant, instance);
+    const struct instance *i = map_get(&h->instances, str_of(key));
+    return i == NULL ? NULL : &i->history;
+}
+
 int health_new(struct dispatcher *d, struct health **ret)
 {
     struct health *h = calloc(1, sizeof *h);
@@ -357,6 +392,7 @@ int health_new(struct dispatcher *d, struct health **ret)
     }
     h->dispatcher = d;
     h->alive = 1;
+    h->history_budget = HISTORY_BUDGET;
     *ret = h;
     return ERR_OK;
 }

@@ -12,6 +12,8 @@
 
 enum health_answer { HEALTH_GOOD, HEALTH_BAD, HEALTH_REFUSED };
 
+struct history;
+
 struct health_state {
     bool is_up;
     uint32_t failures; /* in a row */
@@ -30,3 +32,6 @@ void health_turn(struct health *h);
 void health_watch(struct health *h);
 /* What is known of an instance; up when nothing is. For views. */
 bool health_is_up(const struct health *h, const char *tenant, const char *instance);
+/* Its polls by this process, or NULL. */
+const struct history *health_history(const struct health *h, const char *tenant,
+                                     const char *instance);
