@@ -125,7 +125,9 @@ static enum health_answer judge(const struct tenant_polling *p, const struct htt
     if (wants_status) {
         return r->kind == HTTPC_ANSWERED && r->status < 400 ? HEALTH_GOOD : HEALTH_BAD;
     }
-    return r->kind != HTTPC_UNSENT ? HEALTH_GOOD : HEALTH_BAD;
+    /* The connection stood, and nothing was sent. */
+    bool is_connected = r->kind != HTTPC_UNSENT || str_is(str_of(r->error), STR("not_sent"));
+    return is_connected ? HEALTH_GOOD : HEALTH_BAD;
 }
 
 static void remember(struct instance *i, const struct tenant_polling *p, enum health_answer answer,
@@ -169,12 +171,20 @@ static void on_asked(const struct httpc_result *r, void *arg)
     let_go(h);
 }
 
+/* A ping is a connection alone: a request would be a call to a tenant that takes one at a time. */
+static bool never_send(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
 static void ask(struct instance *i, const struct tenant *t, const struct tenant_instance *known)
 {
     const struct tenant_polling *p = tenant_polling_of(t, known);
     static const char *const head[] = {"User-Agent: sluice-health", NULL};
     struct httpc_call *call;
-    bool wants_path = p->method == TENANT_POLL_HEALTH && p->endpoint != NULL;
+    bool wants_status = p->method == TENANT_POLL_HEALTH;
+    bool wants_path = wants_status && p->endpoint != NULL;
 
     buf_clear(&i->url);
     buf_text(&i->url, known->url);
@@ -189,6 +199,7 @@ static void ask(struct instance *i, const struct tenant *t, const struct tenant_
                               .first_byte_ms = ASK_MS,
                               .total_ms = ASK_MS,
                               .max_answer_bytes = ANSWER_MAX,
+                              .may_send = wants_status ? NULL : never_send,
                               .done = on_asked,
                               .arg = i};
     if (httpc_start(i->health->dispatcher->http, &r, &call) == ERR_OK) {
