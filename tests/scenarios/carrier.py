@@ -74,11 +74,10 @@ class Carrier:
     async def _complete(self, job, token, path):
         await asyncio.sleep(self.args.seconds)
         self._end()
-        outcome = {"status": 200, "headers": {"content-type": "application/json"}, "body": {"carried": path}}
+        outcome = {"token": token, "status": 200, "body": {"carried": path}}
         connection = Connection(urlsplit(self.args.ingress).port)
         for _ in range(5):
-            answer = await connection.send(Request("POST", f"/v1/jobs/{job}/complete", outcome,
-                                                   Sluice_Complete_Token=token))
+            answer = await connection.send(Request("POST", f"/v1/jobs/{job}/complete", outcome))
             if answer.status not in (0, 503):
                 break
             await asyncio.sleep(0.2)

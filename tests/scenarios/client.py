@@ -101,6 +101,21 @@ def send_all(port, requests, connections):
     return asyncio.run(_all(port, requests, connections))
 
 
+async def _chains(port, chains):
+    async def caller(chain):
+        connection = Connection(port)
+        answers = [await connection.send(request) for request in chain]
+        connection.close()
+        return answers
+
+    return await asyncio.gather(*(caller(chain) for chain in chains))
+
+
+def send_chains(port, chains):
+    """Of each chain one request after the other, the chains beside each other; [[answer, …], …]."""
+    return asyncio.run(_chains(port, chains))
+
+
 async def _steadily(port, make, per_s, until):
     answers = []
     idle = []
