@@ -23,7 +23,8 @@ struct instance {
     struct health_state state;
     bool is_known; /* asked or told at least once */
     bool is_asking;
-    bool is_gone; /* its tenant left while a poll runs */
+    bool is_connected; /* this time, by a ping */
+    bool is_gone;      /* its tenant left while a poll runs */
     struct buf url;
     struct history history;
 };
@@ -115,7 +116,8 @@ static const struct tenant_instance *registered(const struct health *h, const st
     return NULL;
 }
 
-static enum health_answer judge(const struct tenant_polling *p, const struct httpc_result *r)
+static enum health_answer judge(const struct tenant_polling *p, const struct httpc_result *r,
+                                bool is_connected)
 {
     bool wants_status = p->method == TENANT_POLL_HEALTH;
 
@@ -125,8 +127,6 @@ static enum health_answer judge(const struct tenant_polling *p, const struct htt
     if (wants_status) {
         return r->kind == HTTPC_ANSWERED && r->status < 400 ? HEALTH_GOOD : HEALTH_BAD;
     }
-    /* The connection stood, and nothing was sent. */
-    bool is_connected = r->kind != HTTPC_UNSENT || str_is(str_of(r->error), STR("not_sent"));
     return is_connected ? HEALTH_GOOD : HEALTH_BAD;
 }
 
@@ -160,7 +160,7 @@ static void on_asked(const struct httpc_result *r, void *arg)
         const struct tenant_polling *p = tenant_polling_of(t, known);
         bool was_up = i->state.is_up;
         bool was_known = i->is_known;
-        enum health_answer answer = judge(p, r);
+        enum health_answer answer = judge(p, r, i->is_connected);
         remember(i, p, answer, r);
         i->state = health_after(i->state, p, answer, loop_now(h->dispatcher->loop));
         i->is_known = true;
@@ -174,7 +174,9 @@ static void on_asked(const struct httpc_result *r, void *arg)
 /* A ping is a connection alone: a request would be a call to a tenant that takes one at a time. */
 static bool never_send(void *arg)
 {
-    (void)arg;
+    struct instance *i = arg;
+
+    i->is_connected = true;
     return false;
 }
 
@@ -204,6 +206,7 @@ static void ask(struct instance *i, const struct tenant *t, const struct tenant_
                               .arg = i};
     if (httpc_start(i->health->dispatcher->http, &r, &call) == ERR_OK) {
         i->is_asking = true;
+        i->is_connected = false;
         i->health->alive++;
     }
 }
