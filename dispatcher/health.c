@@ -20,11 +20,11 @@ struct instance {
     struct health *health;
     char *tenant;
     char *name;
+    bool is_connected; /* this time, by a ping */
     struct health_state state;
     bool is_known; /* asked or told at least once */
     bool is_asking;
-    bool is_connected; /* this time, by a ping */
-    bool is_gone;      /* its tenant left while a poll runs */
+    bool is_gone; /* its tenant left while a poll runs */
     struct buf url;
     struct history history;
 };
@@ -356,6 +356,16 @@ static void turn_tenant(struct health *h, struct registry_entry *e)
     }
 }
 
+const struct history *health_history(const struct health *h, const char *tenant,
+                                     const char *instance)
+{
+    char key[KEY_SIZE];
+
+    (void)snprintf(key, sizeof key, "%s %s", tenant, instance);
+    const struct instance *i = map_get(&h->instances, str_of(key));
+    return i == NULL ? NULL : &i->history;
+}
+
 void health_turn(struct health *h)
 {
     size_t cursor = 0;
@@ -385,16 +395,6 @@ bool health_is_up(const struct health *h, const char *tenant, const char *instan
     (void)snprintf(key, sizeof key, "%s %s", tenant, instance);
     const struct instance *i = map_get(&h->instances, str_of(key));
     return i == NULL || i->state.is_up;
-}
-
-const struct history *health_history(const struct health *h, const char *tenant,
-                                     const char *instance)
-{
-    char key[KEY_SIZE];
-
-    (void)snprintf(key, sizeof key, "%s %s", tenant, instance);
-    const struct instance *i = map_get(&h->instances, str_of(key));
-    return i == NULL ? NULL : &i->history;
 }
 
 int health_new(struct dispatcher *d, struct health **ret)

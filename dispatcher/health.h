@@ -26,12 +26,12 @@ struct health_state health_after(struct health_state before, const struct tenant
 
 MUST_CHECK int health_new(struct dispatcher *d, struct health **ret);
 void health_free(struct health *h);
+/* Its polls by this process, or NULL. */
+const struct history *health_history(const struct health *h, const char *tenant,
+                                     const char *instance);
 /* The leader's turn: asks whoever is due. */
 void health_turn(struct health *h);
 /* The turn of one that does not lead: reads what the leader and the workers found. */
 void health_watch(struct health *h);
 /* What is known of an instance; up when nothing is. For views. */
 bool health_is_up(const struct health *h, const char *tenant, const char *instance);
-/* Its polls by this process, or NULL. */
-const struct history *health_history(const struct health *h, const char *tenant,
-                                     const char *instance);
