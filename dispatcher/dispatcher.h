@@ -23,6 +23,7 @@ struct schedules;
 struct services;
 struct outbox;
 struct figures;
+struct moods;
 struct losses;
 struct orphans;
 struct shelf;
@@ -46,6 +47,7 @@ struct dispatcher {
     struct services *services;
     struct outbox *outbox;
     struct figures *figures;
+    struct moods *moods;
     struct shelf *shelf;
     struct orphans *orphans;
     uint32_t worker_concurrency;
@@ -68,6 +70,7 @@ struct dispatcher {
         struct metric *dead;
         struct metric *desired;
         struct metric *instance_up;
+        struct metric *breaker_state;
     } metrics;
 };
 

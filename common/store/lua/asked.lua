@@ -1,9 +1,10 @@
+-- with: _order.lua
 -- What the tenant said when it was asked about attempt n (claim.lua's ask).
 -- ARGV: 1 epoch, 2 name, 3 n seen, 4 token seen, 5 question seen, 6 the question's token, 7 word, 8 status,
 -- 9 error or '', 10 answer or '', 11 answer's body bytes, 12 ms between two unknowns, 13 record_ms,
 -- 14 window_ms, 15 result_ms, 16 brief_ms.
 -- Words: known (the answer is the outcome), unknown, pending, unclear (another status), silent (no answer).
--- Gives {what happened, ms}: ended | again (it never arrived: claim it) | waiting (ask again after ms) |
+-- Gives {what happened, ms}: ended (and whose turn it is now, as complete.lua) | again (it never arrived: claim it) | waiting (ask again after ms) |
 -- unclear, silent (shelve it; nothing was changed) | changed (look again).
 local SILENT_MS = 3600000
 local name, n, token, question, word = ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[7]
@@ -38,7 +39,8 @@ if word == 'known' then
     end
     finish(name, r, 'succeeded', now, {'os', ARGV[8], 'ob', ARGV[11], 'er', ARGV[9], 'db', '0'},
            keeping(r, ARGV, 13), ARGV[10])
-    return gave('ended', 0, 'a' .. n, attempt_row(r, now, ARGV[8], 'asked'))
+    gave('ended', 0, 'a' .. n, attempt_row(r, now, ARGV[8], 'asked'))
+    return {'ended', '0', turn.name, turn.at}
 end
 
 local heard = tonumber(q[2] or '0')
