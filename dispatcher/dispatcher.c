@@ -14,6 +14,7 @@
 #include "orphans.h"
 #include "outbox.h"
 #include "schedules.h"
+#include "services.h"
 #include "shelf.h"
 #include "views.h"
 
@@ -227,6 +228,7 @@ static void on_tick(struct loop_timer *t, void *arg)
         }
         if (is_round) {
             figures_turn(d->figures);
+            services_turn(d->services);
             moods_turn(d->moods);
         }
     }
@@ -308,6 +310,7 @@ static int make_parts(struct dispatcher *d, const struct config *c)
     rc = rc != ERR_OK ? rc : deaths_new(d, &d->deaths);
     rc = rc != ERR_OK ? rc : health_new(d, &d->health);
     rc = rc != ERR_OK ? rc : schedules_new(d, &d->schedules);
+    rc = rc != ERR_OK ? rc : services_new(d, &d->services);
     rc = rc != ERR_OK ? rc : outbox_new(d, &d->outbox);
     rc = rc != ERR_OK ? rc : figures_new(d, &d->figures);
     rc = rc != ERR_OK ? rc : moods_new(d, &d->moods);
@@ -332,6 +335,7 @@ static void stop(void *self)
     moods_free(d->moods);
     figures_free(d->figures);
     outbox_free(d->outbox);
+    services_free(d->services);
     schedules_free(d->schedules);
     health_free(d->health);
     deaths_free(d->deaths);

@@ -20,6 +20,7 @@ struct enroll;
 struct deaths;
 struct health;
 struct schedules;
+struct services;
 struct outbox;
 struct figures;
 struct moods;
@@ -43,6 +44,7 @@ struct dispatcher {
     struct deaths *deaths;
     struct health *health;
     struct schedules *schedules;
+    struct services *services;
     struct outbox *outbox;
     struct figures *figures;
     struct moods *moods;

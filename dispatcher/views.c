@@ -7,6 +7,7 @@
 #include "leader.h"
 #include "moods.h"
 #include "schedules.h"
+#include "services.h"
 
 static void answer_json(struct httpd_req *r, struct buf *body)
 {
@@ -126,6 +127,15 @@ static void print_stats(struct dispatcher *d, struct buf *out)
     buf_char(out, '}');
 }
 
+static void print_stats_and_services(struct dispatcher *d, struct buf *out)
+{
+    buf_text(out, "{\"tenants\":");
+    print_tenants(d, out);
+    buf_text(out, ",\"services\":");
+    services_print(d->services, /* with_history= */ false, out);
+    buf_char(out, '}');
+}
+
 static void print_dump(struct dispatcher *d, struct buf *out)
 {
     buf_text(out, "{\"health\":");
@@ -136,6 +146,10 @@ static void print_dump(struct dispatcher *d, struct buf *out)
     print_tenants(d, out);
     buf_text(out, ",\"schedules\":");
     (void)schedules_print(d->schedules, (struct str){"", 0}, out);
+    buf_text(out, ",\"services\":");
+    services_print(d->services, /* with_history= */ true, out);
+    buf_text(out, ",\"configuration\":");
+    services_print_configuration(d->services, out);
     buf_char(out, '}');
 }
 
@@ -149,7 +163,7 @@ static void print_schedules(struct dispatcher *d, struct buf *out)
 static const struct view {
     const char *path;
     void (*print)(struct dispatcher *d, struct buf *out);
-} views[] = {{"/health", print_health},    {"/stats", print_stats},
+} views[] = {{"/health", print_health},    {"/stats", print_stats_and_services},
              {"/dump", print_dump},        {"/v1/scale", print_scale},
              {"/v1/tenants", print_stats}, {"/v1/schedules", print_schedules}};
 

@@ -174,6 +174,7 @@ if r.due > 0 then
     redis.call('ZREM', T .. 'w', name)
 end
 stop_asking(name, r) -- another policy now
+redis.call('HINCRBY', T .. 'n', chosen.name, 1) -- requests that an instance was given, for /stats
 local n = r.n + 1
 local slot_end = now + tonumber(ARGV[6])
 take_probe(chosen, token, now, slot_end)

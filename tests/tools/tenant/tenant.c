@@ -36,6 +36,8 @@ struct tenant {
     uint64_t dropped;
     uint64_t polls;
     uint64_t asked;
+    struct mono busy_since; /* while anything runs */
+    int64_t busy_ns;        /* before that */
     int health;
     bool is_paused;
 };
@@ -115,6 +117,23 @@ static void answer_asked(struct tenant *t, struct http_exchange *x, struct str i
     http_answer(x, said, STR("X-Asked: 1\r\n"), json, buf_as_str(&t->body));
 }
 
+/* Every start and end of a call goes through these two, so that the time in which it was not idle
+ * is known by its own clock. */
+static void work_begins(struct tenant *t)
+{
+    if (t->running++ == 0) {
+        t->busy_since = clock_mono();
+    }
+    t->peak = t->running > t->peak ? t->running : t->peak;
+}
+
+static void work_ends(struct tenant *t)
+{
+    if (--t->running == 0) {
+        t->busy_ns += clock_mono().ns - t->busy_since.ns;
+    }
+}
+
 static void settle(struct tenant *t, const struct http_request *r)
 {
     struct job *j = job_of(t, r);
@@ -122,7 +141,7 @@ static void settle(struct tenant *t, const struct http_request *r)
     if (j != NULL) {
         j->is_done = true;
     }
-    t->running--;
+    work_ends(t);
     t->served++;
 }
 
@@ -357,8 +376,7 @@ static void receive(struct tenant *t, struct http_exchange *x)
         return;
     }
     remember(t, r);
-    t->running++;
-    t->peak = t->running > t->peak ? t->running : t->peak;
+    work_begins(t);
     plan_of(r, &p);
     impose(t, &p);
     if (p.sleep_ms > 0 || t->is_paused || p.kind == PLAN_DRIP) {
@@ -370,14 +388,17 @@ static void receive(struct tenant *t, struct http_exchange *x)
 
 static void answer_stats(struct tenant *t, struct http_exchange *x)
 {
+    struct mono now = clock_mono();
+    int64_t busy_ns = t->busy_ns + (t->running > 0 ? now.ns - t->busy_since.ns : 0);
+
     buf_clear(&t->body);
     buf_printf(&t->body,
                "{\"running\": %" PRId64 ", \"peak\": %" PRId64 ", \"received\": %" PRIu64
                ", \"served\": %" PRIu64 ", \"dropped\": %" PRIu64 ", \"polls\": %" PRIu64
-               ", \"asked\": %" PRIu64 ", \"limit\": %" PRId64
-               ", \"health\": %d, \"paused\": %s}\n",
+               ", \"asked\": %" PRIu64 ", \"limit\": %" PRId64 ", \"busy_us\": %" PRId64
+               ", \"clock_us\": %" PRId64 ", \"health\": %d, \"paused\": %s}\n",
                t->running, t->peak, t->received, t->served, t->dropped, t->polls, t->asked,
-               t->limit, t->health, t->is_paused ? "true" : "false");
+               t->limit, busy_ns / 1000, now.ns / 1000, t->health, t->is_paused ? "true" : "false");
     http_answer(x, 200, STR(""), json, buf_as_str(&t->body));
 }
 
@@ -470,7 +491,7 @@ static void on_exchange(struct http_exchange *x, void *arg)
     }
     if (str_is(http_exchange_request(x)->path, STR("/health"))) {
         struct plan p = {.kind = PLAN_ECHO, .status = t->health, .retry_after_s = -1};
-        t->running++; /* a poll of a paused tenant hangs like a call, without a receipt */
+        work_begins(t); /* a poll of a paused tenant hangs like a call, without a receipt */
         begin(t, x, &p);
         return;
     }
