@@ -86,7 +86,8 @@ static void publish(struct entry *e, struct str head, struct str body)
     m.epoch = str_of(store_epoch(e->outbox->dispatcher->store));
     m.parks = 0;
     /* Run again, it owes its old caller nothing: whoever wants to know asks by its id. */
-    m.class = STR("normal");
+    m.class = str_is(m.class, STR("sync")) ? STR("normal") : m.class;
+    routes_want(e->outbox->dispatcher->routes, str_of(e->tenant), m.class, m.lane.n > 0);
     m.deadline_ms = 0;
     m.channel = (struct str){NULL, 0};
     /* One that is not due yet is parked by the worker that gets it. */
