@@ -27,9 +27,15 @@ static double weight_of(const struct lane *l)
     return 12 * share / (1 - share);
 }
 
+/* Its prefetches, and what still runs on channels that were given up. */
 static size_t used(const struct lane *l)
 {
-    return l->in_hand > l->prefetch ? l->in_hand : l->prefetch;
+    size_t live = 0;
+
+    for (size_t i = 0; i < l->n_consumers; i++) {
+        live += bus_consumer_in_hand(l->consumers[i].consumer);
+    }
+    return l->prefetch + (l->in_hand > live ? l->in_hand - live : 0);
 }
 
 /* What of the worker's concurrency no lane has. */
