@@ -33,6 +33,7 @@ enum {
     PUBLISHES_MAX = 10000,
     BUFFER_MAX = 256 * 1024 * 1024,
     DRAIN_MS = 2000,
+    PROBES_MAX = 10,     /* tenants a round */
     REDECLARE_MS = 15000 /* nobody consumes the ladder, and would be told that a level is gone */
 };
 
@@ -105,6 +106,7 @@ static void on_topology(int rc, void *arg)
     }
     d->is_topology_ready = true;
     declare_missing(d);
+    routes_turn(d->routes, /* is_link_ready= */ true);
 }
 
 static void declare_shared(struct dispatcher *d)
@@ -126,6 +128,9 @@ static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
     d->is_topology_ready = false;
     /* Queues may have been deleted while the link was away. */
     map_fini(&d->declared);
+    if (d->routes != NULL) {
+        routes_link_lost(d->routes);
+    }
     if (is_open) {
         declare_shared(d);
     }
@@ -150,6 +155,9 @@ static void on_store_state(struct store *s, bool is_open, void *arg)
               is_open ? "" : store_trouble(s));
     if (is_open) {
         (void)memory_note(&d->memory, s);
+    }
+    if (is_open && d->routes != NULL) {
+        routes_store_open(d->routes);
     }
     if (is_open && d->leader != NULL) {
         schedules_begin(d->schedules);
@@ -188,6 +196,28 @@ static void on_lead(bool leads, void *arg)
 
 /* --- the turn --------------------------------------------------------------------------------- */
 
+/* Queues that stand in the broker, and that a store which lost its memory has forgotten: each
+ * tenant's are looked for once, a few a round. */
+static void probe_some(struct dispatcher *d)
+{
+    size_t cursor = 0;
+    size_t n = 0;
+    struct registry_entry *e;
+
+    if (d->probed_at != store_epoch_changes(d->store)) {
+        d->probed_at = store_epoch_changes(d->store);
+        map_fini(&d->probed);
+    }
+    while (d->is_topology_ready && n < PROBES_MAX && registry_next(d->registry, &cursor, &e)) {
+        struct str name = str_of(e->tenant->name);
+        /* The value only says "yes". */
+        if (map_get(&d->probed, name) == NULL && map_put(&d->probed, name, d) == ERR_OK) {
+            routes_probe(d->routes, e->tenant->name);
+            n++;
+        }
+    }
+}
+
 static void lead(struct dispatcher *d, bool is_round)
 {
     enroll_turn(d->enroll);
@@ -198,6 +228,7 @@ static void lead(struct dispatcher *d, bool is_round)
         shelf_turn(d->shelf);
         orphans_turn(d->orphans);
         redeclare_turn(&d->redeclare, REDECLARE_MS);
+        probe_some(d);
     }
 }
 
@@ -218,6 +249,9 @@ static void on_tick(struct loop_timer *t, void *arg)
         } else {
             declare_missing(d);
         }
+    }
+    if (is_round) {
+        routes_turn(d->routes, d->is_topology_ready);
     }
     if (store_is_open(d->store)) {
         d->round = is_round ? now : d->round;
@@ -297,8 +331,14 @@ static int open_links(struct dispatcher *d, const struct config *c)
         bus.on_state = on_consumer_state;
         rc = bus_link_new(d->loop, &bus, &d->consumer);
     }
-    d->redeclare = (struct redeclare){
-        .loop = d->loop, .link = d->publisher, .registry = d->registry, .is_quorum = d->is_quorum};
+    if (rc == ERR_OK) {
+        rc = routes_new(d->loop, d->store, d->publisher, d->is_quorum, NULL, NULL, &d->routes);
+    }
+    d->redeclare = (struct redeclare){.loop = d->loop,
+                                      .link = d->publisher,
+                                      .registry = d->registry,
+                                      .routes = d->routes,
+                                      .is_quorum = d->is_quorum};
     return rc;
 }
 
@@ -341,6 +381,9 @@ static void stop(void *self)
     deaths_free(d->deaths);
     enroll_free(d->enroll);
     registry_free(d->registry);
+    routes_free(d->routes);
+    d->routes = NULL;
+    map_fini(&d->probed);
     httpc_free(d->http);
     keyring_free(d->keys);
     d->shelf = NULL;

@@ -77,6 +77,9 @@ static void answered(struct watch *w)
             ERR_OK) {
         log_event(LOG_DEBUG, "queue_declare_failed", "tenant=%s", w->tenant);
     }
+    if (w->is_missing) {
+        routes_redeclare(d->routes);
+    }
     if (is_proven) {
         l->cb(w->tenant, l->arg);
     }
@@ -106,6 +109,22 @@ static void inspect(struct watch *w, const char *queue)
         l->alive++;
     } else {
         w->is_known = false;
+    }
+}
+
+/* Those that came into being, listed or not: what was never declared holds nothing. */
+static void inspect_routes(struct watch *w)
+{
+    char queue[TOPOLOGY_KEY_SIZE];
+    size_t cursor = 0;
+    const char *tenant;
+    const char *route;
+
+    while (routes_next(w->losses->dispatcher->routes, &cursor, &tenant, &route)) {
+        if (str_is(str_of(tenant), str_of(w->tenant))) {
+            topology_queue(tenant, route, queue);
+            inspect(w, queue);
+        }
     }
 }
 
@@ -150,6 +169,7 @@ void losses_look(struct losses *l, const char *tenant)
         topology_queue(tenant, classes[i], queue);
         inspect(w, queue);
     }
+    inspect_routes(w);
     inspect(w, TOPOLOGY_ORPHAN);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "bus/topology.h"
 #include "daemon/shelving.h"
 #include "daemon/wire.h"
 
@@ -44,7 +45,8 @@ struct orphans {
     struct list kept;  /* given back at the end of the page */
     struct map groups; /* tenant → struct group */
     size_t under_way;
-    size_t placed; /* on this page */
+    size_t placed;  /* on this page */
+    bool is_coming; /* a queue that one of them needs is being declared */
     bool is_looking;
     struct mono next_look;
     unsigned int alive;
@@ -81,16 +83,26 @@ bool orphan_key_read(struct str key, struct orphan_key *ret)
 {
     size_t n = key.n;
     struct str last = cut_last(&key);
+    struct str end = last;
+    struct str class = STR("normal");
+    struct str lane = {NULL, 0};
     bool is_copy = last.n == n;
-    struct str tenant = is_copy ? last : cut_last(&key);
 
-    if (!is_tenant(tenant) ||
-        (!is_copy && !str_is(last, STR("sync")) && !str_is(last, STR("normal")))) {
+    if (!is_copy && last.n == 1) {
+        struct str before = cut_last(&key); /* "normal.3": the class stands before the lane */
+        end = (struct str){before.p, before.n + 1 + last.n};
+    }
+    if (!is_copy && !topology_route_read(end, &class, &lane)) {
+        return false;
+    }
+    struct str tenant = is_copy ? last : cut_last(&key);
+    if (!is_tenant(tenant)) {
         return false;
     }
     *ret = (struct orphan_key){.is_copy = is_copy};
     (void)snprintf(ret->tenant, sizeof ret->tenant, "%.*s", STR_ARG(tenant));
-    (void)snprintf(ret->class, sizeof ret->class, "%.*s", STR_ARG(is_copy ? STR("normal") : last));
+    (void)snprintf(ret->class, sizeof ret->class, "%.*s", STR_ARG(class));
+    (void)snprintf(ret->lane, sizeof ret->lane, "%.*s", STR_ARG(lane));
     return true;
 }
 
@@ -192,11 +204,31 @@ static void on_copied(enum bus_outcome outcome, void *arg)
     }
 }
 
+/* Its own queue stands; if not, it will on a later page. */
+static bool has_route(struct orphan *o)
+{
+    struct routes *r = o->orphans->dispatcher->routes;
+    const struct job_message *m = &o->message;
+    struct str tenant = str_of(o->key.tenant);
+
+    if (routes_have(r, tenant, m->class, m->lane)) {
+        return true;
+    }
+    routes_want(r, tenant, m->class, m->lane.n > 0);
+    o->orphans->is_coming = true;
+    return false;
+}
+
 /* Its tenant's queues stand. */
 static void act(struct orphan *o)
 {
     struct bus_link *k = o->orphans->dispatcher->publisher;
     int rc = ERR_OK;
+
+    if (o->fate == FATE_WORK && !has_route(o)) {
+        leave(o);
+        return;
+    }
 
     switch (o->fate) {
     case FATE_WORK:
@@ -358,7 +390,7 @@ static void end_page(struct orphans *s)
 
     s->consumer = NULL;
     loop_timer_cancel(s->page_end);
-    bool is_hopeless = s->placed == 0 && !list_is_empty(&s->kept);
+    bool is_hopeless = s->placed == 0 && !s->is_coming && !list_is_empty(&s->kept);
     while ((link = list_pop_front(&s->kept)) != NULL) {
         struct orphan *o = LIST_OF(link, struct orphan, link);
         bus_requeue(o->delivery);
@@ -393,6 +425,7 @@ static void begin_page(struct orphans *s)
         ((struct group *)value)->is_declared = false;
     }
     s->placed = 0;
+    s->is_coming = false;
     if (bus_consume(s->dispatcher->consumer, TOPOLOGY_ORPHAN, PAGE, on_delivery, on_lost, s,
                     &s->consumer) != ERR_OK) {
         s->consumer = NULL;

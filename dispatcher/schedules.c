@@ -307,7 +307,7 @@ static void pack(const struct schedule *s, struct wall instant, const char *id, 
     job_fingerprint(str_of(s->job.method), str_of(s->job.path), body, fingerprint);
     struct job_message m = {.id = str_of(id),
                             .epoch = str_of(store_epoch(s->owner->dispatcher->store)),
-                            .class = STR("normal"),
+                            .class = str_of(s->job.priority != NULL ? s->job.priority : "normal"),
                             .method = str_of(s->job.method),
                             .path = str_of(s->job.path),
                             .head = str_of(s->job.head),
@@ -321,6 +321,14 @@ static void pack(const struct schedule *s, struct wall instant, const char *id, 
                             .expires_ms = s->job.ttl_ms > 0 ? now_ms + s->job.ttl_ms : 0,
                             .timeout_ms = s->job.timeout_ms};
     job_message_pack(&m, head);
+}
+
+/* As the record has it: empty for the usual one. */
+static struct str job_priority(const struct schedule *s)
+{
+    struct str given = str_of(s->job.priority);
+
+    return str_is(given, STR("normal")) ? STR("") : given;
 }
 
 static void fire(struct schedule *s, struct wall instant, bool has_job, bool may_skip)
@@ -363,7 +371,9 @@ static void fire(struct schedule *s, struct wall instant, bool has_job, bool may
                          STR("lb"),
                          s->job.labels != NULL ? str_of(s->job.labels) : STR("{}"),
                          STR("ok"),
-                         str_of(s->job.ordering_key)};
+                         str_of(s->job.ordering_key),
+                         STR("pr"),
+                         job_priority(s)};
     asked(s, store_call_tenant(d->store, STORE_FIRE, str_of(s->job.tenant), args,
                                sizeof args / sizeof args[0], on_fired, s));
     buf_fini(&head);

@@ -71,18 +71,23 @@ static void read_requests(struct services *s, struct registry_entry *e)
     size_t n = e->tenant->n_instances;
     struct count *c = calloc(1, sizeof *c + n * sizeof c->requests[0]);
     struct str *words = calloc(n + 2, sizeof *words);
+    struct buf fields = {0};
     char key[96];
 
-    if (c == NULL || words == NULL || n == 0) {
+    for (size_t k = 0; k < n; k++) {
+        buf_printf(&fields, "n:%s\n", e->tenant->instances[k].name);
+    }
+    if (c == NULL || words == NULL || n == 0 || buf_failed(&fields)) {
         goto out;
     }
-    (void)snprintf(key, sizeof key, "{%s}:n", e->tenant->name);
+    (void)snprintf(key, sizeof key, "{%s}:t", e->tenant->name);
+    struct str rest = buf_as_str(&fields);
     c->services = s;
     c->entry = e;
     words[0] = STR("HMGET");
     words[1] = str_of(key);
     for (size_t k = 0; k < n; k++) {
-        words[k + 2] = str_of(e->tenant->instances[k].name);
+        (void)str_cut(&rest, '\n', &words[k + 2]);
     }
     if (store_command(s->dispatcher->store, words, n + 2, on_read, c) == ERR_OK) {
         (void)registry_ref(e);
@@ -90,6 +95,7 @@ static void read_requests(struct services *s, struct registry_entry *e)
         c = NULL;
     }
 out:
+    buf_fini(&fields);
     free(c);
     free(words);
 }

@@ -2,6 +2,7 @@
 #include "call.h"
 
 #include "daemon/problem.h"
+#include "fair.h"
 #include "job/document.h"
 #include "prefer.h"
 #include "submission.h"
@@ -129,6 +130,25 @@ static void set_mode(struct submission_order *o, const struct prefer *p, const s
     o->message.class = o->mode == CALLER_ASYNC ? STR("normal") : STR("sync");
 }
 
+/* The class of an asynchronous call. False: answered with 400. */
+static bool take_priority(struct httpd_req *r, struct submission_order *o)
+{
+    struct problem_more more = {.detail = "Sluice-Priority must be high, normal or low."};
+    struct str given = httpd_header(r, "Sluice-Priority");
+
+    if (given.p == NULL) {
+        return true;
+    }
+    if (!str_is(given, STR("high")) && !str_is(given, STR("normal")) &&
+        !str_is(given, STR("low"))) {
+        problem_answer(r, PROBLEM_INVALID, &more);
+        return false;
+    }
+    /* A caller that waits is served as such. */
+    o->message.class = o->mode == CALLER_ASYNC ? given : o->message.class;
+    return true;
+}
+
 void call_start(struct ingress *g, struct httpd_req *r, struct registry_entry *tenant,
                 struct str path, const struct keyring_pass *pass)
 {
@@ -141,7 +161,9 @@ void call_start(struct ingress *g, struct httpd_req *r, struct registry_entry *t
     struct str key_value;
     size_t body_n = 0;
 
-    if (!take_key(r, t, &key_value) || !take_ordering_key(r, &o.message.ordering_key)) {
+    set_mode(&o, &p, t);
+    if (!take_key(r, t, &key_value) || !take_ordering_key(r, &o.message.ordering_key) ||
+        !take_priority(r, &o)) {
         return;
     }
     o.message.method = httpd_method(r);
@@ -149,6 +171,9 @@ void call_start(struct ingress *g, struct httpd_req *r, struct registry_entry *t
     job_fingerprint(o.message.method, o.message.path, httpd_body(r), fingerprint);
     o.message.fingerprint = str_of(fingerprint);
     o.message.caller = pass->caller;
+    o.message.lane =
+        fair_lane(t->fair_by, t->fair_by != NULL ? httpd_header(r, t->fair_by) : o.message.lane,
+                  pass->caller);
     if (key_value.n > 0) {
         job_key_digest(pass->caller, key_value, key);
         o.message.key = str_of(key);
@@ -157,7 +182,6 @@ void call_start(struct ingress *g, struct httpd_req *r, struct registry_entry *t
     o.message.traceparent = httpd_header(r, "traceparent");
     copy_head(r, pass, &head);
     o.message.head = buf_as_str(&head);
-    set_mode(&o, &p, t);
     o.body = httpd_body_take(r, &body_n);
     o.message.body = (struct str){o.body, body_n};
     submission_start(g, r, tenant, &o);

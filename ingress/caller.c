@@ -44,7 +44,8 @@ static void print_asked(const struct job_message *m, struct buf *out)
     buf_json_str(out, m->method);
     buf_text(out, ",\"path\":");
     buf_json_str(out, m->path);
-    buf_text(out, "},\"priority\":\"normal\"");
+    struct str priority = job_message_priority(m);
+    buf_printf(out, "},\"priority\":\"%.*s\"", STR_ARG(priority.n > 0 ? priority : STR("normal")));
     if (m->key_value.n > 0) {
         buf_text(out, ",\"idempotency_key\":");
         buf_json_str(out, m->key_value);

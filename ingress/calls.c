@@ -37,7 +37,7 @@ int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, 
 
     store_args_add(&a, m->key);
     store_args_add(&a, m->fingerprint);
-    store_args_add(&a, m->class);
+    store_args_add(&a, job_message_kind(m));
     store_args_add(&a, in->is_async ? STR("async") : STR("wait"));
     store_args_number(&a, in->deadline_in_ms);
     store_args_number(&a, in->ttl_ms);
@@ -52,6 +52,7 @@ int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, 
     add_field(&a, "cr", m->caller);
     add_field(&a, "lb", m->labels);
     add_field(&a, "ok", m->ordering_key);
+    add_field(&a, "pr", job_message_priority(m));
     return call(g, STORE_ACCEPT, m->id, &a, cb, arg);
 }
 

@@ -83,6 +83,20 @@ static void declare_missing(struct ingress *g)
     }
 }
 
+/* Those of the usual classes before anybody asks for them: else the first call would wait. */
+static void want_fair_lanes(struct ingress *g)
+{
+    size_t cursor = 0;
+    struct registry_entry *e;
+
+    while (registry_next(g->registry, &cursor, &e)) {
+        if (e->tenant->fair_by != NULL) {
+            routes_want(g->routes, str_of(e->tenant->name), STR("sync"), /* is_laned= */ true);
+            routes_want(g->routes, str_of(e->tenant->name), STR("normal"), /* is_laned= */ true);
+        }
+    }
+}
+
 static void on_topology(int rc, void *arg)
 {
     struct ingress *g = arg;
@@ -93,6 +107,8 @@ static void on_topology(int rc, void *arg)
     }
     g->is_topology_ready = true;
     declare_missing(g);
+    want_fair_lanes(g);
+    routes_turn(g->routes, /* is_link_ready= */ true);
 }
 
 static void declare_shared(struct ingress *g)
@@ -128,6 +144,9 @@ static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
     g->was_declared = false;
     /* Queues may have been deleted while the link was away. */
     map_fini(&g->declared);
+    if (g->routes != NULL) {
+        routes_link_lost(g->routes);
+    }
     if (is_open) {
         declare_shared(g);
     }
@@ -141,6 +160,9 @@ static void on_store_state(struct store *s, bool is_open, void *arg)
               is_open ? "" : store_trouble(s));
     if (is_open) {
         (void)memory_note(&g->memory, s);
+    }
+    if (is_open && g->routes != NULL) {
+        routes_store_open(g->routes);
     }
     if (is_open && g->registry != NULL) {
         registry_refresh(g->registry);
@@ -185,8 +207,14 @@ static int open_links(struct ingress *g, const struct config *c)
     if (rc == ERR_OK) {
         rc = bus_link_new(g->loop, &bus, &g->publisher);
     }
-    g->redeclare = (struct redeclare){
-        .loop = g->loop, .link = g->publisher, .registry = g->registry, .is_quorum = g->is_quorum};
+    if (rc == ERR_OK) {
+        rc = routes_new(g->loop, g->store, g->publisher, g->is_quorum, NULL, NULL, &g->routes);
+    }
+    g->redeclare = (struct redeclare){.loop = g->loop,
+                                      .link = g->publisher,
+                                      .registry = g->registry,
+                                      .routes = g->routes,
+                                      .is_quorum = g->is_quorum};
     return rc;
 }
 
@@ -227,8 +255,10 @@ static void on_tick(struct loop_timer *t, void *arg)
             declare_shared(g);
         } else {
             declare_missing(g);
+            want_fair_lanes(g);
         }
     }
+    routes_turn(g->routes, g->is_topology_ready);
     loop_timer_set(t, TICK_MS);
 }
 
@@ -250,6 +280,8 @@ static void stop(void *self)
     loop_timer_free(g->drain_end);
     waiters_dismiss(g);
     /* Links first: what was under way ends with an unknown outcome, and its callers learn so. */
+    routes_free(g->routes);
+    g->routes = NULL;
     bus_link_free(g->publisher);
     store_free(g->store);
     submissions_free(g);

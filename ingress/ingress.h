@@ -30,6 +30,7 @@ struct ingress {
     struct list asks;                   /* questions about jobs, by ask.all */
     size_t n_asks;
     struct redeclare redeclare;
+    struct routes *routes;
     struct map declared; /* tenants whose queues stand, on this link's current life */
     bool is_quorum;
     bool is_topology_ready;

@@ -2,6 +2,7 @@
 #include "jobs.h"
 
 #include "daemon/problem.h"
+#include "fair.h"
 #include "job/document.h"
 #include "prefer.h"
 #include "submission.h"
@@ -20,9 +21,6 @@ static const char *not_yet(const struct job_document *d)
 {
     if (d->callback != NULL) {
         return "callback is not available in this release.";
-    }
-    if (d->priority != NULL && !str_is(str_of(d->priority), STR("normal"))) {
-        return "priority other than normal is not available in this release.";
     }
     return NULL;
 }
@@ -52,22 +50,25 @@ static void submit(struct ingress *g, struct httpd_req *r, struct job_document *
     char key[65];
     char fingerprint[65];
     struct str body = {d->body, d->body_n};
+    const char *fair_by = e->tenant->fair_by;
     struct submission_order o = {.mode = CALLER_ASYNC,
                                  .ttl_ms = d->ttl_ms,
                                  .due_in_ms = d->due_in_ms,
                                  .tenant = str_of(e->tenant->name)};
 
-    o.message = (struct job_message){.class = STR("normal"),
-                                     .method = str_of(d->method),
-                                     .path = str_of(d->path),
-                                     .head = str_of(d->head),
-                                     .caller = pass->caller,
-                                     .labels = str_of(d->labels),
-                                     .retry = str_of(d->retry),
-                                     .traceparent = httpd_header(r, "traceparent"),
-                                     .ordering_key = str_of(d->ordering_key),
-                                     .timeout_ms = d->timeout_ms,
-                                     .body = body};
+    o.message = (struct job_message){
+        .class = str_of(d->priority != NULL ? d->priority : "normal"),
+        .lane = fair_lane(fair_by, fair_value(str_of(d->head), fair_by), pass->caller),
+        .method = str_of(d->method),
+        .path = str_of(d->path),
+        .head = str_of(d->head),
+        .caller = pass->caller,
+        .labels = str_of(d->labels),
+        .retry = str_of(d->retry),
+        .traceparent = httpd_header(r, "traceparent"),
+        .ordering_key = str_of(d->ordering_key),
+        .timeout_ms = d->timeout_ms,
+        .body = body};
     job_fingerprint(o.message.method, o.message.path, body, fingerprint);
     o.message.fingerprint = str_of(fingerprint);
     if (key_value.n > 0) {

@@ -12,9 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STORE_PATIENCE_MS = 4500, AGAIN_MS = 100 };
+enum { STORE_PATIENCE_MS = 4500, AGAIN_MS = 100, ROUTE_LOOK_MS = 20, ROUTE_PATIENCE_MS = 3000 };
 
-enum step { STEP_ACCEPT, STEP_PUBLISH, STEP_UNDO, STEP_MARK };
+enum step { STEP_ROUTE, STEP_ACCEPT, STEP_PUBLISH, STEP_UNDO, STEP_MARK };
 
 struct submission {
     struct ingress *ingress;
@@ -366,12 +366,34 @@ static void accept_call(struct submission *s)
     }
 }
 
+/* Its queue comes into being with its first use (daemon/routes.h). */
+static void find_route(struct submission *s)
+{
+    const struct job_message *m = &s->message;
+    struct str tenant = str_of(s->tenant->tenant->name);
+
+    s->step = STEP_ROUTE;
+    if (routes_have(s->ingress->routes, tenant, m->class, m->lane)) {
+        accept_call(s);
+        return;
+    }
+    if (age_ms(s, s->arrived) >= ROUTE_PATIENCE_MS) {
+        refuse(s, PROBLEM_UNAVAILABLE,
+               "The queue of its class is being declared. Nothing was accepted.", 1);
+        return;
+    }
+    routes_want(s->ingress->routes, tenant, m->class, m->lane.n > 0);
+    loop_timer_set(s->timer, ROUTE_LOOK_MS);
+}
+
 static void on_timer(struct loop_timer *t, void *arg)
 {
     struct submission *s = arg;
 
     (void)t;
-    if (s->step == STEP_UNDO) {
+    if (s->step == STEP_ROUTE) {
+        find_route(s);
+    } else if (s->step == STEP_UNDO) {
         undo(s);
     } else if (s->step == STEP_MARK) {
         mark(s);
@@ -455,7 +477,7 @@ void submission_start(struct ingress *g, struct httpd_req *r, struct registry_en
                "The tenant's queues are being declared. Nothing was accepted.", 1);
         return;
     }
-    accept_call(s);
+    find_route(s);
 }
 
 void submissions_free(struct ingress *g)

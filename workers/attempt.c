@@ -53,6 +53,7 @@ struct attempt {
     char token[TOKEN_SIZE];
     char fallback_id[JOB_ID_SIZE]; /* for an undecodable message */
     bool is_undecodable;
+    bool is_turn;       /* its claim went out by turns (turns.h) */
     bool is_claim_open; /* a claim was sent and not answered: it may have been granted */
     char claimant[RANDOM_NAME_SIZE]; /* the incarnation that claims */
     bool is_running;                 /* claimed here, and not settled */
@@ -474,10 +475,17 @@ static void act_on(struct attempt *a, const struct store_value *v)
     }
 }
 
-static void on_claimed(int rc, const struct store_value *v, void *arg)
+/* Whatever became of the claim, the next may have its turn. Says whether it was one by turns. */
+static bool end_turn(struct attempt *a)
 {
-    struct attempt *a = arg;
+    bool was_turn = a->is_turn;
 
+    a->is_turn = false;
+    return was_turn;
+}
+
+static void on_claim(struct attempt *a, int rc, const struct store_value *v)
+{
     a->worker->moved = loop_now(a->worker->loop);
     if (FAULT(worker_claimed)) {
         rc = ERR_UNKNOWN;
@@ -491,11 +499,18 @@ static void on_claimed(int rc, const struct store_value *v, void *arg)
         return;
     }
     a->is_claim_open = false;
-    struct lane *l = a->lane;
-    bool is_refused = str_is(store_word(v, 0), STR("wait"));
     act_on(a, v);
-    if (!is_refused) {
-        lane_next_refused(l);
+}
+
+static void on_claimed(int rc, const struct store_value *v, void *arg)
+{
+    struct attempt *a = arg;
+    struct lane *l = a->lane;
+    bool was_turn = end_turn(a);
+
+    on_claim(a, rc, v); /* `a` may be gone */
+    if (was_turn) {
+        lane_turn_over(l);
     }
 }
 
@@ -509,7 +524,12 @@ static void claim(struct attempt *a)
     /* Without a renewed lease nothing may be sent: a claim would only hold a slot. */
     if (!heartbeat_may_send(w->heartbeat, a->claimant) ||
         calls_claim(&j, a->claimant, w->channel, w->lease_ms, on_claimed, a) != ERR_OK) {
+        struct lane *l = a->lane;
+        bool was_turn = end_turn(a);
         again(a, AGAIN_MS);
+        if (was_turn) {
+            lane_turn_over(l);
+        }
         return;
     }
     a->is_claim_open = true;
@@ -517,6 +537,12 @@ static void claim(struct attempt *a)
 
 void attempt_retry_claim(struct attempt *a)
 {
+    claim(a);
+}
+
+void attempt_claim_by_turn(struct attempt *a)
+{
+    a->is_turn = true;
     claim(a);
 }
 
@@ -902,6 +928,7 @@ static void make_decodable(struct attempt *a)
         a->message.id = str_of(a->fallback_id);
     }
     a->message.class = str_of(a->lane->class);
+    a->message.lane = str_of(a->lane->fair);
     a->message.method = a->message.method.n > 0 ? a->message.method : STR("POST");
     a->message.path = a->message.path.n > 0 ? a->message.path : STR("/");
 }
@@ -934,7 +961,7 @@ void attempt_begin(struct lane *l, struct bus_delivery *d)
         to_shelf(a, -1, STR(""), "undecodable");
         return;
     }
-    claim(a);
+    lane_begin(l, a);
 }
 
 void attempt_drop_all(struct worker *w)

@@ -27,6 +27,8 @@ struct attempt;
 void attempt_begin(struct lane *l, struct bus_delivery *d);
 /* The claim again, for one that was refused. */
 void attempt_retry_claim(struct attempt *a);
+/* Likewise; lane_turn_over follows when it has its answer, or could not go out. */
+void attempt_claim_by_turn(struct attempt *a);
 /* Gives back what has not begun: published anew with a confirm, then acknowledged. */
 void attempt_give_back(struct attempt *a);
 /* The store may have forgotten: tells it all that runs here. Idempotent. */

@@ -105,7 +105,7 @@ int calls_rebuild(const struct calls_job *j, bool was_attempted, int64_t lease_m
     store_args_number(&a, m->deadline_ms);
     store_args_add(&a, m->key);
     store_args_add(&a, m->fingerprint);
-    store_args_add(&a, m->class);
+    store_args_add(&a, job_message_kind(m));
     store_args_number(&a, m->created_ms);
     store_args_add(&a, m->channel);
     shelving_add_request(&a, m);
@@ -128,7 +128,7 @@ int calls_reregister(const struct calls_job *j, const struct calls_running *r, s
     store_args_number(&a, r->counted);
     store_args_add(&a, m->key);
     store_args_add(&a, m->fingerprint);
-    store_args_add(&a, m->class);
+    store_args_add(&a, job_message_kind(m));
     store_args_number(&a, m->created_ms);
     store_args_add(&a, m->channel);
     store_args_number(&a, j->tenant->lost_after_ms);

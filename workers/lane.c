@@ -7,17 +7,14 @@
 #include "base/random.h"
 #include "bus/topology.h"
 #include "daemon/wire.h"
+#include "spread.h"
+#include "turns.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    REFUSED_HOLD_MS = 2000,
-    REST_MS = 2000,
-    TROUBLE_MS = 1000,
-    SOONEST_MS = 5,
-    FAR_MS = 3600000
-};
+enum { REST_MS = 2000, TROUBLE_MS = 1000, MORE_MAX = 8 };
 
 static const enum lane_state moves[LANE_STATES][LANE_EVENTS] = {
 #define STATE(NAME, word)
@@ -49,6 +46,7 @@ static void on_delivery(struct bus_delivery *d, void *arg)
 
     l->worker->moved = loop_now(l->worker->loop);
     attempt_begin(l, d);
+    spread_note(l);
 }
 
 static void on_lost(struct bus_consumer *c, const char *why, void *arg)
@@ -56,23 +54,22 @@ static void on_lost(struct bus_consumer *c, const char *why, void *arg)
     struct lane *l = arg;
 
     (void)c;
-    log_event(LOG_WARN, "consumer_lost", "tenant=%s class=%s why=\"%s\"", l->tenant, l->class, why);
+    log_event(LOG_WARN, "consumer_lost", "tenant=%s class=%s why=\"%s\"", l->tenant, l->route, why);
     lane_move(l, LANE_TROUBLE);
 }
 
-/* The sum of a worker's prefetches is bounded by its concurrency; a tenant's own bound is never
- * exceeded, so that its work waits in its queue, where others see it. */
-static uint16_t prefetch_of(const struct lane *l)
+/* A tenant's own bound: its work waits in its queue, where others see it. While its classes or
+ * callers wait for each other, each needs the next one in hand when a slot comes free: else its
+ * turn would pass. */
+uint32_t lane_capacity(const struct lane *l)
 {
-    struct worker *w = l->worker;
-    struct registry_entry *e = registry_find(w->registry, str_of(l->tenant));
-    uint64_t share = w->lanes.n > 0 ? w->concurrency / w->lanes.n : w->concurrency;
+    struct registry_entry *e = registry_find(l->worker->registry, str_of(l->tenant));
     uint64_t capacity = 0;
 
     for (size_t i = 0; e != NULL && i < e->tenant->n_instances; i++) {
         uint32_t own = e->tenant->instances[i].concurrency;
         if (own == 0) {
-            capacity = UINT64_MAX;
+            capacity = UINT16_MAX;
             break;
         }
         capacity += own;
@@ -80,21 +77,70 @@ static uint16_t prefetch_of(const struct lane *l)
     if (e != NULL && e->tenant->concurrency > 0 && e->tenant->concurrency < capacity) {
         capacity = e->tenant->concurrency;
     }
-    share = share < capacity ? share : capacity;
-    share = share < 1 ? 1 : share;
-    return share > UINT16_MAX ? UINT16_MAX : (uint16_t)share;
+    if (turns_are_mixed(l->group) && RULE(next_in_hand)) {
+        capacity += capacity < MORE_MAX ? capacity : MORE_MAX;
+    }
+    capacity = capacity < 1 ? 1 : capacity;
+    return capacity > UINT16_MAX ? UINT16_MAX : (uint32_t)capacity;
+}
+
+/* One more consumer of the lane's queue. */
+static int add_consumer(struct lane *l, uint32_t prefetch)
+{
+    char queue[TOPOLOGY_KEY_SIZE];
+    struct bus_consumer *c = NULL;
+
+    topology_queue(l->tenant, l->route, queue);
+    int rc =
+        bus_consume(l->worker->consumer, queue, (uint16_t)prefetch, on_delivery, on_lost, l, &c);
+    if (rc == ERR_OK) {
+        l->consumers[l->n_consumers].consumer = c;
+        l->consumers[l->n_consumers++].prefetch = (uint16_t)prefetch;
+        l->prefetch += prefetch;
+    }
+    return rc;
+}
+
+static void drop_last(struct lane *l)
+{
+    struct bus_consumer *c = l->consumers[--l->n_consumers].consumer;
+
+    l->prefetch -= l->consumers[l->n_consumers].prefetch;
+    /* Attempts that run keep their channel until they are settled. */
+    bus_consumer_retire(c);
+}
+
+static void drop_consumers(struct lane *l)
+{
+    while (l->n_consumers > 0) {
+        drop_last(l);
+    }
+}
+
+void lane_fit(struct lane *l, uint32_t prefetch)
+{
+    prefetch = prefetch > UINT16_MAX ? UINT16_MAX : prefetch;
+    if (l->state != LANE_CONSUMING || prefetch == l->prefetch) {
+        return;
+    }
+    l->fitted = loop_now(l->worker->loop);
+    while (l->n_consumers > 0 && l->prefetch > prefetch) {
+        drop_last(l);
+    }
+    if (l->n_consumers == LANE_CONSUMERS_MAX) {
+        drop_last(l);
+    }
+    if (l->prefetch < prefetch && add_consumer(l, prefetch - l->prefetch) != ERR_OK &&
+        l->n_consumers == 0) {
+        lane_move(l, LANE_TROUBLE);
+    }
 }
 
 static void consume(struct lane *l)
 {
-    char queue[TOPOLOGY_KEY_SIZE];
-
-    topology_queue(l->tenant, l->class, queue);
-    l->prefetch = prefetch_of(l);
-    int rc =
-        bus_consume(l->worker->consumer, queue, l->prefetch, on_delivery, on_lost, l, &l->consumer);
-    if (rc != ERR_OK) {
-        l->consumer = NULL;
+    l->fitted = loop_now(l->worker->loop);
+    l->peak = 0;
+    if (add_consumer(l, spread_first(l)) != ERR_OK) {
         lane_move(l, LANE_TROUBLE);
     }
 }
@@ -122,6 +168,14 @@ static void on_declared(int rc, void *arg)
     free(d);
 }
 
+/* Its queue stands with the tenant's. */
+static bool is_plain(const struct lane *l)
+{
+    struct str route = str_of(l->route);
+
+    return str_is(route, STR("sync")) || str_is(route, STR("normal"));
+}
+
 static void declare(struct lane *l)
 {
     struct declare *d = calloc(1, sizeof *d);
@@ -132,23 +186,14 @@ static void declare(struct lane *l)
     }
     d->worker = l->worker;
     d->number = ++l->declares;
-    topology_work_key(l->tenant, l->class, d->lane);
-    int rc = topology_declare_tenant(l->worker->consumer, l->tenant, l->worker->is_quorum,
-                                     on_declared, d);
+    topology_work_key(l->tenant, l->route, d->lane);
+    int rc = is_plain(l) ? topology_declare_tenant(l->worker->consumer, l->tenant,
+                                                   l->worker->is_quorum, on_declared, d)
+                         : topology_declare_route(l->worker->consumer, l->tenant, l->route,
+                                                  l->worker->is_quorum, on_declared, d);
     if (rc != ERR_OK) {
         free(d);
         lane_move(l, LANE_TROUBLE);
-    }
-}
-
-static void drop_consumer(struct lane *l)
-{
-    struct bus_consumer *c = l->consumer;
-
-    l->consumer = NULL;
-    if (c != NULL) {
-        /* Attempts that run keep their channel until they are settled. */
-        bus_consumer_retire(c);
     }
 }
 
@@ -162,40 +207,22 @@ static void give_back_refused(struct lane *l)
     }
 }
 
-static struct mono in_ms(const struct lane *l, int64_t ms)
-{
-    return (struct mono){loop_now(l->worker->loop).ns + ms * 1000000};
-}
-
-static void set_alarm(struct lane *l, int64_t ms)
-{
-    l->alarm = in_ms(l, ms);
-    loop_timer_set(l->timer, ms);
-}
-
-/* The ms until a claim may succeed. */
-static int64_t earliest_ms(const struct lane *l)
-{
-    int64_t ms = mono_since_ms(loop_now(l->worker->loop), l->earliest);
-
-    return ms > SOONEST_MS ? ms : SOONEST_MS;
-}
-
-/* About two seconds, each worker at its own time; sooner where it is known when. */
-static int64_t rest_ms(const struct lane *l)
-{
-    int64_t ms = REST_MS + (int64_t)(random_unit() * REST_MS / 2);
-
-    return earliest_ms(l) < ms ? earliest_ms(l) : ms;
-}
-
 static void leave(struct lane *l, enum lane_state from)
 {
     if (from == LANE_CONSUMING) {
-        drop_consumer(l);
-        l->is_refused = false;
+        drop_consumers(l);
     }
     loop_timer_cancel(l->timer);
+}
+
+/* About two seconds, each worker at its own time; sooner where it is known when a claim may
+ * succeed. */
+static int64_t rest_ms(const struct lane *l)
+{
+    int64_t ms = REST_MS + (int64_t)(random_unit() * REST_MS / 2);
+    int64_t till_ms = turns_may_succeed_ms(l->group);
+
+    return till_ms > 0 && till_ms < ms ? till_ms : ms;
 }
 
 static void enter(struct lane *l, enum lane_state to)
@@ -233,7 +260,7 @@ void lane_move(struct lane *l, enum lane_event event)
     if (to == LANE_STATES) {
         return;
     }
-    log_event(LOG_DEBUG, "lane", "tenant=%s class=%s from=%s to=%s", l->tenant, l->class,
+    log_event(LOG_DEBUG, "lane", "tenant=%s class=%s from=%s to=%s", l->tenant, l->route,
               state_words[from], state_words[to]);
     leave(l, from);
     l->state = to;
@@ -245,30 +272,16 @@ static void on_timer(struct loop_timer *t, void *arg)
     struct lane *l = arg;
 
     (void)t;
-    if (l->state == LANE_CONSUMING) {
-        bool is_long = l->is_refused && mono_since_ms(l->refused_since,
-                                                      loop_now(l->worker->loop)) >= REFUSED_HOLD_MS;
-        if (RULE(park_never_hold) && !list_is_empty(&l->refused) && is_long) {
-            lane_move(l, LANE_NO_ROOM);
-        } else {
-            lane_next_refused(l);
-        }
-        return;
+    if (l->state == LANE_RESTING) {
+        turns_wake(l->group); /* with those that rest beside it */
+    } else {
+        lane_move(l, LANE_ROOM);
     }
-    lane_move(l, LANE_ROOM);
 }
 
-/* Claims may be under way when it fires: the two seconds go on, they do not begin anew. */
-static void await_room(struct lane *l)
+void lane_begin(struct lane *l, struct attempt *a)
 {
-    struct mono since = l->is_refused ? l->refused_since : loop_now(l->worker->loop);
-    int64_t held_ms = mono_since_ms(since, loop_now(l->worker->loop));
-    int64_t ms = held_ms < REFUSED_HOLD_MS ? REFUSED_HOLD_MS - held_ms : 0;
-
-    ms = earliest_ms(l) < ms ? earliest_ms(l) : ms;
-    if (!loop_timer_is_set(l->timer) || mono_since_ms(loop_now(l->worker->loop), l->alarm) > ms) {
-        set_alarm(l, ms);
-    }
+    turns_begin(l->group, l, a);
 }
 
 void lane_refused(struct lane *l, struct attempt *a, int64_t ms)
@@ -277,51 +290,44 @@ void lane_refused(struct lane *l, struct attempt *a, int64_t ms)
         attempt_give_back(a);
         return;
     }
-    if (!l->is_refused) {
-        l->is_refused = true;
-        l->refused_since = loop_now(l->worker->loop);
-    }
-    list_push_back(&l->refused, attempt_refused_link(a));
-    /* From two seconds on it is not known when: a hint says it, or the lane rests. */
-    l->earliest = in_ms(l, ms < REFUSED_HOLD_MS ? ms : FAR_MS);
-    await_room(l);
-}
-
-void lane_next_refused(struct lane *l)
-{
-    struct list *link = list_pop_front(&l->refused);
-
-    if (link != NULL) {
-        attempt_retry_claim(attempt_of_refused(link));
-    }
-    if (!list_is_empty(&l->refused)) {
-        await_room(l);
-    }
+    turns_refused(l->group, l, a, ms);
 }
 
 void lane_served(struct lane *l)
 {
-    l->is_refused = false;
+    turns_served(l->group, l);
 }
 
-void lane_refit(struct lane *l)
+void lane_turn_over(struct lane *l)
 {
-    if (l->state == LANE_CONSUMING && l->consumer != NULL && prefetch_of(l) != l->prefetch) {
-        drop_consumer(l);
-        consume(l);
-    }
+    turns_over(l->group);
 }
 
 void lane_hint(struct lane *l)
 {
-    if (l->state == LANE_RESTING) {
-        lane_move(l, LANE_ROOM);
-    } else {
-        lane_next_refused(l);
-    }
+    turns_hint(l->group->turns);
 }
 
-int lane_new(struct worker *w, const char *tenant, const char *class, struct lane **ret)
+static int name_route(struct lane *l, const char *route)
+{
+    static const char *const classes[] = {"sync", "high", "normal", "low"};
+    struct str class;
+    struct str fair;
+
+    (void)snprintf(l->route, sizeof l->route, "%s", route);
+    if (!topology_route_read(str_of(l->route), &class, &fair)) {
+        return ERR_INVALID;
+    }
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        l->class = str_is(class, str_of(classes[i])) ? classes[i] : l->class;
+    }
+    l->fair = fair.n > 0 ? fair.p : "";
+    l->place = fair.n > 0 ? fair.p[0] - '0' + 1 : 0;
+    return ERR_OK;
+}
+
+int lane_new(struct worker *w, const char *tenant, const char *route, struct turns_group *g,
+             struct lane **ret)
 {
     struct lane *l = calloc(1, sizeof *l);
     int rc = ERR_NOMEM;
@@ -330,11 +336,14 @@ int lane_new(struct worker *w, const char *tenant, const char *class, struct lan
         return rc;
     }
     l->worker = w;
-    l->class = class;
+    l->group = g;
     l->state = LANE_IDLE;
     list_init(&l->refused);
     l->tenant = str_dup(str_of(tenant));
     if (l->tenant != NULL) {
+        rc = name_route(l, route);
+    }
+    if (rc == ERR_OK) {
         rc = loop_timer_new(w->loop, on_timer, l, &l->timer);
     }
     if (rc != ERR_OK) {
@@ -342,6 +351,7 @@ int lane_new(struct worker *w, const char *tenant, const char *class, struct lan
         free(l);
         return rc;
     }
+    list_push_back(&g->lanes, &l->sibling);
     *ret = l;
     return ERR_OK;
 }
@@ -351,7 +361,8 @@ void lane_free(struct lane *l)
     if (l == NULL) {
         return;
     }
-    drop_consumer(l);
+    drop_consumers(l);
+    list_remove(&l->sibling);
     loop_timer_free(l->timer);
     free(l->tenant);
     free(l);

@@ -3,8 +3,11 @@
  * tenant has no room, taken up again. The machine's table is lane.def.
  *
  * What waits for the whole tenant waits in its queue (protocol.md, invariant 8): a claim that finds
- * no slot is tried again for two seconds; then everything not begun goes back, and the lane rests
- * until a slot's hint or its timer.
+ * no slot waits for its turn (turns.h), for two seconds; then everything not begun goes back, and
+ * the lane rests until a slot's hint or its timer.
+ *
+ * A lane has one to four consumers of its queue: what it may have in hand is the sum of their
+ * prefetches. It grows by one more consumer, so that what runs keeps its channel and still counts.
  *
  * Memory: the worker owns lanes. Thread: the loop's. */
 #pragma once
@@ -31,19 +34,34 @@ enum lane_event {
     LANE_EVENTS
 };
 
+enum { LANE_CONSUMERS_MAX = 4 };
+
+struct turns_group;
+
 struct lane {
     struct worker *worker;
     char *tenant;
-    const char *class; /* "sync" or "normal" */
+    char route[16];    /* "normal" or "normal.3" */
+    const char *class; /* "sync", "high", "normal" or "low"; constant */
+    const char *fair;  /* the fair lane, "0" to "7", in `route`; or "" */
+    int place;         /* among the lanes of its class: 0, or the fair lane and one */
     enum lane_state state;
-    struct bus_consumer *consumer;
-    uint16_t prefetch;   /* of the consumer */
+    struct {
+        struct bus_consumer *consumer;
+        uint16_t prefetch;
+    } consumers[LANE_CONSUMERS_MAX];
+    size_t n_consumers;
+    uint32_t prefetch;   /* of all consumers */
     size_t in_hand;      /* attempts that live: a lane outlives them */
+    size_t peak;         /* the most in hand since the worker looked last */
+    struct mono fitted;  /* when its prefetch was last changed */
     struct list refused; /* those without a slot, by attempt.refused */
-    bool is_refused;     /* nothing was granted since refused_since */
-    struct mono refused_since;
-    struct mono earliest; /* when a claim may succeed, as the last refused one was told */
-    struct mono alarm;    /* the timer's, while it is set */
+    struct turns_group *group;
+    struct list sibling; /* in group.lanes */
+    struct mono delivered;
+    struct mono waits_since; /* when one waited and none of it had been served */
+    struct mono woke;
+    bool is_expecting; /* it woke, and has nothing in hand yet */
     struct loop_timer *timer;
     uint64_t declares; /* numbers them, so that a late answer is told from the current one */
 };
@@ -51,21 +69,26 @@ struct lane {
 /* The state after `event`, or LANE_STATES when the table has no such move. Pure. */
 enum lane_state lane_next(enum lane_state from, enum lane_event event);
 
-MUST_CHECK int lane_new(struct worker *w, const char *tenant, const char *class, struct lane **ret);
+/* route: a sound one (topology_route_read). g: must outlive it. */
+MUST_CHECK int lane_new(struct worker *w, const char *tenant, const char *route,
+                        struct turns_group *g, struct lane **ret);
 void lane_free(struct lane *l);
 /* Every change of a lane's state. A move that is not in the table is ignored: links come and go. */
 void lane_move(struct lane *l, enum lane_event event);
-/* A claim was refused (no slot, no instance, paused, a rate): it is tried again when it may
- * succeed, in `ms` at the earliest, or by a hint. */
+/* A delivery of the lane wants its first claim. */
 struct attempt;
+void lane_begin(struct lane *l, struct attempt *a);
+/* A claim was refused (no slot, no instance, paused); it may succeed in `ms`. */
 void lane_refused(struct lane *l, struct attempt *a, int64_t ms);
-/* A claim was not refused: the next of those that were may have room, too. They try one after the
- * other, so that a crowd does not ask in vain for one slot. */
-void lane_next_refused(struct lane *l);
 /* A claim was granted: the tenant has room. */
 void lane_served(struct lane *l);
-/* The tenant's limits, or the number of lanes, changed: consumes anew when its prefetch is another.
- */
-void lane_refit(struct lane *l);
-/* A slot may be free: those refused try again, one by one, or the lane does. */
+/* A claim by turns has its answer. */
+void lane_turn_over(struct lane *l);
+/* A slot may be free: those refused try again, or the lanes of the tenant do. */
 void lane_hint(struct lane *l);
+
+/* How much the lane can use at most: what its tenant can run, and a little more while its classes
+ * wait for each other. */
+uint32_t lane_capacity(const struct lane *l);
+/* Changes how much it may have in hand. Only while it consumes. */
+void lane_fit(struct lane *l, uint32_t prefetch);

@@ -2,10 +2,13 @@
 #include "worker.h"
 
 #include "attempt.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "bus/topology.h"
 #include "lane.h"
+#include "spread.h"
+#include "turns.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +26,8 @@ enum {
     PROGRESS_MS = 60000
 };
 
-static const char *const classes[] = {"sync", "normal"};
+/* The routes that every tenant has; the others are listed (daemon/routes.h). */
+static const char *const plain_routes[] = {"sync", "normal"};
 
 static struct daemon_server server_of(const struct config *c)
 {
@@ -43,16 +47,11 @@ static struct daemon_server server_of(const struct config *c)
 
 /* --- lanes ------------------------------------------------------------------------------------ */
 
-static void lane_key(const char *tenant, const char *class, char out[TOPOLOGY_KEY_SIZE])
-{
-    topology_work_key(tenant, class, out);
-}
-
-static struct lane *find_lane(struct worker *w, const char *tenant, const char *class)
+static struct lane *find_lane(struct worker *w, const char *tenant, const char *route)
 {
     char key[TOPOLOGY_KEY_SIZE];
 
-    lane_key(tenant, class, key);
+    topology_work_key(tenant, route, key);
     return map_get(&w->lanes, str_of(key));
 }
 
@@ -63,15 +62,34 @@ static void wake_lane(struct worker *w, struct lane *l)
     }
 }
 
-static void add_lane(struct worker *w, const char *tenant, const char *class)
+static struct turns *turns_of(struct worker *w, const char *tenant)
+{
+    struct turns *t = map_get(&w->turns, str_of(tenant));
+
+    if (t != NULL || turns_new(w, &t) != ERR_OK) {
+        return t;
+    }
+    if (map_put(&w->turns, str_of(tenant), t) != ERR_OK) {
+        turns_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+static void add_lane(struct worker *w, const char *tenant, const char *route)
 {
     char key[TOPOLOGY_KEY_SIZE];
     struct lane *l;
 
-    if (find_lane(w, tenant, class) != NULL || lane_new(w, tenant, class, &l) != ERR_OK) {
+    if (find_lane(w, tenant, route) != NULL) {
         return;
     }
-    lane_key(tenant, class, key);
+    struct turns *t = turns_of(w, tenant);
+    topology_work_key(tenant, route, key);
+    bool is_sync = str_starts(str_of(route), STR("sync"));
+    if (t == NULL || lane_new(w, tenant, route, is_sync ? &t->sync : &t->async, &l) != ERR_OK) {
+        return;
+    }
     if (map_put(&w->lanes, str_of(key), l) != ERR_OK) {
         lane_free(l);
         return;
@@ -79,27 +97,60 @@ static void add_lane(struct worker *w, const char *tenant, const char *class)
     wake_lane(w, l);
 }
 
+/* The plain ones, and those that came into being since: a queue that ever carried a tenant's
+ * messages is consumed. */
+static void add_listed_lanes(struct worker *w)
+{
+    size_t cursor = 0;
+    const char *tenant;
+    const char *route;
+
+    while (!w->is_draining && RULE(listed_is_consumed) &&
+           routes_next(w->routes, &cursor, &tenant, &route)) {
+        if (registry_find(w->registry, str_of(tenant)) != NULL) {
+            add_lane(w, tenant, route);
+        }
+    }
+}
+
+static void on_route(const char *tenant, const char *route, void *arg)
+{
+    struct worker *w = arg;
+
+    if (!w->is_draining && RULE(listed_is_consumed) &&
+        registry_find(w->registry, str_of(tenant)) != NULL) {
+        add_lane(w, tenant, route);
+    }
+}
+
+static void leave_tenant(struct worker *w, const char *tenant)
+{
+    size_t cursor = 0;
+    struct str key;
+    void *value;
+
+    while (map_next(&w->lanes, &cursor, &key, &value)) {
+        struct lane *l = value;
+        if (str_is(str_of(l->tenant), str_of(tenant))) {
+            lane_move(l, LANE_LEAVE);
+        }
+    }
+}
+
 static void on_tenant(struct str name, struct registry_entry *before, struct registry_entry *now,
                       void *arg)
 {
     struct worker *w = arg;
     char tenant[80];
-    size_t cursor = 0;
-    struct str key;
-    void *value;
 
     (void)before;
     (void)snprintf(tenant, sizeof tenant, "%.*s", STR_ARG(name));
-    for (size_t i = 0; i < 2; i++) {
-        struct lane *l = find_lane(w, tenant, classes[i]);
-        if (now != NULL && l == NULL) {
-            add_lane(w, tenant, classes[i]);
-        } else if (now == NULL && l != NULL) {
-            lane_move(l, LANE_LEAVE);
-        }
+    if (now == NULL) {
+        leave_tenant(w, tenant);
+        return;
     }
-    while (map_next(&w->lanes, &cursor, &key, &value)) {
-        lane_refit(value);
+    for (size_t i = 0; i < 2; i++) {
+        add_lane(w, tenant, plain_routes[i]);
     }
 }
 
@@ -138,9 +189,10 @@ static void add_missing_lanes(struct worker *w)
 
     while (!w->is_draining && registry_next(w->registry, &cursor, &e)) {
         for (size_t i = 0; i < 2; i++) {
-            add_lane(w, e->tenant->name, classes[i]);
+            add_lane(w, e->tenant->name, plain_routes[i]);
         }
     }
+    add_listed_lanes(w);
 }
 
 /* --- links ------------------------------------------------------------------------------------ */
@@ -154,6 +206,7 @@ static void on_topology(int rc, void *arg)
         return;
     }
     w->is_topology_ready = true;
+    routes_turn(w->routes, /* is_link_ready= */ true);
     if (!w->is_draining) {
         each_lane(w, lane_move, LANE_LINK_UP);
     }
@@ -176,6 +229,9 @@ static void on_consumer_state(struct bus_link *k, bool is_open, void *arg)
     log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
               "link=consumer");
     w->is_topology_ready = false;
+    if (!is_open && w->routes != NULL) {
+        routes_link_lost(w->routes);
+    }
     if (is_open) {
         w->moved = loop_now(w->loop);
         declare_shared(w);
@@ -224,6 +280,9 @@ static void on_store_state(struct store *s, bool is_open, void *arg)
     if (is_open) {
         note_life(w);
     }
+    if (is_open && w->routes != NULL) {
+        routes_store_open(w->routes);
+    }
     if (is_open && w->heartbeat != NULL) {
         heartbeat_now(w->heartbeat);
         registry_refresh(w->registry);
@@ -242,11 +301,9 @@ static void on_message(struct str channel, struct str message, void *arg)
         return;
     }
     (void)snprintf(tenant, sizeof tenant, "%.*s", STR_ARG(message));
-    for (size_t i = 0; i < 2; i++) {
-        struct lane *l = find_lane(w, tenant, classes[i]);
-        if (l != NULL) {
-            lane_hint(l);
-        }
+    struct turns *t = map_get(&w->turns, str_of(tenant));
+    if (t != NULL) {
+        turns_hint(t);
     }
 }
 
@@ -309,7 +366,9 @@ static void on_tick(struct loop_timer *t, void *arg)
     }
     say_again(w);
     free_left_lanes(w);
+    routes_turn(w->routes, w->is_topology_ready);
     add_missing_lanes(w);
+    spread_turn(w);
     loop_timer_set(t, TICK_MS);
 }
 
@@ -351,8 +410,14 @@ static int open_links(struct worker *w, const struct config *c)
         bus.on_state = on_publisher_state;
         rc = bus_link_new(w->loop, &bus, &w->publisher);
     }
-    w->redeclare = (struct redeclare){
-        .loop = w->loop, .link = w->consumer, .registry = w->registry, .is_quorum = w->is_quorum};
+    if (rc == ERR_OK) {
+        rc = routes_new(w->loop, w->store, w->consumer, w->is_quorum, on_route, w, &w->routes);
+    }
+    w->redeclare = (struct redeclare){.loop = w->loop,
+                                      .link = w->consumer,
+                                      .registry = w->registry,
+                                      .routes = w->routes,
+                                      .is_quorum = w->is_quorum};
     if (rc == ERR_OK) {
         rc = handovers_new(w->store, w->publisher, &w->redeclare, &w->handovers);
     }
@@ -374,6 +439,8 @@ static void stop(void *self)
     /* Links first: their callbacks still find the attempts; then the attempts, then their lanes. */
     httpc_free(w->http);
     handovers_free(w->handovers);
+    routes_free(w->routes);
+    w->routes = NULL;
     store_free(w->store);
     bus_link_free(w->publisher);
     bus_link_free(w->consumer);
@@ -382,6 +449,11 @@ static void stop(void *self)
         lane_free(value);
     }
     map_fini(&w->lanes);
+    cursor = 0;
+    while (map_next(&w->turns, &cursor, &name, &value)) {
+        turns_free(value);
+    }
+    map_fini(&w->turns);
     heartbeat_free(w->heartbeat);
     free(w->region);
     registry_free(w->registry);

@@ -28,7 +28,10 @@ struct worker {
     struct httpc *http;
     struct heartbeat *heartbeat;
     char channel[WORKER_CHANNEL_SIZE]; /* where slots' hints come */
-    struct map lanes;                  /* "tenant.class" → struct lane */
+    struct map lanes;                  /* "tenant.route" → struct lane */
+    struct map turns;                  /* tenant → struct turns */
+    struct routes *routes;
+    struct mono spread; /* when the lanes' prefetches were last looked at */
     uint32_t concurrency;
     char *region; /* of the configuration; or NULL */
     int64_t lease_ms;

@@ -37,6 +37,11 @@ static inline void list_push_back(struct list *head, struct list *link)
     head->prev = link;
 }
 
+static inline void list_push_front(struct list *head, struct list *link)
+{
+    list_push_back(head->next, link);
+}
+
 /* Removing what is in no list does nothing. */
 static inline void list_remove(struct list *link)
 {

@@ -97,14 +97,33 @@ static int plan_sealed(struct plan *p)
 
 /* --- names ----------------------------------------------------------------------------------- */
 
-void topology_queue(const char *tenant, const char *class, char out[TOPOLOGY_KEY_SIZE])
+bool topology_route_read(struct str route, struct str *ret_class, struct str *ret_lane)
 {
-    (void)snprintf(out, TOPOLOGY_KEY_SIZE, "sluice.%s.%s", tenant, class);
+    static const char *const classes[] = {"sync", "high", "normal", "low"};
+    struct str lane = route;
+    struct str class;
+
+    (void)str_cut(&lane, '.', &class);
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        bool is_plain = lane.p == NULL;
+        bool is_laned = lane.n == 1 && lane.p[0] >= '0' && lane.p[0] < '0' + TOPOLOGY_LANES;
+        if (str_is(class, str_of(classes[i])) && (is_plain || is_laned)) {
+            *ret_class = class;
+            *ret_lane = lane;
+            return true;
+        }
+    }
+    return false;
 }
 
-void topology_work_key(const char *tenant, const char *class, char out[TOPOLOGY_KEY_SIZE])
+void topology_queue(const char *tenant, const char *route, char out[TOPOLOGY_KEY_SIZE])
 {
-    (void)snprintf(out, TOPOLOGY_KEY_SIZE, "%s.%s", tenant, class);
+    (void)snprintf(out, TOPOLOGY_KEY_SIZE, "sluice.%s.%s", tenant, route);
+}
+
+void topology_work_key(const char *tenant, const char *route, char out[TOPOLOGY_KEY_SIZE])
+{
+    (void)snprintf(out, TOPOLOGY_KEY_SIZE, "%s.%s", tenant, route);
 }
 
 static void level_name(int level, char out[TOPOLOGY_KEY_SIZE])
@@ -135,7 +154,7 @@ static int64_t units_of(int64_t delay_ms)
     return units > UNITS_MAX ? UNITS_MAX : units;
 }
 
-void topology_delay(int64_t delay_ms, const char *tenant, const char *class,
+void topology_delay(int64_t delay_ms, const char *tenant, const char *route,
                     char ret_exchange[TOPOLOGY_KEY_SIZE], char ret_key[TOPOLOGY_KEY_SIZE])
 {
     int64_t units = delay_ms > 0 ? units_of(delay_ms) : 0;
@@ -144,7 +163,7 @@ void topology_delay(int64_t delay_ms, const char *tenant, const char *class,
 
     if (units == 0) {
         (void)snprintf(ret_exchange, TOPOLOGY_KEY_SIZE, TOPOLOGY_WORK);
-        topology_work_key(tenant, class, ret_key);
+        topology_work_key(tenant, route, ret_key);
         return;
     }
     for (int level = TOPOLOGY_LEVELS - 1; level >= 0; level--) {
@@ -154,7 +173,7 @@ void topology_delay(int64_t delay_ms, const char *tenant, const char *class,
         ret_key[n++] = '.';
     }
     level_name(highest, ret_exchange);
-    (void)snprintf(ret_key + n, TOPOLOGY_KEY_SIZE - n, "%s.%s", tenant, class);
+    (void)snprintf(ret_key + n, TOPOLOGY_KEY_SIZE - n, "%s.%s", tenant, route);
 }
 
 /* --- shapes ---------------------------------------------------------------------------------- */
@@ -206,37 +225,58 @@ int topology_declare_shared(struct bus_link *k, topology_cb cb, void *arg)
     return plan_sealed(p);
 }
 
-static void declare_class(struct plan *p, const char *tenant, const char *class,
-                          const struct bus_arg *args, size_t n_args)
+static void declare_work(struct plan *p, const char *tenant, const char *route,
+                         const struct bus_arg *args, size_t n_args)
 {
     char name[TOPOLOGY_KEY_SIZE];
     char key[TOPOLOGY_KEY_SIZE];
     char any[TOPOLOGY_KEY_SIZE];
 
-    topology_queue(tenant, class, name);
-    topology_work_key(tenant, class, key);
-    (void)snprintf(any, sizeof any, "#.%.64s.%.32s", tenant, class);
+    topology_queue(tenant, route, name);
+    topology_work_key(tenant, route, key);
+    (void)snprintf(any, sizeof any, "#.%.64s.%.32s", tenant, route);
     queue(p, name, args, n_args);
     bind_queue(p, name, TOPOLOGY_WORK, key);
     bind_queue(p, name, TOPOLOGY_DELIVER, any);
 }
 
+/* Fills in the arguments of a tenant's queue; gives how many count. */
+static size_t queue_args(const struct bus_link *k, bool is_quorum, struct bus_arg out[2])
+{
+    out[0] = (struct bus_arg){"x-queue-type", is_quorum ? "quorum" : "classic", 0};
+    out[1] = (struct bus_arg){"x-delivery-limit", NULL, -1};
+    return is_quorum && bus_link_server_major(k) >= DELIVERY_LIMIT_SINCE ? 2 : 1;
+}
+
 int topology_declare_tenant(struct bus_link *k, const char *tenant, bool is_quorum, topology_cb cb,
                             void *arg)
 {
-    const struct bus_arg args[] = {{"x-queue-type", is_quorum ? "quorum" : "classic", 0},
-                                   {"x-delivery-limit", NULL, -1}};
-    size_t n = is_quorum && bus_link_server_major(k) >= DELIVERY_LIMIT_SINCE ? 2 : 1;
+    struct bus_arg args[2];
+    size_t n = queue_args(k, is_quorum, args);
     char shelf[TOPOLOGY_KEY_SIZE];
     struct plan *p = plan_new(k, cb, arg);
 
     if (p == NULL) {
         return ERR_NOMEM;
     }
-    declare_class(p, tenant, "sync", args, n);
-    declare_class(p, tenant, "normal", args, n);
+    declare_work(p, tenant, "sync", args, n);
+    declare_work(p, tenant, "normal", args, n);
     topology_queue(tenant, "shelf", shelf);
     queue(p, shelf, args, n);
     bind_queue(p, shelf, TOPOLOGY_SHELF, tenant);
+    return plan_sealed(p);
+}
+
+int topology_declare_route(struct bus_link *k, const char *tenant, const char *route,
+                           bool is_quorum, topology_cb cb, void *arg)
+{
+    struct bus_arg args[2];
+    size_t n = queue_args(k, is_quorum, args);
+    struct plan *p = plan_new(k, cb, arg);
+
+    if (p == NULL) {
+        return ERR_NOMEM;
+    }
+    declare_work(p, tenant, route, args, n);
     return plan_sealed(p);
 }

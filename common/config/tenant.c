@@ -654,7 +654,7 @@ static const struct field tenant_fields[] = {
     {.key = "queue_group",
      .type = FIELD_TEXT,
      .offset = T(queue_group),
-     .check = value_name,
+     .check = value_not_yet,
      .help = "tenants of one group share queues"},
     RATE(T(rate)),
     {.key = "per_key",

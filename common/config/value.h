@@ -23,6 +23,8 @@ const char *value_instance_url(struct str s); /* with or without its scheme */
 const char *value_path(struct str s);         /* "/…", no query */
 const char *value_target(struct str s);       /* "/…", a query may follow */
 const char *value_header_name(struct str s);
+/* Of a key whose part is not built: whatever it says is refused. */
+const char *value_not_yet(struct str s);
 const char *value_timezone(struct str s);
 const char *value_key_hash(struct str s);
 

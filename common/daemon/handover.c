@@ -84,10 +84,11 @@ static void publish(struct entry *e, struct str head, struct str body, bool is_t
     m.parks = 0;
     if (!is_turn) {
         /* Run again, it owes its old caller nothing: whoever wants to know asks by its id. */
-        m.class = STR("normal");
+        m.class = str_is(m.class, STR("sync")) ? STR("normal") : m.class;
         m.deadline_ms = 0;
         m.channel = (struct str){NULL, 0};
     }
+    routes_want(e->all->redeclare->routes, str_of(e->tenant), m.class, m.lane.n > 0);
     /* One that is not due yet is parked by the worker that gets it. */
     if (wire_publish(e->all->publisher, &m, /* delay_ms= */ 0, on_published, e) != ERR_OK) {
         entry_free(e);

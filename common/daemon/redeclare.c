@@ -32,6 +32,9 @@ static void on_shared(int rc, void *arg)
         note(topology_declare_tenant(r->link, e->tenant->name, r->is_quorum, on_tenant, NULL),
              e->tenant->name);
     }
+    if (rc == ERR_OK && r->routes != NULL) {
+        routes_redeclare(r->routes);
+    }
 }
 
 static void declare_all(struct redeclare *r)

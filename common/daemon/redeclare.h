@@ -10,11 +10,13 @@
 
 #include "bus/bus.h"
 #include "daemon/registry.h"
+#include "daemon/routes.h"
 
 struct redeclare {
     struct loop *loop;
     struct bus_link *link;
     struct registry *registry;
+    struct routes *routes; /* declared anew with the rest; NULL: none */
     bool is_quorum;
     struct mono doubted; /* zero: never yet */
     struct mono looked;

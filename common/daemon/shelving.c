@@ -19,6 +19,7 @@ void shelving_add_request(struct store_args *a, const struct job_message *m)
     add_field(a, "lb", m->labels);
     add_field(a, "sc", m->schedule);
     add_field(a, "ok", m->ordering_key);
+    add_field(a, "pr", job_message_priority(m));
 }
 
 int shelving_call(struct store *s, const struct job_message *m, const struct shelving *how,
@@ -43,7 +44,7 @@ int shelving_call(struct store *s, const struct job_message *m, const struct she
     store_args_number(&a, (int64_t)how->max_bytes);
     store_args_add(&a, how->is_dead ? STR("failed") : STR("in_doubt"));
     store_args_number(&a, how->window_ms);
-    add_field(&a, "cl", m->class);
+    add_field(&a, "cl", job_message_kind(m));
     add_field(&a, "k", m->key);
     add_field(&a, "fp", m->fingerprint);
     shelving_add_request(&a, m);

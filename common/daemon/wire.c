@@ -16,16 +16,20 @@ static void lay_out(const struct job_message *m, struct job_fields *fields, stru
     }
 }
 
-/* The tenant's and the class's names as text; ERR_INVALID for a message without. */
-static int names_of(const struct job_message *m, char tenant[JOB_TENANT_MAX + 1], char class[16])
+enum { ROUTE_SIZE = 16 };
+
+/* The tenant's and the route's names as text; ERR_INVALID for a message without. */
+static int names_of(const struct job_message *m, char tenant[JOB_TENANT_MAX + 1],
+                    char route[ROUTE_SIZE])
 {
     struct job_id id;
 
-    if (!job_id_parse(m->id, &id) || m->class.n >= 16) {
+    if (!job_id_parse(m->id, &id) || m->class.n + 1 + m->lane.n >= ROUTE_SIZE) {
         return ERR_INVALID;
     }
     (void)snprintf(tenant, JOB_TENANT_MAX + 1, "%.*s", STR_ARG(id.tenant));
-    (void)snprintf(class, 16, "%.*s", STR_ARG(m->class));
+    (void)snprintf(route, ROUTE_SIZE, "%.*s%s%.*s", STR_ARG(m->class), m->lane.n > 0 ? "." : "",
+                   STR_ARG(m->lane));
     return ERR_OK;
 }
 
@@ -33,18 +37,18 @@ int wire_publish(struct bus_link *k, const struct job_message *m, int64_t delay_
                  bus_outcome_cb cb, void *arg)
 {
     char tenant[JOB_TENANT_MAX + 1];
-    char class[16];
+    char route[ROUTE_SIZE];
     char exchange[TOPOLOGY_KEY_SIZE];
     char key[TOPOLOGY_KEY_SIZE];
     struct job_fields fields;
     struct bus_message out;
 
-    int rc = names_of(m, tenant, class);
+    int rc = names_of(m, tenant, route);
     if (rc != ERR_OK) {
         return rc;
     }
     lay_out(m, &fields, &out);
-    topology_delay(delay_ms, tenant, class, exchange, key);
+    topology_delay(delay_ms, tenant, route, exchange, key);
     return bus_publish(k, exchange, key, &out, cb, arg);
 }
 
@@ -52,11 +56,11 @@ int wire_publish_shelf(struct bus_link *k, const struct job_message *m, bus_outc
                        void *arg)
 {
     char tenant[JOB_TENANT_MAX + 1];
-    char class[16];
+    char route[ROUTE_SIZE];
     struct job_fields fields;
     struct bus_message out;
 
-    int rc = names_of(m, tenant, class);
+    int rc = names_of(m, tenant, route);
     if (rc != ERR_OK) {
         return rc;
     }

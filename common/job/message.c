@@ -76,10 +76,25 @@ int job_message_check(const struct job_message *m)
     if (!job_id_parse(m->id, &id) || m->method.n == 0 || m->path.n == 0 || m->path.p[0] != '/') {
         return ERR_PROTOCOL;
     }
-    if (!str_is(m->class, STR("sync")) && !str_is(m->class, STR("normal"))) {
-        return ERR_PROTOCOL;
-    }
-    return ERR_OK;
+    bool is_class = str_is(m->class, STR("sync")) || str_is(m->class, STR("normal")) ||
+                    job_message_priority(m).n > 0;
+    bool is_lane = m->lane.n == 0 || (m->lane.n == 1 && m->lane.p[0] >= '0' && m->lane.p[0] <= '7');
+    return is_class && is_lane ? ERR_OK : ERR_PROTOCOL;
+}
+
+struct str job_message_kind(const struct job_message *m)
+{
+    return str_is(m->class, STR("sync")) ? m->class : STR("normal");
+}
+
+struct str job_message_priority(const struct job_message *m)
+{
+    bool is_unusual = str_is(m->class, STR("high")) || str_is(m->class, STR("low"));
+
+    return is_unusual ? m->class : (struct str)
+    {
+        NULL, 0
+    };
 }
 
 static void pack_field(struct buf *b, const char *name, struct str value)

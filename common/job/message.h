@@ -12,7 +12,8 @@
 struct job_message {
     struct str id;    /* "{tenant}.{name}" */
     struct str epoch; /* the store's, when it was accepted */
-    struct str class; /* "sync" or "normal" */
+    struct str class; /* "sync", "high", "normal" or "low" */
+    struct str lane;  /* "0" to "7": the fair lane among its class's; or empty */
     struct str method;
     struct str path;      /* with its query, as it goes out */
     struct str head;      /* "Name: value\r\n" lines for the tenant */
@@ -61,6 +62,11 @@ MUST_CHECK int job_message_read(struct job_message *m, struct str name, struct s
 /* Whether all that must be there is there and sound (id, method, path, class): an undecodable
  * message is poisonous, and goes to the shelf. */
 MUST_CHECK int job_message_check(const struct job_message *m);
+
+/* What scripts know of a class: "sync", or "normal" for all that nobody waits for. */
+struct str job_message_kind(const struct job_message *m);
+/* The priority where it is not the usual one: "high", "low", or empty. */
+struct str job_message_priority(const struct job_message *m);
 
 /* The same fields as one text for Redis, id included ("name length\nvalue\n" runs), and back. The
  * message borrows from `head` and `body`. */

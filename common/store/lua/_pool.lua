@@ -352,6 +352,17 @@ local function note_slot(notes, t, i, want)
     end
 end
 
+-- Counts what runs, and for /stats what the instance was given.
+local function note_begun(notes, t, i, is_new)
+    local given = 'n:' .. i.name
+    notes[#notes + 1] = given
+    notes[#notes + 1] = int(tonumber(t[given] or '0') + 1)
+    if is_new then
+        notes[#notes + 1] = 'run'
+        notes[#notes + 1] = int(tonumber(t.run or '0') + 1)
+    end
+end
+
 -- The kind waits no more, until it is refused again. What was kept free for it and is not needed goes to whoever waits.
 local function served(t, pool, kind)
     local mark = kind == 's' and 'ws' or 'wn'

@@ -162,8 +162,6 @@ end
 local sets = {}
 if r.st == 'running' then
     sets = {'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'db', '1'}
-else
-    redis.call('HINCRBY', KEYS[1], 'run', 1)
 end
 if is_lost(r) then
     redis.call('HINCRBY', KEYS[1], 'ind', -1)
@@ -174,7 +172,6 @@ if r.due > 0 then
     redis.call('ZREM', T .. 'w', name)
 end
 stop_asking(name, r) -- another policy now
-redis.call('HINCRBY', T .. 'n', chosen.name, 1) -- requests that an instance was given, for /stats
 local n = r.n + 1
 local slot_end = now + tonumber(ARGV[6])
 take_probe(chosen, token, now, slot_end)
@@ -186,8 +183,7 @@ if needs_slot(t, chosen, want) then
                slot_row(slot_end, worker, chosen.name, want.kind, want.key))
     note_slot(notes, t, chosen, want) -- BREAK:slot_with_claim
 end
-if #notes > 0 then
-    redis.call('HSET', KEYS[1], unpack(notes))
-end
+note_begun(notes, t, chosen, r.st ~= 'running')
+redis.call('HSET', KEYS[1], unpack(notes))
 served(t, pool, want.kind)
 return {'go', n, chosen.name, chosen.url, int(slot_end), r.cnt + 1, rest}

@@ -33,6 +33,10 @@ static void test_keys(void **state)
     expect("erp.sync", "erp", "sync", false);
     expect("0.1.0.erp.normal", "erp", "normal", false);
     expect("1.0.1.1.sync", "1", "sync", false);
+    expect("erp.high", "erp", "high", false);
+    expect("erp.low.7", "erp", "low", false);
+    expect("0.1.0.1.normal.0", "1", "normal", false);
+    expect("erp.normal.sync", "normal", "sync", false);
     expect("erp", "erp", "normal", true);
     expect("sync", "sync", "normal", true);
     expect(LONGEST ".normal", LONGEST, "normal", false);
@@ -52,9 +56,9 @@ static void test_ladder(void **state)
 static void test_no_keys(void **state)
 {
     static const char *const rows[] = {
-        "",           ".",   "..",          "erp.other",    "erp.",     ".normal",
-        "ERP.normal", "a b", "erp.normal.", "x.ERP.normal", "..normal", LONGEST "x.normal",
-        LONGEST "x"};
+        "",           ".",        "..",          "erp.other",        "erp.",     ".normal",
+        "ERP.normal", "a b",      "erp.normal.", "x.ERP.normal",     "..normal", "erp.normal.8",
+        "erp.1",      "normal.3", ".low.3",      LONGEST "x.normal", LONGEST "x"};
     struct orphan_key found;
 
     (void)state;

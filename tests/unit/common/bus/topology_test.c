@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -64,6 +65,39 @@ static void test_names(void **state)
     assert_string_equal(out, "sluice.erp.sync");
     topology_work_key("erp", "sync", out);
     assert_string_equal(out, "erp.sync");
+    topology_queue("erp", "high.7", out);
+    assert_string_equal(out, "sluice.erp.high.7");
+    topology_work_key("erp", "high.7", out);
+    assert_string_equal(out, "erp.high.7");
+}
+
+static void test_routes(void **state)
+{
+    static const char *const no[] = {"",      "other",  "normal.8", "normal.",    "normal.10",
+                                     "shelf", "high.x", ".3",       "normal.3.4", "sync "};
+    static const char *const classes[] = {"sync", "high", "normal", "low"};
+    char text[16];
+    struct str class;
+    struct str lane;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
+        if (topology_route_read(str_of(no[i]), &class, &lane)) {
+            fail_msg("\"%s\" is a route", no[i]);
+        }
+    }
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        assert_true(topology_route_read(str_of(classes[i]), &class, &lane));
+        assert_true(str_is(class, str_of(classes[i])));
+        assert_int_equal(lane.n, 0);
+        for (int k = 0; k < TOPOLOGY_LANES; k++) {
+            (void)snprintf(text, sizeof text, "%s.%d", classes[i], k);
+            assert_true(topology_route_read(str_of(text), &class, &lane));
+            assert_true(str_is(class, str_of(classes[i])));
+            assert_int_equal(lane.n, 1);
+            assert_int_equal(lane.p[0], '0' + k);
+        }
+    }
 }
 
 static void test_longest_key_fits(void **state)
@@ -81,6 +115,7 @@ static void test_longest_key_fits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_delay), cmocka_unit_test(test_names),
+                                       cmocka_unit_test(test_routes),
                                        cmocka_unit_test(test_longest_key_fits)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
