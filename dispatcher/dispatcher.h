@@ -38,7 +38,7 @@ struct dispatcher {
     struct map declared;       /* tenants whose queues stand, on this link's current life */
     struct redeclare redeclare;
     struct routes *routes;
-    struct map probed; /* tenants whose routes this process has looked for in the broker */
+    struct map probed;  /* tenants whose routes this process has looked for in the broker */
     uint64_t probed_at; /* epochs seen then: a loss of memory lost the list */
     struct httpc *http;
     struct keyring *keys;

@@ -15,8 +15,8 @@ void orphans_turn(struct orphans *s);
 /* The consumer link was lost. */
 void orphans_reset(struct orphans *s);
 
-/* What a routing key tells: "<tenant>.<class>[.<lane>]", with the ladder's digits before it or not, is a
- * work message's; "<tenant>" is that of a copy for the shelf queue. */
+/* What a routing key tells: "<tenant>.<class>[.<lane>]", with the ladder's digits before it or not,
+ * is a work message's; "<tenant>" is that of a copy for the shelf queue. */
 struct orphan_key {
     char tenant[JOB_TENANT_MAX + 1];
     char class[16]; /* "sync", "high", "normal" or "low" */
