@@ -110,7 +110,7 @@ static const struct field store_fields[] = {
      .min = 1,
      .max = 1e12,
      .preset = "268435456",
-     .help = "of requests that wait for a person"},
+     .help = "of requests that wait for a person, or for their turn"},
 };
 static const struct table store_table = TABLE("store", store_fields, check_store);
 
