@@ -22,6 +22,7 @@ struct health;
 struct schedules;
 struct outbox;
 struct figures;
+struct moods;
 struct losses;
 struct orphans;
 struct shelf;
@@ -44,6 +45,7 @@ struct dispatcher {
     struct schedules *schedules;
     struct outbox *outbox;
     struct figures *figures;
+    struct moods *moods;
     struct shelf *shelf;
     struct orphans *orphans;
     uint32_t worker_concurrency;
@@ -66,6 +68,7 @@ struct dispatcher {
         struct metric *dead;
         struct metric *desired;
         struct metric *instance_up;
+        struct metric *breaker_state;
     } metrics;
 };
 

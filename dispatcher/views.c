@@ -5,6 +5,7 @@
 #include "figures.h"
 #include "health.h"
 #include "leader.h"
+#include "moods.h"
 #include "schedules.h"
 
 static void answer_json(struct httpd_req *r, struct buf *body)
@@ -61,10 +62,14 @@ static void print_scale(struct dispatcher *d, struct buf *out)
 static void print_instance(struct dispatcher *d, const struct tenant *t,
                            const struct tenant_instance *i, struct buf *out)
 {
+    struct mood mood = moods_of(d->moods, t, i->name);
+
     buf_text(out, "{\"url\":");
     buf_json_str(out, str_of(i->url));
-    buf_printf(out, ",\"concurrency\":%u,\"healthy\":%s}", i->concurrency,
+    buf_printf(out, ",\"concurrency\":%u,\"healthy\":%s", i->concurrency,
                health_is_up(d->health, t->name, i->name) ? "true" : "false");
+    mood_print(&mood, out);
+    buf_char(out, '}');
 }
 
 static void print_tenant(struct dispatcher *d, const struct tenant *t, struct buf *out)
@@ -228,6 +233,7 @@ void views_scrape(void *self)
     metric_reset(d->metrics.in_doubt);
     metric_reset(d->metrics.dead);
     metric_reset(d->metrics.instance_up);
+    metric_reset(d->metrics.breaker_state);
     while (registry_next(d->registry, &cursor, &e)) {
         struct str tenant = str_of(e->tenant->name);
         if (figures_of(d->figures, e->tenant, &g)) {
@@ -241,6 +247,8 @@ void views_scrape(void *self)
             metric_set(d->metrics.instance_up, labels,
                        health_is_up(d->health, e->tenant->name, e->tenant->instances[k].name) ? 1
                                                                                               : 0);
+            metric_set(d->metrics.breaker_state, labels,
+                       moods_of(d->moods, e->tenant, e->tenant->instances[k].name).breaker);
         }
     }
 }

@@ -109,7 +109,7 @@ def test_a_whole_tenant_cools(scripts):
     scripts.queued("j")
     assert scripts.claim("j")[2] == "a"
     what, due, ms = scripts.elsewhere("j", cool=30000, cools="tenant")
-    assert what == "waiting" and 25000 < int(ms) <= 30000
+    assert what == "waiting" and 25000 < int(ms) <= 30000, "b cools, too"
     scripts.queued("x")
     assert scripts.claim("x")[:2] == ["wait", "cooling"]
 
@@ -129,7 +129,7 @@ def test_a_cooling_is_never_moved_earlier_and_a_day_at_most(scripts):
     scripts.elsewhere("j", token="j", cool=60000)
     till = int(scripts.field("cool:a"))
     scripts.elsewhere("x", token="x", cool=1000)
-    assert int(scripts.field("cool:a")) == till
+    assert int(scripts.field("cool:a")) == till, "the later end holds"
     scripts.redis.hset("{t}:t", "cool:a", 0)
     scripts.run("y", "good", cool=10 * DAY, cools="instance")
     assert int(scripts.field("cool:a")) <= scripts.now() + DAY
@@ -165,7 +165,7 @@ def test_an_instance_that_always_cools_does_not_keep_a_job_for_ever(scripts):
         seen.append((done[0], scripts.record()["cnt"]))
         if done[0] != "waiting":
             break
-    assert seen == [("waiting", "0")] * 4 + [("waiting", "1"), ("instead", "2")]
+    assert seen == [("waiting", "0")] * 4 + [("waiting", "1"), ("instead", "2")], "the bound"
     assert done == ["instead", "attempts_used_up"]
     scripts.expect("j", "running")
     assert scripts.complete("j", n, f"t{n}", "dead", answer="503\n\r\nbusy")[0] == "ended"
@@ -284,7 +284,7 @@ def test_the_probe_of_a_dead_worker_goes_on_with_its_job(scripts):
         assert scripts.claim(name, token=name)[0] == "go"
     scripts("mourn", "w1")
     assert scripts.claim("j", token="again", worker="w2", policy="retry")[:2] == ["go", 2]
-    assert "again=" in scripts.field("br:a") and "j=" not in scripts.field("br:a").replace("x=", "")
+    assert sorted(word.partition("=")[0] for word in scripts.field("br:a").split()[2:]) == ["again", "x"]
 
 
 def test_a_probe_whose_claim_is_sent_again_is_one(scripts):
@@ -345,7 +345,7 @@ def test_an_unused_limit_does_not_grow(scripts):
 def test_a_refusal_lowers_it_once_for_all_that_were_under_way(scripts):
     scripts.pool("a", concurrency=0)
     scripts.options = {"adaptive": "1 100"}
-    scripts.redis.hset("{t}:t", "ad:a", "10 0 0 0 0 0 0")
+    scripts.redis.hset("{t}:t", "ad:a", "10 0 0 0 0 0 0 0")
     for n in range(5):
         scripts.queued(f"j{n}")
         assert scripts.claim(f"j{n}", token=f"j{n}")[0] == "go"
@@ -363,3 +363,33 @@ def test_a_slot_under_an_adaptive_limit_is_registered_again(scripts):
     assert scripts(*said) == ["restored"]
     scripts.counts()
     assert scripts.field("c:a") == "1"
+
+
+def round_of(scripts, calls, took):
+    """So many at a time, all begun before the first ends."""
+    names = [f"r{scripts.now()}{n}" for n in range(calls)]
+    for name in names:
+        scripts.queued(name)
+        assert scripts.claim(name, token=name)[0] == "go"
+    for name in names:
+        scripts.end(name, "good", load="good", took=took)
+    time.sleep(0.005)  # the next round begins in a later millisecond
+    return float(scripts.field("ad:a").split()[0])
+
+
+def test_a_used_limit_grows(scripts):
+    scripts.pool("a", concurrency=0)
+    scripts.options = {"adaptive": "1 100"}
+    scripts.redis.hset("{t}:t", "ad:a", "10 0 0 0 0 0 0 0")
+    assert round_of(scripts, 10, 20) == 11
+
+
+def test_a_queue_in_the_tenant_lowers_it(scripts):
+    """The latency that it had with fewer calls is told by its least mean."""
+    scripts.pool("a", concurrency=0)
+    scripts.options = {"adaptive": "1 100"}
+    scripts.redis.hset("{t}:t", "ad:a", "10 20 0 0 0 0 0 0")
+    limit = round_of(scripts, 10, 30)
+    assert 6 < limit < 7, "10 × 0.95 × 20 / 30, and the least mean drifts a little"
+    scripts.redis.hset("{t}:t", "ad:a", "10 20 0 0 0 0 0 0")
+    assert round_of(scripts, 10, 21) == 11, "a twentieth is no queue"

@@ -235,7 +235,8 @@ def s_step():
         if d['running'] and d.get('left'): pass
         requeue(d); log('requeued, worker died', name); return
     if d['step'] == 'claim':
-        f = lambda: call('claim', name, d['token'], d['worker'], 'cw', 40, policy.get(name, 'hold'), 3, 20, 60000, 60000, 60000, 60000)
+        f = lambda: call('claim', name, d['token'], d['worker'], 'cw', 40, policy.get(name, 'hold'), 3, 20, 60000, 60000, 60000, 60000,
+                         *MOODS)
         a, b = twice(f); log('claim', name, d['token'][:4], a, b)
         if b and a[0] == 'go' and b != a and b[0] != 'go': complain('claim not idempotent', name, (a, b))
         v = a[0]
@@ -258,7 +259,7 @@ def s_step():
         shelve(d, n, tok, reason, kind)
         if d in deliveries: d['step'] = 'claim'
     elif d['step'] == 'run':
-        complete(d, rnd.choice(['end', 'end', 'end_empty', 'retry', 'unsent', 'doubt', 'hold', 'dead', 'unsent_end']))
+        complete(d, rnd.choice(['end', 'end', 'end_empty', 'retry', 'elsewhere', 'unsent', 'doubt', 'hold', 'dead', 'unsent_end']))
 
 def asked(d):
     name = d['name']; n, tok, question = d['args']
@@ -322,6 +323,13 @@ def s_forget():
         if d['running'] and d['worker'] in workers and rnd.random() < .8: say_again(d)
 FORGETS = .7 if sys.argv[5:] == ['forget'] else 0
 
+MOODS = ('breaker', '0.9 5 200 20 2', 'adaptive', '1 10')
+def what_it_felt(verdict):
+    cools = verdict == 'elsewhere' or rnd.random() < .1
+    return ('call', rnd.choice(['good', 'bad', 'none']), 'load', rnd.choice(['good', 'busy', 'none']), 'took', rnd.randint(1, 50),
+            *(['cool', rnd.randint(1, 30), 'cools', rnd.choice(['instance', 'instance', 'tenant'])] if cools else []),
+            *(['attempts', 3, 'uncounted', 6] if verdict == 'elsewhere' else []), *MOODS)
+
 late = []
 def complete(d, verdict, is_late=False):
     name = d['name']
@@ -333,10 +341,13 @@ def complete(d, verdict, is_late=False):
     ans = '' if has_none else '200\r\n' + '%d' % rnd.getrandbits(20)
     state = 'succeeded' if verdict in ('end', 'end_empty') else 'failed'
     word = 'end' if verdict in ('end_empty', 'unsent_end') else verdict
+    felt = what_it_felt(verdict)
     f = lambda: call('complete', name, d['n'], d['token'], word, state, '200' if ans or verdict == 'end_empty' else '', 'err', ans, 3,
-                     '0' if verdict in ('doubt', 'hold', 'ask') else '1', rnd.choice([0, 15]), 60000, 60000, 60000, 60000, 'head', 'body', SHELF[0], '0', '1' if verdict == 'unsent_end' else '0')
+                     '0' if verdict in ('doubt', 'hold', 'ask') else '1', rnd.choice([0, 15]), 60000, 60000, 60000, 60000, 'head', 'body', SHELF[0], '0', '1' if verdict == 'unsent_end' else '0', *felt)
     a, b = twice(f); log('complete' + (' late' if is_late else ''), name, verdict, a, b)
     if b and a[0] != b[0] and a[0] != 'full': complain('complete not idempotent', name, (a, b))
+    if a[0] == 'instead':
+        complete(d, 'dead' if a[1] == 'attempts_used_up' else 'end', is_late); return
     if a[0] == 'missing' and (is_late or rnd.random() < .9):
         say_again(d); complete(d, verdict, is_late); return
     if verdict in ('hold', 'doubt') and policy.get(name) == 'hold': in_air.add(name)
@@ -346,7 +357,9 @@ def complete(d, verdict, is_late=False):
         if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 and d['n'] == 1 and EPOCH[1] == 'k' else None
     if is_late and a[0] == 'waiting': put(name, True, d['epoch'])
     if is_late: return
-    if a[0] == 'waiting': replace(d)
+    if a[0] == 'waiting' and verdict == 'elsewhere' and int(a[2]) == 0:  # at once, with the delivery in hand
+        d.update(step='claim', running=False, token='%016x' % rnd.getrandbits(64)); d.pop('left')
+    elif a[0] == 'waiting': replace(d)
     elif a[0] in ('late', 'missing'): d.update(step='claim', running=False)
     elif a[0] == 'full': replace(d)
     else: ack(d)
@@ -354,7 +367,7 @@ def complete(d, verdict, is_late=False):
 def s_late():
     if not late: return
     d = late.pop(rnd.randrange(len(late)))
-    complete(d, rnd.choice(['end', 'retry', 'dead', 'unsent', 'doubt', 'hold']), True)
+    complete(d, rnd.choice(['end', 'retry', 'elsewhere', 'dead', 'unsent', 'doubt', 'hold']), True)
 
 def s_die():
     if rnd.random() > .2: return

@@ -5,7 +5,8 @@
 --                                o <until>
 --                                h <successes> then <token>=<end> for each probe under way
 --   ad:<instance>  the adaptive limit: <limit> <base: the smoothed least latency in ms, 0 unknown> <start of this round>
---                  <answers in it> <the sum of their latencies> <1: the limit was reached in it> <1: never too high yet>
+--                  <answers in it> <the sum of their latencies> <of their squares> <1: the limit was reached in it>
+--                  <1: never too high yet>
 -- Policies come with each call, as options: breaker "<ratio> <least calls> <window ms> <open ms> <probes>", adaptive
 -- "<least> <most>"; without one there is no breaker, and no adaptive limit, whatever is stored.
 local DAY = 86400000
@@ -104,14 +105,14 @@ end
 local function adaptive_of(text, least, most)
     local n = numbers(text)
     local a = {limit = n[1] or least, base = n[2] or 0, since = n[3] or 0, n = n[4] or 0, sum = n[5] or 0,
-               is_used = n[6] == 1, is_new = n[7] ~= 0}
+               squares = n[6] or 0, is_used = n[7] == 1, is_new = n[8] ~= 0}
     a.limit = math.max(least, math.min(most, a.limit))
     return a
 end
 
 -- A round: answers of calls that were begun in it, about as many as the limit.
 local function new_round(a, now)
-    a.since, a.n, a.sum, a.is_used = now, 0, 0, false
+    a.since, a.n, a.sum, a.squares, a.is_used = now, 0, 0, 0, false
 end
 
 -- Too many at a time: less, once a round. What was begun before says nothing about the new limit.
@@ -121,7 +122,8 @@ local function lower(a, now, factor)
     new_round(a, now)
 end
 
--- The end of a round: the mean of its latencies against the least mean so far. Decreased on latency it goes to below
+-- The end of a round: the mean of its latencies against the least mean so far; a tenth above it is too much, and what
+-- the mean may be wrong by. Decreased on latency it goes to below
 -- the knee, so that the queue in the tenant drains and the base is measured again; the base drifts up slowly, so that a
 -- tenant that has become slower for good is not throttled for ever.
 local function judge_round(a, now)
@@ -131,7 +133,8 @@ local function judge_round(a, now)
     else
         a.base = a.base + (mean - a.base) * 0.02
     end
-    if mean > a.base * 1.15 + 1 then
+    local error = math.sqrt(math.max(0, a.squares / a.n - mean * mean) / a.n)
+    if mean > math.max(a.base * 1.1, a.base + 1) + error then
         lower(a, now, math.max(0.5, 0.95 * a.base / mean)) -- BREAK:adaptive_feels_latency
         return
     end
@@ -154,7 +157,7 @@ local function adapt(t, instance, policy, word, began, taken, took, now)
     if word == 'busy' then
         lower(a, now, 0.9)
     else
-        a.n, a.sum = a.n + 1, a.sum + took
+        a.n, a.sum, a.squares = a.n + 1, a.sum + took, a.squares + took * took
         a.is_used = a.is_used or taken >= math.floor(a.limit) * 0.8
         if a.n >= math.max(5, math.min(50, a.limit)) then
             judge_round(a, now)
@@ -162,7 +165,8 @@ local function adapt(t, instance, policy, word, began, taken, took, now)
     end
     a.limit = math.max(p[1], math.min(p[2], a.limit))
     redis.call('HSET', KEYS[1], 'ad:' .. instance,
-               string.format('%.2f %.2f %.0f %d %.0f %d %d', a.limit, a.base, a.since, a.n, a.sum, a.is_used and 1 or 0, a.is_new and 1 or 0))
+               string.format('%.2f %.2f %.0f %d %.0f %.0f %d %d', a.limit, a.base, a.since, a.n, a.sum, a.squares,
+                             a.is_used and 1 or 0, a.is_new and 1 or 0))
 end
 
 -- --- for whoever chooses an instance ---

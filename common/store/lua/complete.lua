@@ -9,8 +9,8 @@
 -- and the answer cools: again when some instance may take it, not counted; beyond the bound like retry),
 -- unsent (again later, not counted), doubt (may have arrived; policy retry: again later), ask (likewise,
 -- policy ask: the tenant is asked after the slot's end), hold (in doubt, to the shelf).
--- Gives {what happened, due}: ended | waiting | in_doubt | outbox | late | full | missing (no record, or one that has forgotten
--- this attempt: register it again first); for elsewhere also waiting with a third, the ms until then, and {instead, why}:
+-- Gives {what happened, due} (waiting: also the ms until then): ended | waiting | in_doubt | outbox | late | full | missing (no record, or one that has forgotten
+-- this attempt: register it again first); for elsewhere also {instead, why}:
 -- deadline | attempts_used_up (nothing was changed: another verdict is due).
 local name, n, token, verdict, status, error = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[7], ARGV[8]
 local opt = options(22)
@@ -26,7 +26,7 @@ if not r or (r.n < n and not FINAL[r.st]) then
     return {'missing', '0'} -- BREAK:registered_before_complete
 end
 if r.dn == mine then
-    return {r.dv, int(r.due), int(math.max(0, r.due - now))} -- BREAK:complete_once
+    return {r.dv, int(r.due), r.dv == 'waiting' and int(math.max(0, r.due - now)) or nil} -- BREAK:complete_once
 end
 if ARGV[11] == '1' then
     free_slot(name, n, token)
@@ -139,15 +139,15 @@ end
 if verdict == 'ask' then
     begin_asking(name, r, now)
     done('waiting', 'os', status)
-    return {'waiting', int(r.due)}
+    return {'waiting', int(r.due), int(r.due - now)}
 end
 local due = now + tonumber(ARGV[12])
 if verdict == 'elsewhere' then
     due = onward
     local cnt = r.cnt
     cnt = is_uncounted and cnt - 1 or cnt -- BREAK:cooled_is_uncounted
-    -- It was sent, counted or not: its key stays.
-    redis.call('HSET', job(name), 'uc', uncounted, 'cnt', cnt, 'ps', '1') -- BREAK:uncounted_keeps_its_key
+    redis.call('HSET', job(name), 'uc', uncounted, 'cnt', cnt)
+    redis.call('HSET', job(name), 'ps', '1') -- BREAK:uncounted_keeps_its_key
 end
 if was_shelved then
     to_outbox(name, r, now, due)

@@ -26,6 +26,9 @@ struct tenant {
     struct buf headers; /* of the answer in the making */
     struct buf body;
     int64_t limit;
+    int64_t capacity;      /* calls beyond it get 503 at once; 0: none */
+    int64_t status;        /* that all calls get; 0: what they ask for */
+    int64_t retry_after_s; /* of such answers; 0: none */
     int64_t running;
     int64_t peak;
     uint64_t received;
@@ -323,6 +326,20 @@ static void begin(struct tenant *t, struct http_exchange *x, const struct plan *
     loop_timer_set(c->timer, p->sleep_ms);
 }
 
+/* What the tenant was told to answer comes before what the call asks for. */
+static void impose(const struct tenant *t, struct plan *p)
+{
+    bool is_over = t->capacity > 0 && t->running > t->capacity;
+
+    if (t->status == 0 && !is_over) {
+        return;
+    }
+    *p = (struct plan){.kind = PLAN_ECHO,
+                       .status = t->status > 0 ? (int)t->status : 503,
+                       .retry_after_s =
+                           t->status > 0 && t->retry_after_s > 0 ? t->retry_after_s : -1};
+}
+
 static void receive(struct tenant *t, struct http_exchange *x)
 {
     const struct http_request *r = http_exchange_request(x);
@@ -343,6 +360,7 @@ static void receive(struct tenant *t, struct http_exchange *x)
     t->running++;
     t->peak = t->running > t->peak ? t->running : t->peak;
     plan_of(r, &p);
+    impose(t, &p);
     if (p.sleep_ms > 0 || t->is_paused || p.kind == PLAN_DRIP) {
         begin(t, x, &p);
     } else {
@@ -398,6 +416,9 @@ static void control(struct tenant *t, struct http_exchange *x)
 
     t->health = (int)http_query_number(r, "health", t->health);
     t->limit = http_query_number(r, "limit", t->limit);
+    t->capacity = http_query_number(r, "capacity", t->capacity);
+    t->status = http_query_number(r, "status", t->status);
+    t->retry_after_s = http_query_number(r, "retry_after", t->retry_after_s);
     if (http_query_number(r, "reset", 0) > 0) {
         t->peak = t->running;
         map_fini(&t->failures);
