@@ -72,7 +72,8 @@ static void on_told(int rc, const struct store_value *v, void *arg)
     struct question *q = arg;
     struct moods *m = q->moods;
 
-    for (size_t i = 0; !m->is_freed && rc == ERR_OK && v->type == STORE_ARRAY && i + ROW <= v->n_items;
+    for (size_t i = 0;
+         !m->is_freed && rc == ERR_OK && v->type == STORE_ARRAY && i + ROW <= v->n_items;
          i += ROW) {
         struct known *k = known_of(m, q->tenant, store_word(v, i));
         if (k != NULL) {

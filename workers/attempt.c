@@ -595,7 +595,8 @@ static void conclude(struct attempt *a)
 
     if (is_shelved && RULE(shelf_copy_first)) {
         publish_shelf(a);
-    } else if (a->verdict.kind == VERDICT_RETRY && !RULE(waiting_before_publish)) {
+    } else if ((a->verdict.kind == VERDICT_RETRY || a->verdict.kind == VERDICT_ELSEWHERE) &&
+               !RULE(waiting_before_publish)) {
         delay_for(a, a->verdict.delay_ms);
     } else {
         settle(a);

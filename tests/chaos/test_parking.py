@@ -44,6 +44,11 @@ def submit_delayed(stack, delays, prefix="/delayed"):
     return {a.json()["id"]: delay for a, delay in zip(answers, delays)}
 
 
+def submit_failing(stack, n):
+    """Its first call fails, and is to be repeated after n seconds. (A 500: a 503 would cool the instance down, for all jobs.)"""
+    return stack.submit(f"/fail/{n}?fail_times=1&status=500&retry_after={n}", method="GET").json()["id"]
+
+
 @pytest.mark.timeout_s(180)
 def test_delays_are_kept_to_a_second(make_stack):
     """From 0.1 s to 20 s: none early, each within a second."""
@@ -60,7 +65,7 @@ def test_retries_are_kept_to_a_second(make_stack):
     """What a tenant asks for with Retry-After is a floor; a backoff is full jitter below its bound."""
     stack = make_stack(lambda s: config(s, {"sample": {"retry": {"initial_s": 0.1, "factor": 1, "max_s": 0.1}}}))
     waits = [1, 2, 3, 5, 8]
-    jobs = [stack.submit(f"/fail/{n}?fail_times=1&retry_after={n}").json()["id"] for n in waits]
+    jobs = [submit_failing(stack, n) for n in waits]
     for job, seconds in zip(jobs, waits):
         first, second = stack.wait_job(job, "succeeded", timeout=30)["attempts"]
         ended, began = (datetime.fromisoformat(t.replace("Z", "+00:00")) for t in (first["ended_at"], second["started_at"]))
@@ -142,7 +147,7 @@ def hold_nothing(make_stack, timeout_s, out_s):
     channel.queue_declare("control", durable=True, arguments={"x-queue-type": "quorum"})
     channel.basic_publish("", "control", b"x")
     channel.basic_consume("control", lambda *_: None)
-    retried = [stack.submit(f"/fail/{n}?fail_times=1&retry_after={n}").json()["id"] for n in range(1, 21)]
+    retried = [submit_failing(stack, n) for n in range(1, 21)]
     wait_until(lambda: len(stack.receipts()) == 20, 20)
     stack.tenant.stop()
     jobs = retried + [stack.submit(f"/job/{n}").json()["id"] for n in range(180)]

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from harness import wait_until
-from harness.load import config_of, quiet, start, together
+from harness.load import config_of, quiet, together
 
 BREAKER = {"failure_ratio": 0.5, "minimum_calls": 4, "window_s": 60, "open_s": 3, "probes": 1}
 ONCE = {"max_attempts": 1}
@@ -96,6 +96,20 @@ def test_all_that_cool_are_waited_for(stack):
     first, again = stack.receipts(job=job)
     assert again["time"] - first["time"] >= 3000
     assert stack.receipts(job=after)[0]["time"] - first["time"] >= 3000, "the other job waits for it, too"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout_s(90)
+def test_who_refuses_for_ever_does_not_keep_a_job_for_ever(stack):
+    """Ten refusals go uncounted for the one attempt that it has."""
+    stack.tenant.control(status=503, retry_after=1)
+    job = stack.submit("/refused", "single").json()["id"]
+    record = stack.wait_job(job, timeout=70)
+    assert (record["state"], record["outcome"]["error"]) == ("failed", "attempts_used_up")
+    assert [a["status"] for a in record["attempts"]] == [503] * 11
+    assert stack.result(job).status_code == 503
+    assert stack.redis.zscore("{single}:h", job.partition(".")[2]), "on the shelf"
+    assert stack.call("DELETE", f"/v1/dead/{job}").status_code == 200
 
 
 def test_what_is_left_of_a_quota_is_heeded(stack):
@@ -198,5 +212,5 @@ def test_a_limit_that_nobody_told_is_found(stack):
     later = limits[len(limits) // 2:]
     assert 0.8 * 8 <= sum(later) / len(later) <= 1.2 * 8, limits
     stack.tenant.control(capacity=0)
-    wait_until(lambda: stack.ask("/v1/tenants/found").json()["queued"] == 0, 60)
-    quiet(stack, 60)
+    wait_until(lambda: stack.redis.zcard("{found}:u") == 0, 60, "all have ended")
+    assert stack.redis.hget("{found}:t", "c") == "0" and stack.redis.hlen("{found}:s") == 0, "no slot is left"
