@@ -1,12 +1,24 @@
 -- ARGV: 1 epoch, 2 the tenant's document ('' removes it), 3 instances "name \t url \t concurrency \n",
--- 4 concurrency. Gives {1} changed, {0} the same, {-1} not removed: it has unended jobs.
+-- 4 concurrency; then pairs of name and value: rv the overlay's revision that this document comes from (overlay.lua).
+-- Gives {1} changed, {0} the same, {-1} not removed: it has unended jobs, {-2, revision} registered from a later
+-- revision: read the overlay again.
 -- The registry's index (another tag) is written by the caller, afterwards.
+local opt = options(5)
+if opt.rv then
+    local revision = tonumber(redis.call('HGET', KEYS[1], 'rv') or '0')
+    if revision > tonumber(opt.rv) then
+        return {-2, revision} -- BREAK:newest_word_stands
+    end
+    if revision < tonumber(opt.rv) then
+        redis.call('HSET', KEYS[1], 'rv', opt.rv)
+    end
+end
 if ARGV[2] == '' then
     if redis.call('ZCARD', T .. 'u') > 0 then
         return {-1}
     end
     redis.call('DEL', T .. 'doc')
-    redis.call('HDEL', KEYS[1], 'ep', 'il', 'tc')
+    redis.call('HDEL', KEYS[1], 'ep', 'il', 'tc', 'paused')
     return {1}
 end
 local before = redis.call('HMGET', KEYS[1], 'ep', 'il', 'tc')
