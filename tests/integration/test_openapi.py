@@ -300,9 +300,10 @@ ENDED = {**JOB, "state": "succeeded", "ended_at": T, "method": "POST", "path": "
                        "error": None}],
          "outcome": {"status": 200, "body_bytes": 5, "error": None}}
 FIGURE = {"queued": 1, "running": 0, "capacity": None, "runnable": 1, "oldest_s": 0.25, "desired_workers": 1}
-TENANT = {"instances": {"erp-1": {"url": "http://127.0.0.1:9001", "concurrency": 1, "healthy": True}},
-          "in_doubt": 0, "delayed": 0, **FIGURE}
-HEALTH = {"status": "ok", "leader": True, "store": "open", "broker": "open"}
+INSTANCE = {"url": "http://127.0.0.1:9001", "concurrency": 1, "healthy": True, "state": "active", "running": 0,
+            "source": "document", "expires_at": None}
+TENANT = {"instances": {"erp-1": INSTANCE}, "in_doubt": 0, "delayed": 0, "source": "file", "paused": None, **FIGURE}
+HEALTH = {"status": "ok", "leader": True, "store": "open", "broker": "open", "snapshot": None}
 SCHEDULE = {"cron": "15 2 * * *", "timezone": "Europe/Berlin", "tenant": "erp", "method": "POST",
             "path": "/report", "last": None, "next": "2026-01-02T01:15:00Z"}
 UNKNOWN_JOB = problem(404, "unknown_job")
@@ -516,7 +517,7 @@ def test_what_every_daemon_answers(watched, path):
     "/health", "/stats", "/dump", "/v1/scale", "/v1/tenants", "/v1/tenants/sample", "/v1/schedules"])
 def test_what_the_dispatcher_answers(watched, path):
     assert watched.ask(path).status_code == 200
-    assert watched.http.put(watched.dispatcher_url + path, timeout=10).status_code == 405
+    assert watched.http.patch(watched.dispatcher_url + path, timeout=10).status_code == 405
 
 
 @pytest.mark.parametrize("path, word", [
