@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define OVERLAY_KEY "{sluice}:put"
+#define EPOCH_KEY "{sluice}:epoch"
 
 enum { EPOCH_SIZE = 64, HEAD = 3, REVISION_SIZE = 24 };
 
@@ -287,8 +288,8 @@ static void on_answer(int rc, const struct store_value *v, void *arg)
     struct overlay *o = k->overlay;
 
     if (!o->is_freed) {
-        if (rc == ERR_OK && v->type != STORE_ARRAY) {
-            rc = ERR_PROTOCOL;
+        if (rc == ERR_OK && (v->type != STORE_ARRAY || store_number(v, 0) < 0)) {
+            rc = ERR_DOWN; /* another epoch: the link notices within two seconds */
         }
         if (rc == ERR_OK) {
             take(o, k, v);
@@ -308,9 +309,9 @@ static int call(struct overlay *o, struct str known, const struct overlay_op *op
                 overlay_cb cb, void *arg)
 {
     struct store *s = o->dispatcher->store;
-    struct str key = STR(OVERLAY_KEY);
+    struct str keys[] = {STR(OVERLAY_KEY), STR(EPOCH_KEY)};
     struct call *k = calloc(1, sizeof *k);
-    struct str *args = calloc(1 + 3 * n_ops, sizeof *args);
+    struct str *args = calloc(2 + 3 * n_ops, sizeof *args);
     int rc = ERR_NOMEM;
 
     if (k == NULL || args == NULL) {
@@ -323,12 +324,13 @@ static int call(struct overlay *o, struct str known, const struct overlay_op *op
     *k = (struct call){.overlay = o, .cb = cb, .arg = arg};
     (void)snprintf(k->epoch, sizeof k->epoch, "%s", store_epoch(s));
     args[0] = known;
+    args[1] = str_of(k->epoch);
     for (size_t i = 0; i < n_ops; i++) {
-        args[1 + 3 * i] = str_of(ops[i].word);
-        args[2 + 3 * i] = ops[i].field;
-        args[3 + 3 * i] = ops[i].value;
+        args[2 + 3 * i] = str_of(ops[i].word);
+        args[3 + 3 * i] = ops[i].field;
+        args[4 + 3 * i] = ops[i].value;
     }
-    rc = store_call(s, STORE_OVERLAY, &key, 1, args, 1 + 3 * n_ops, on_answer, k);
+    rc = store_call(s, STORE_OVERLAY, keys, 2, args, 2 + 3 * n_ops, on_answer, k);
     if (rc == ERR_OK) {
         o->alive++;
         k = NULL;

@@ -56,8 +56,8 @@ static int put(struct map *m, struct str field, struct str text)
     return rc;
 }
 
-/* Over what is there. */
-static int add_all(struct map *to, const struct map *from)
+/* What `from` has and `now` has not, over what is there. */
+static int add_lost(struct map *to, const struct map *from, const struct map *now)
 {
     size_t cursor = 0;
     struct str field;
@@ -65,7 +65,8 @@ static int add_all(struct map *to, const struct map *from)
     int rc = ERR_OK;
 
     while (rc == ERR_OK && map_next(from, &cursor, &field, &text)) {
-        rc = put(to, field, str_of(text));
+        const char *still = map_get(now, field);
+        rc = still != NULL && strcmp(still, text) == 0 ? ERR_OK : put(to, field, str_of(text));
     }
     return rc;
 }
@@ -326,7 +327,9 @@ static bool is_kept(struct str field)
 
 int snapshot_keep(struct snapshot *s, const char *epoch, int64_t revision, const struct map *fields)
 {
-    bool is_lost = s->epoch[0] != '\0' && strcmp(s->epoch, epoch) != 0;
+    bool is_other = strcmp(s->epoch, epoch) != 0;
+    /* An earlier revision: a store that may forget its last second (durability fast) has. */
+    bool is_lost = s->epoch[0] != '\0' && (is_other || revision < s->revision);
     bool is_restored = map_get(fields, STR(":restored")) != NULL;
     struct map now = {0};
     size_t cursor = 0;
@@ -338,7 +341,7 @@ int snapshot_keep(struct snapshot *s, const char *epoch, int64_t revision, const
         rc = is_kept(field) ? put(&now, field, str_of(text)) : ERR_OK;
     }
     if (rc == ERR_OK && is_lost) {
-        rc = add_all(&s->lost, &s->fields);
+        rc = add_lost(&s->lost, &s->fields, &now);
     }
     if (rc != ERR_OK) {
         clear(&now);
@@ -346,7 +349,7 @@ int snapshot_keep(struct snapshot *s, const char *epoch, int64_t revision, const
     }
     bool is_news = is_lost || s->epoch[0] == '\0' || (is_restored && s->lost.n > 0) ||
                    !is_same(&now, &s->fields);
-    if (is_restored) {
+    if (is_restored && (is_other || !is_lost)) {
         clear(&s->lost);
     }
     clear(&s->fields);

@@ -3,8 +3,9 @@
  * put it back when the store has lost it.
  *
  * The file (registry.json) names the epoch of the store that it was read from. When the store has
- * another epoch what the file holds is *lost*: it is kept apart until somebody puts it back, or
- * says that it is not wanted (`:restored` in the overlay). Blocks for as long as the disk takes. */
+ * another epoch, or an earlier revision, what only the file holds is *lost*: it is kept apart until
+ * somebody puts it back, or says that it is not wanted (`:restored` in the overlay). Blocks for as
+ * long as the disk takes. */
 #pragma once
 
 #include "base/buf.h"

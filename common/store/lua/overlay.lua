@@ -1,6 +1,6 @@
 -- What was said over HTTP about tenants and instances, whole in one hash: read, or changed and read, at once.
--- KEYS[1] '{sluice}:put'. ARGV: 1 the caller's revision (then a hash that is no newer is not given again; '' to have it in any
--- case), then triples of word, field, value:
+-- KEYS[1] '{sluice}:put', KEYS[2] '{sluice}:epoch'. ARGV: 1 the caller's revision (then a hash that is no newer is not given
+-- again; '' to have it in any case), 2 the epoch, then triples of word, field, value:
 --   set F V       nx F V (unless it is there)      del F ''
 --   drop T ''     all that is said of a tenant     ttl 'T I' ms   the instance stays for so long from now
 --   forever 'T I' ''   no time to live             lapse 'T I' '' its time is over: it drains
@@ -8,8 +8,11 @@
 --   atleast '' N  the revision is N at least: tenants have seen it (a store that forgot its last second)
 -- Fields: 't T' a tenant's document, 'i T I' an instance's, 'e T I' when its time is over, 'p T' a pause's note, 'd T I' why it
 -- drains (hand or ttl), 'x T I' not in the pool although the document has it; ':rev' counts changes, ':restored' after a restore.
--- Gives {changed, revision, now, field, value, …}. Sent again it changes nothing more.
+-- Gives {changed, revision, now, field, value, …}, or {-1}: another epoch, everything was lost. Sent again it changes nothing more.
 local key = KEYS[1]
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then
+    return {-1} -- BREAK:overlay_of_this_epoch
+end
 local now = now_ms()
 local changed = 0
 
@@ -65,11 +68,11 @@ function words.atleast(_, revision)
     end
 end
 
-for i = 2, #ARGV, 3 do
+for i = 3, #ARGV, 3 do
     words[ARGV[i]](ARGV[i + 1], ARGV[i + 2])
 end
 local revision = changed == 1 and redis.call('HINCRBY', key, ':rev', 1) or tonumber(redis.call('HGET', key, ':rev') or '0')
-if changed == 0 and #ARGV == 1 and ARGV[1] == int(revision) then
+if changed == 0 and #ARGV == 2 and ARGV[1] == int(revision) then
     return {0, revision, now}
 end
 local gives = {changed, revision, now}
