@@ -553,7 +553,7 @@ static void on_counted(int rc, const struct store_value *v, void *arg)
 
     if (rc != ERR_OK || v->type != STORE_INTEGER) {
         fail(op, rc == ERR_OK ? ERR_PROTOCOL : rc);
-    } else if (v->integer > 0 && RULE(busy_tenant_stays)) {
+    } else if (v->integer > 0) {
         op->is_put_back = true;
         answer_enrolled(op);
     } else {

@@ -134,8 +134,15 @@ def test_a_new_instance_is_taken_for_healthy(scripts):
 def test_overdue_jobs_of_a_paused_tenant_expire(scripts):
     scripts.register(1)
     scripts.govern(1, paused="n")
-    scripts("accept", "j", "", "fp", "normal", "async", 0, 0, 60000, "", 30000, 0)
+    scripts("accept", "j", "", "fp", "normal", "async", 0, 60000, 0, "", 30000, 0)
     scripts("mark", 3600000, "j")
     scripts.age("j")
     assert scripts.sweep()["ended"] == 1
     scripts.expect("j", "expired")
+
+
+def test_a_tenant_with_unended_jobs_is_not_removed(scripts):
+    scripts.register(1)
+    scripts.queued("j")
+    assert scripts("register", "", "", 0, "rv", 2) == [-1]
+    assert scripts.claim("j")[0] == "go"

@@ -15,7 +15,7 @@ if opt.rv then
 end
 if ARGV[2] == '' then
     if redis.call('ZCARD', T .. 'u') > 0 then
-        return {-1}
+        return {-1} -- BREAK:busy_tenant_stays
     end
     redis.call('DEL', T .. 'doc')
     redis.call('HDEL', KEYS[1], 'ep', 'il', 'tc', 'paused')
