@@ -968,7 +968,7 @@ int tenant_instance_decode(struct str name, struct str json, struct tenant_insta
         return rc;
     }
     *ret = &lone->instance;
-    *ret_ttl_ms = lone->ttl_ms;
+    *ret_ttl_ms = lone->ttl_ms > 0 ? lone->ttl_ms : 0; /* null reads as absent: −1 */
     return ERR_OK;
 }
 
