@@ -284,6 +284,8 @@ def test_a_paused_tenant_starts_nothing_and_goes_on_when_told(stack, registry, s
     # What ran goes on; whatever was not claimed before the answer waits.
     wait_until(lambda: stack.redis.hget("{pool}:t", "run") == "0", 20, "what ran has ended")
     assert [r for r in stack.receipts() if r["path"].startswith("/while")] == []
+    wait_until(lambda: stack.ask("/v1/scale").json()["tenants"]["pool"]["queued"] == 10, 10, "its jobs wait")
+    assert stack.ask("/v1/scale").json()["tenants"]["pool"]["runnable"] == 0  # no worker need be started for them
     second.resume(pool)
     all_succeed(stack, running + waiting)
     assert registry.get(pool)["paused"] is None
