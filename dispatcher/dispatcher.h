@@ -22,8 +22,10 @@ struct tenants;
 struct deaths;
 struct health;
 struct schedules;
+struct services;
 struct outbox;
 struct figures;
+struct moods;
 struct losses;
 struct orphans;
 struct shelf;
@@ -46,8 +48,10 @@ struct dispatcher {
     struct deaths *deaths;
     struct health *health;
     struct schedules *schedules;
+    struct services *services;
     struct outbox *outbox;
     struct figures *figures;
+    struct moods *moods;
     struct shelf *shelf;
     struct orphans *orphans;
     uint32_t worker_concurrency;
@@ -70,6 +74,7 @@ struct dispatcher {
         struct metric *dead;
         struct metric *desired;
         struct metric *instance_up;
+        struct metric *breaker_state;
     } metrics;
 };
 

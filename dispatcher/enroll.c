@@ -23,6 +23,7 @@ struct enroll {
     char epoch[64]; /* for which the last whole round was written */
     struct mono written;
     struct one *one; /* what is being sent is for this one, not for the round */
+    int64_t least; /* a revision that a tenant has seen and the overlay has not: the store forgot */
 };
 
 /* One tenant that was asked for. */
@@ -144,6 +145,7 @@ static void write_failed(struct write *w, int rc, int64_t least)
 
     if (w->one == NULL) {
         e->has_failed = true;
+        e->least = least > e->least ? least : e->least;
     } else if (least > 0 && ++w->one->tries < TRIES) {
         w->one->least = least;
         read_for(w->one);
@@ -253,23 +255,25 @@ static void on_registered(int rc, const struct store_value *v, void *arg)
 }
 
 static void register_tenant(struct enroll *e, const char *name, struct str document,
-                            struct str instances, const char *concurrency, const char *version)
+                            struct str instances, const char *concurrency, struct str policy,
+                            const char *version)
 {
     struct write *w = calloc(1, sizeof *w);
     char revision[24];
-    struct str args[] = {document, instances, str_of(concurrency), STR("rv"), {"", 0}};
+    struct str args[] = {document,  instances, str_of(concurrency), STR("pol"), policy,
+                         STR("rv"), {"", 0}};
 
     if (w == NULL) {
         e->has_failed = true;
         return;
     }
     (void)snprintf(revision, sizeof revision, "%" PRId64, overlay_revision(e->dispatcher->overlay));
-    args[4] = str_of(revision);
+    args[6] = str_of(revision);
     w->enroll = e;
     w->one = e->one;
     (void)snprintf(w->name, sizeof w->name, "%s", name);
     (void)snprintf(w->version, sizeof w->version, "%s", version);
-    if (store_call_tenant(e->dispatcher->store, STORE_REGISTER, str_of(name), args, 5,
+    if (store_call_tenant(e->dispatcher->store, STORE_REGISTER, str_of(name), args, 7,
                           on_registered, w) == ERR_OK) {
         if (e->one != NULL) {
             e->one->is_sent = true;
@@ -293,24 +297,64 @@ void enroll_version(struct str document, char out[ENROLL_VERSION_SIZE])
     }
 }
 
+static void print_rate(const struct tenant_rate *r, char gap, struct buf *out)
+{
+    buf_printf(out, "%.9g%c%" PRId64 "%c%.9g", r->limit, gap, r->period_ms, gap, r->burst);
+}
+
+/* A line, as _pool.lua reads it. */
+static void print_instance(const struct tenant_instance *i, struct buf *out)
+{
+    const char *region = i->region == NULL ? "" : i->region;
+
+    buf_printf(out, "%s\t%s\t%u\t%d\t%u\t", i->name, i->url, i->concurrency, (int)i->priority,
+               i->weight);
+    buf_printf(out, "%s\t", region);
+    if (i->rate.is_set) {
+        print_rate(&i->rate, ' ', out);
+    }
+    buf_text(out, "\n");
+}
+
+/* What the claim needs of the tenant's settings, likewise. */
+static void print_policy(const struct tenant *t, struct buf *out)
+{
+    static const char *const balances[] = {
+        [TENANT_ROUND_ROBIN] = "round_robin",     [TENANT_LEAST_BUSY] = "least_busy",
+        [TENANT_LEAST_LATENCY] = "least_latency", [TENANT_PRIORITY] = "priority",
+        [TENANT_WEIGHTED] = "weighted",           [TENANT_REGION] = "region"};
+
+    buf_printf(out, "balance=%s sync_share=%.9g", balances[t->balance], t->sync_share);
+    if (t->rate.is_set) {
+        buf_text(out, " rate=");
+        print_rate(&t->rate, ',', out);
+    }
+    if (t->per_key.is_set) {
+        buf_printf(out, " per_key=%u", t->per_key.concurrency);
+    }
+}
+
 static void write_tenant(struct enroll *e, const struct tenant *t)
 {
     char *document = tenant_to_json(t);
     char concurrency[16];
     char version[VERSION_SIZE];
     struct buf instances = {0};
+    struct buf policy = {0};
 
     if (document == NULL) {
         e->has_failed = true;
         return;
     }
     for (size_t i = 0; i < t->n_instances; i++) {
-        buf_printf(&instances, "%s\t%s\t%u\n", t->instances[i].name, t->instances[i].url,
-                   t->instances[i].concurrency);
+        print_instance(&t->instances[i], &instances);
     }
+    print_policy(t, &policy);
     (void)snprintf(concurrency, sizeof concurrency, "%u", t->concurrency);
     enroll_version(str_of(document), version);
-    register_tenant(e, t->name, str_of(document), buf_as_str(&instances), concurrency, version);
+    register_tenant(e, t->name, str_of(document), buf_as_str(&instances), concurrency,
+                    buf_as_str(&policy), version);
+    buf_fini(&policy);
     buf_fini(&instances);
     free(document);
 }
@@ -326,7 +370,7 @@ static void remove_absent(struct enroll *e, const struct config *c)
         struct str name = str_of(entry->tenant->name);
         if (config_tenant(c, name) == NULL &&
             overlay_get(e->dispatcher->overlay, 't', name, none).p == NULL) {
-            register_tenant(e, entry->tenant->name, none, none, "0", "");
+            register_tenant(e, entry->tenant->name, none, none, "0", none, "");
         }
     }
 }
@@ -408,14 +452,20 @@ static void on_read(int rc, void *arg)
 
 void enroll_turn(struct enroll *e)
 {
+    char least[24];
+    struct overlay_op op = {"atleast", {"", 0}, {"", 0}};
+
     if (!is_due(e)) {
         return;
     }
+    (void)snprintf(least, sizeof least, "%" PRId64, e->least);
+    op.value = str_of(least);
     e->is_dirty = false;
     e->has_failed = false;
     e->is_closing = false;
     (void)snprintf(e->epoch, sizeof e->epoch, "%s", store_epoch(e->dispatcher->store));
-    if (overlay_apply(e->dispatcher->overlay, NULL, 0, on_read, e) == ERR_OK) {
+    if (overlay_apply(e->dispatcher->overlay, &op, e->least > 0 ? 1 : 0, on_read, e) == ERR_OK) {
+        e->least = 0;
         e->writing++;
         e->alive++;
     } else {
@@ -438,7 +488,7 @@ static void send_one(struct one *one)
         write_tenant(e, t);
         tenant_free(t);
     } else if (rc == ERR_MISSING) {
-        register_tenant(e, one->name, (struct str){"", 0}, (struct str){"", 0}, "0", "");
+        register_tenant(e, one->name, STR(""), STR(""), "0", STR(""), "");
     }
     e->one = NULL;
     e->has_failed = has_failed; /* the round's */

@@ -5,8 +5,10 @@
 #include "figures.h"
 #include "health.h"
 #include "leader.h"
+#include "moods.h"
 #include "overlay.h"
 #include "schedules.h"
+#include "services.h"
 #include "snapshot.h"
 #include "tenants.h"
 
@@ -104,10 +106,13 @@ static void print_standing(struct dispatcher *d, const struct tenant *t,
 void views_instance(struct dispatcher *d, const struct tenant *t, const struct tenant_instance *i,
                     struct buf *out)
 {
+    struct mood mood = moods_of(d->moods, t, i->name);
+
     buf_text(out, "{\"url\":");
     buf_json_str(out, str_of(i->url));
     buf_printf(out, ",\"concurrency\":%u,\"healthy\":%s", i->concurrency,
                health_is_up(d->health, t->name, i->name) ? "true" : "false");
+    mood_print(&mood, out);
     print_standing(d, t, i, out);
     buf_char(out, '}');
 }
@@ -217,6 +222,15 @@ static void print_stats(struct dispatcher *d, struct buf *out)
     buf_char(out, '}');
 }
 
+static void print_stats_and_services(struct dispatcher *d, struct buf *out)
+{
+    buf_text(out, "{\"tenants\":");
+    print_tenants(d, out);
+    buf_text(out, ",\"services\":");
+    services_print(d->services, /* with_history= */ false, out);
+    buf_char(out, '}');
+}
+
 static void print_dump(struct dispatcher *d, struct buf *out)
 {
     buf_text(out, "{\"health\":");
@@ -227,6 +241,10 @@ static void print_dump(struct dispatcher *d, struct buf *out)
     print_tenants(d, out);
     buf_text(out, ",\"schedules\":");
     (void)schedules_print(d->schedules, (struct str){"", 0}, out);
+    buf_text(out, ",\"services\":");
+    services_print(d->services, /* with_history= */ true, out);
+    buf_text(out, ",\"configuration\":");
+    services_print_configuration(d->services, out);
     buf_char(out, '}');
 }
 
@@ -240,7 +258,7 @@ static void print_schedules(struct dispatcher *d, struct buf *out)
 static const struct view {
     const char *path;
     void (*print)(struct dispatcher *d, struct buf *out);
-} views[] = {{"/health", print_health},    {"/stats", print_stats},
+} views[] = {{"/health", print_health},    {"/stats", print_stats_and_services},
              {"/dump", print_dump},        {"/v1/scale", print_scale},
              {"/v1/tenants", print_stats}, {"/v1/schedules", print_schedules}};
 
@@ -327,6 +345,7 @@ void views_scrape(void *self)
     metric_reset(d->metrics.in_doubt);
     metric_reset(d->metrics.dead);
     metric_reset(d->metrics.instance_up);
+    metric_reset(d->metrics.breaker_state);
     while (registry_next(d->registry, &cursor, &e)) {
         struct str tenant = str_of(e->tenant->name);
         if (figures_of(d->figures, e->tenant, &g)) {
@@ -340,6 +359,8 @@ void views_scrape(void *self)
             metric_set(d->metrics.instance_up, labels,
                        health_is_up(d->health, e->tenant->name, e->tenant->instances[k].name) ? 1
                                                                                               : 0);
+            metric_set(d->metrics.breaker_state, labels,
+                       moods_of(d->moods, e->tenant, e->tenant->instances[k].name).breaker);
         }
     }
 }

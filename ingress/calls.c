@@ -51,6 +51,7 @@ int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, 
     store_args_add(&a, m->path);
     add_field(&a, "cr", m->caller);
     add_field(&a, "lb", m->labels);
+    add_field(&a, "ok", m->ordering_key);
     return call(g, STORE_ACCEPT, m->id, &a, cb, arg);
 }
 

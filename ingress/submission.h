@@ -22,7 +22,7 @@ struct submission_order {
     int64_t due_in_ms; /* 0 now */
     struct str tenant; /* known to the registry */
     /* method, path, head, key, key_value, caller, fingerprint, labels, retry, traceparent,
-     * timeout_ms, class and body; copied, but for the body, which is moved. */
+     * ordering_key, timeout_ms, class and body; copied, but for the body, which is moved. */
     struct job_message message;
     char *body; /* heap, owned from now on; NULL when empty */
 };

@@ -301,7 +301,7 @@ ENDED = {**JOB, "state": "succeeded", "ended_at": T, "method": "POST", "path": "
          "outcome": {"status": 200, "body_bytes": 5, "error": None}}
 FIGURE = {"queued": 1, "running": 0, "capacity": None, "runnable": 1, "oldest_s": 0.25, "desired_workers": 1}
 INSTANCE = {"url": "http://127.0.0.1:9001", "concurrency": 1, "healthy": True, "state": "active", "running": 0,
-            "source": "document", "expires_at": None}
+            "source": "document", "expires_at": None, "breaker": "closed", "cooling_until": None, "limit": None}
 TENANT = {"instances": {"erp-1": INSTANCE}, "in_doubt": 0, "delayed": 0, "source": "file", "paused": None, **FIGURE}
 HEALTH = {"status": "ok", "leader": True, "store": "open", "broker": "open", "snapshot": None}
 SCHEDULE = {"cron": "15 2 * * *", "timezone": "Europe/Berlin", "tenant": "erp", "method": "POST",

@@ -1,3 +1,4 @@
+-- with: _order.lua
 -- ARGV: 1 epoch, 2 name, 3 key or '', 4 fingerprint, 5 class, 6 'wait' or 'async', 7 ms until the
 -- caller's deadline (0 never), 8 ms until the job's own (0 never), 9 ms until it is due (0 now),
 -- 10 "channel|waiter" or '', 11 accept lease in ms, 12 max_queue, 13… further fields of the record.

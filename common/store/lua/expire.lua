@@ -1,3 +1,4 @@
+-- with: _order.lua
 -- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves, 4 'deadline' or 'hangup', 5 record_ms.
 -- Done only if nothing was claimed and either the latest deadline has passed, or the last waiter left
 -- and no 202 was ever given. Gives {state afterwards, attempts}; a record that is gone: the final one is

@@ -39,11 +39,7 @@ if opt.up and t['up:' .. opt.up] == '0' then
     set('up:' .. opt.up, nil)
 end
 -- Also when nothing changed here: the document may have, just before.
-local waiting = t.ww
-if waiting and waiting ~= '' and (opt.paused or '') == '' then
-    redis.call('HDEL', KEYS[1], 'ww')
-    for channel in string.gmatch(waiting, '%S+') do
-        redis.call('PUBLISH', channel, 'slot ' .. string.sub(T, 2, -3))
-    end
+if (opt.paused or '') == '' then
+    wake_waiting()
 end
 return {changed and 1 or 0}
