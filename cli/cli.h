@@ -54,6 +54,7 @@ int job_retry(struct cli *c, const struct args *a);
 int job_resolve(struct cli *c, const struct args *a);
 int dead_run(struct cli *c, const struct args *a);
 int overview_tenants(struct cli *c, const struct args *a);
+int tenants_run(struct cli *c, const struct args *a);
 int overview_schedules(struct cli *c, const struct args *a);
 int overview_health(struct cli *c, const struct args *a);
 int keys_run(struct cli *c, const struct args *a);

@@ -92,6 +92,20 @@ static const struct flag dead_flags[] = {
     {"--dry-run", NULL, 0, FLAG_SWITCH, NULL, "redrive: count, and change nothing"},
 };
 
+static const struct flag tenants_flags[] = {
+    {"--file", NULL, 'f', FLAG_TEXT, "FILE",
+     "put, add: the document, YAML or JSON; - from standard input"},
+    {"--concurrency", NULL, 0, FLAG_COUNT, "N", "add: calls at once; without it no limit"},
+    {"--ttl", NULL, 0, FLAG_SECONDS, "SECONDS",
+     "add: it leaves unless it is added again in that time"},
+    {"--priority", NULL, 0, FLAG_TEXT, "high|med|low", "add: for balance: priority"},
+    {"--weight", NULL, 0, FLAG_COUNT, "N", "add: for balance: weighted"},
+    {"--region", NULL, 0, FLAG_TEXT, "NAME", "add: for balance: region"},
+    {"--note", NULL, 0, FLAG_TEXT, "TEXT", "pause: why; everybody sees it"},
+    {"--dry-run", NULL, 0, FLAG_SWITCH, NULL, "restore: show what would be put back"},
+    {"--discard", NULL, 0, FLAG_SWITCH, NULL, "restore: forget what the store has lost"},
+};
+
 static const struct flag keys_flags[] = {
     {"--name", NULL, 0, FLAG_TEXT, "NAME", "what logs call the key; made up unless given"},
     {"--scopes", NULL, 0, FLAG_TEXT, "LIST", "of submit, read and admin, by commas (submit,read)"},
@@ -132,14 +146,19 @@ const struct command help_commands[] = {
      "redrive --tenant NAME [filters]  run all that fit again; --dry-run counts them first\n"
      "drop ID                          it stays failed, and nobody can run it again\n"
      "With --json one request is made and its answer printed; its cursor goes into --cursor.\n"},
-    {"tenants",
-     overview_tenants,
-     "",
-     0,
-     0,
-     {NULL, 0},
-     "list the tenants and their load",
-     "With --json the document of /v1/tenants.\n"},
+    {"tenants", tenants_run, "[list|show|put|delete|pause|resume|add|remove|drain|restore] …", 0, 4,
+     FLAGS(tenants_flags), "list the tenants and their load; change them while work runs",
+     "list                            all of them; also without a word\n"
+     "show TENANT                     its instances and settings\n"
+     "put TENANT -f FILE              its document, as in the configuration\n"
+     "delete TENANT                   when it was put and has no unended jobs\n"
+     "pause TENANT [--note TEXT]      start nothing more of it\n"
+     "resume TENANT                   go on\n"
+     "add TENANT INSTANCE URL         add an instance, or refresh or change it\n"
+     "drain TENANT INSTANCE           it finishes what it has and gets no more; add undoes it\n"
+     "remove TENANT INSTANCE          take it out at once\n"
+     "restore [--dry-run|--discard]   put back what the store has lost\n"
+     "With --json the server's document.\n"},
     {"schedules", overview_schedules, "", 0, 0, {NULL, 0}, "list the schedules", NULL},
     {"health", overview_health, "", 0, 0, {NULL, 0}, "show the dispatcher's health", NULL},
     {"keys", keys_run, "new", 1, 1, FLAGS(keys_flags),

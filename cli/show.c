@@ -344,6 +344,7 @@ static void add_instances(struct table *t, const cJSON *tenant)
         n_cooling += cJSON_IsString(json_get(i, "cooling_until")) ? 1 : 0;
         n_open += is_open(json_get(i, "breaker")) ? 1 : 0;
     }
+    const char *paused = cJSON_IsObject(json_get(tenant, "paused")) ? ", paused" : "";
     if (is_known) {
         buf_printf(&b, "%d of %d up", n_healthy, n);
     } else {
@@ -355,6 +356,7 @@ static void add_instances(struct table *t, const cJSON *tenant)
     if (n_open > 0) {
         buf_printf(&b, ", %d open", n_open);
     }
+    buf_text(&b, paused);
     table_add(t, buf_as_str(&b));
     buf_fini(&b);
 }
@@ -408,6 +410,108 @@ int show_tenants(struct str tenants, struct str scale, struct buf *out)
     }
     json_free(tree);
     json_free(loads);
+    return rc;
+}
+
+static void add_instance(struct table *t, const char *name, const cJSON *i)
+{
+    const cJSON *healthy = json_get(i, "healthy");
+
+    table_add(t, str_of(name));
+    add_member(t, i, "url");
+    table_add(t,
+              cJSON_IsBool(healthy) && !cJSON_IsTrue(healthy) ? STR("out") : json_text(i, "state"));
+    add_member(t, i, "running");
+    add_member(t, i, "concurrency");
+    add_member(t, i, "source");
+    add_member(t, i, "expires_at");
+}
+
+static void init_instances(struct table *t)
+{
+    static const struct column columns[] = {
+        {"INSTANCE", false},   {"URL", false},    {"STATE", false}, {"RUNNING", true},
+        {"CONCURRENCY", true}, {"SOURCE", false}, {"LEAVES", false}};
+
+    table_init(t, columns, sizeof columns / sizeof columns[0]);
+}
+
+int show_instance(const char *name, struct str json, struct buf *out)
+{
+    cJSON *tree = json_parse(json);
+    struct table t;
+
+    if (!cJSON_IsObject(tree)) {
+        json_free(tree);
+        return ERR_PROTOCOL;
+    }
+    init_instances(&t);
+    add_instance(&t, name, tree);
+    table_print(&t, out);
+    table_fini(&t);
+    json_free(tree);
+    return ERR_OK;
+}
+
+static void add_tree(struct table *t, const cJSON *v, const char *path, unsigned int depth);
+
+/* What is set, but for the instances, which have a table of their own. */
+static void add_settings(struct table *t, const cJSON *settings)
+{
+    const cJSON *s;
+
+    cJSON_ArrayForEach(s, settings)
+    {
+        if (strcmp(s->string, "instances") != 0) {
+            add_tree(t, s, s->string, DEPTH_MAX);
+        }
+    }
+}
+
+static void print_tenant(const char *name, const cJSON *tenant, struct buf *out)
+{
+    static const char *const figures[] = {"queued", "delayed", "running", "in_doubt", "capacity"};
+    const cJSON *paused = json_get(tenant, "paused");
+    const cJSON *instances = json_get(tenant, "instances");
+    const cJSON *i;
+    struct table t;
+
+    table_init(&t, pair, 2);
+    add_pair(&t, "tenant", str_of(name));
+    add_pair(&t, "source", json_text(tenant, "source"));
+    if (cJSON_IsObject(paused)) {
+        add_pair(&t, "paused", json_text(paused, "note"));
+        add_pair(&t, "since", json_text(paused, "since"));
+    }
+    for (size_t k = 0; k < sizeof figures / sizeof figures[0]; k++) {
+        table_add(&t, str_of(figures[k]));
+        add_member(&t, tenant, figures[k]);
+    }
+    add_settings(&t, json_get(tenant, "settings"));
+    table_print(&t, out);
+    table_fini(&t);
+    if (cJSON_GetArraySize(instances) == 0) {
+        return;
+    }
+    buf_char(out, '\n');
+    init_instances(&t);
+    cJSON_ArrayForEach(i, instances)
+    {
+        add_instance(&t, i->string, i);
+    }
+    table_print(&t, out);
+    table_fini(&t);
+}
+
+int show_tenant(const char *name, struct str json, struct buf *out)
+{
+    cJSON *tree = json_parse(json);
+    int rc = cJSON_IsObject(tree) ? ERR_OK : ERR_PROTOCOL;
+
+    if (rc == ERR_OK) {
+        print_tenant(name, tree, out);
+    }
+    json_free(tree);
     return rc;
 }
 

@@ -13,6 +13,9 @@ MUST_CHECK int show_dead_list(struct str json, struct buf *out);
 MUST_CHECK int show_dead(struct str json, struct buf *out);
 /* scale: empty when it could not be had. */
 MUST_CHECK int show_tenants(struct str tenants, struct str scale, struct buf *out);
+/* One tenant; one instance. */
+MUST_CHECK int show_tenant(const char *name, struct str json, struct buf *out);
+MUST_CHECK int show_instance(const char *name, struct str json, struct buf *out);
 MUST_CHECK int show_schedules(struct str json, struct buf *out);
 /* Any document: its scalars, each by its path. */
 MUST_CHECK int show_document(struct str json, struct buf *out);

@@ -13,9 +13,11 @@
 #include "moods.h"
 #include "orphans.h"
 #include "outbox.h"
+#include "overlay.h"
 #include "schedules.h"
 #include "services.h"
 #include "shelf.h"
+#include "tenants.h"
 #include "views.h"
 
 #include <stdio.h>
@@ -261,6 +263,7 @@ static void on_tick(struct loop_timer *t, void *arg)
             health_watch(d->health);
         }
         if (is_round) {
+            overlay_turn(d->overlay);
             figures_turn(d->figures);
             services_turn(d->services);
             moods_turn(d->moods);
@@ -346,7 +349,9 @@ static int make_parts(struct dispatcher *d, const struct config *c)
 {
     int rc = httpc_new(d->loop, HTTP_IDLE_S, &d->http);
 
+    rc = rc != ERR_OK ? rc : overlay_new(d, c->dispatcher.state_dir, &d->overlay);
     rc = rc != ERR_OK ? rc : enroll_new(d, &d->enroll);
+    rc = rc != ERR_OK ? rc : tenants_new(d, &d->tenants);
     rc = rc != ERR_OK ? rc : deaths_new(d, &d->deaths);
     rc = rc != ERR_OK ? rc : health_new(d, &d->health);
     rc = rc != ERR_OK ? rc : schedules_new(d, &d->schedules);
@@ -368,6 +373,7 @@ static void stop(void *self)
         return;
     }
     d->is_draining = true;
+    tenants_free(d->tenants);
     loop_timer_free(d->tick);
     leader_free(d->leader);
     shelf_free(d->shelf);
@@ -380,6 +386,7 @@ static void stop(void *self)
     health_free(d->health);
     deaths_free(d->deaths);
     enroll_free(d->enroll);
+    overlay_free(d->overlay);
     registry_free(d->registry);
     routes_free(d->routes);
     d->routes = NULL;

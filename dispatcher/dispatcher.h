@@ -17,6 +17,8 @@
 struct keyring;
 struct leader;
 struct enroll;
+struct overlay;
+struct tenants;
 struct deaths;
 struct health;
 struct schedules;
@@ -43,7 +45,9 @@ struct dispatcher {
     struct httpc *http;
     struct keyring *keys;
     struct leader *leader;
+    struct overlay *overlay;
     struct enroll *enroll;
+    struct tenants *tenants;
     struct deaths *deaths;
     struct health *health;
     struct schedules *schedules;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "enroll.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "job/document.h"
+#include "overlay.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { AGAIN_MS = 10000, VERSION_SIZE = 17 };
+enum { AGAIN_MS = 10000, VERSION_SIZE = ENROLL_VERSION_SIZE, TRIES = 5 };
 
 struct enroll {
     struct dispatcher *dispatcher;
@@ -20,11 +22,26 @@ struct enroll {
     unsigned int alive;
     char epoch[64]; /* for which the last whole round was written */
     struct mono written;
+    struct one *one; /* what is being sent is for this one, not for the round */
+    int64_t least; /* a revision that a tenant has seen and the overlay has not: the store forgot */
+};
+
+/* One tenant that was asked for. */
+struct one {
+    struct enroll *enroll;
+    enroll_cb cb;
+    void *arg;
+    char name[80];
+    char fresh[136];
+    unsigned int tries;
+    int64_t least; /* the revision that the tenant has seen */
+    bool is_sent;
 };
 
 /* One tenant on its way. */
 struct write {
     struct enroll *enroll;
+    struct one *one; /* NULL: of the round */
     char name[80];
     char version[VERSION_SIZE]; /* "" to remove */
 };
@@ -37,6 +54,7 @@ static void let_go(struct enroll *e)
 }
 
 static void on_index(int rc, const struct store_value *v, void *arg);
+static void read_for(struct one *one);
 
 static void index_command(struct enroll *e, const char *word, const char *name, const char *version)
 {
@@ -80,26 +98,160 @@ static void on_index(int rc, const struct store_value *v, void *arg)
     let_go(e);
 }
 
+static void one_ended(struct one *one, int rc)
+{
+    if (one->enroll->is_freed) {
+        rc = ERR_CLOSED;
+    } else {
+        registry_refresh(one->enroll->dispatcher->registry);
+    }
+    one->cb(rc, one->arg);
+    free(one);
+}
+
+static void on_one_index(int rc, const struct store_value *v, void *arg)
+{
+    struct one *one = arg;
+    struct enroll *e = one->enroll;
+
+    (void)v;
+    one_ended(one, rc);
+    let_go(e);
+}
+
+/* The last step of one tenant. */
+static void index_write(struct write *w, const char *word, const char *version)
+{
+    struct enroll *e = w->enroll;
+    struct str words[] = {str_of(word), STR(REGISTRY_INDEX), str_of(w->name), str_of(version)};
+    size_t n = version[0] == '\0' ? 3 : 4;
+
+    if (w->one == NULL) {
+        index_command(e, word, w->name, version);
+        return;
+    }
+    int rc = store_command(e->dispatcher->store, words, n, on_one_index, w->one);
+    if (rc == ERR_OK) {
+        e->alive++;
+    } else {
+        one_ended(w->one, rc);
+    }
+}
+
+/* A step was refused or failed. least: the later revision that refused it, or 0. */
+static void write_failed(struct write *w, int rc, int64_t least)
+{
+    struct enroll *e = w->enroll;
+
+    if (w->one == NULL) {
+        e->has_failed = true;
+        e->least = least > e->least ? least : e->least;
+    } else if (least > 0 && ++w->one->tries < TRIES) {
+        w->one->least = least;
+        read_for(w->one);
+    } else {
+        one_ended(w->one, rc == ERR_OK ? ERR_BUSY : rc);
+    }
+}
+
+static void write_over(struct write *w)
+{
+    struct enroll *e = w->enroll;
+
+    if (w->one == NULL && !e->is_freed) {
+        settle(e);
+    } else if (w->one != NULL && e->is_freed) {
+        one_ended(w->one, ERR_CLOSED);
+    }
+    free(w);
+    let_go(e);
+}
+
+static void on_governed(int rc, const struct store_value *v, void *arg)
+{
+    struct write *w = arg;
+    struct enroll *e = w->enroll;
+
+    e->writing -= w->one == NULL ? 1 : 0;
+    if (!e->is_freed) {
+        if (rc != ERR_OK || store_number(v, 0) < -1) {
+            write_failed(w, rc, rc == ERR_OK ? store_number(v, 1) : 0);
+        } else {
+            index_write(w, "HSET", w->version);
+        }
+    }
+    write_over(w);
+}
+
+/* The tenant stands; now what operators say of it. */
+static int govern(struct write *w)
+{
+    struct enroll *e = w->enroll;
+    const struct overlay *o = e->dispatcher->overlay;
+    struct str none = {"", 0};
+    struct str note = overlay_pause(o, str_of(w->name), NULL);
+    struct buf drains = {0};
+    struct store_args a = {.n = 0};
+
+    overlay_drains(o, str_of(w->name), &drains);
+    store_args_add(&a, STR("rv"));
+    store_args_number(&a, overlay_revision(o));
+    store_args_add(&a, STR("paused"));
+    store_args_add(&a, note.p == NULL ? none : note);
+    store_args_add(&a, STR("drain"));
+    store_args_add(&a, drains.n == 0 ? none : buf_as_str(&drains));
+    if (w->one != NULL && w->one->fresh[0] != '\0') {
+        store_args_add(&a, STR("up"));
+        store_args_add(&a, str_of(w->one->fresh));
+    }
+    int rc = buf_failed(&drains) ? ERR_NOMEM
+                                 : store_call_tenant(e->dispatcher->store, STORE_GOVERN,
+                                                     str_of(w->name), a.at, a.n, on_governed, w);
+    buf_fini(&drains);
+    if (rc == ERR_OK) {
+        e->writing += w->one == NULL ? 1 : 0;
+        e->alive++;
+    }
+    return rc;
+}
+
+/* True: `w` goes on to the next step. */
+static bool take_registered(struct write *w, int rc, const struct store_value *v)
+{
+    int64_t what = rc == ERR_OK ? store_number(v, 0) : 0;
+
+    if (rc != ERR_OK || what < -1) {
+        write_failed(w, rc, what < -1 ? store_number(v, 1) : 0);
+        return false;
+    }
+    if (w->version[0] != '\0') {
+        FAULT_HERE(dispatcher_registered);
+        rc = govern(w);
+        if (rc != ERR_OK) {
+            write_failed(w, rc, 0);
+        }
+        return rc == ERR_OK;
+    }
+    if (what >= 0) {
+        log_event(LOG_INFO, "tenant_removed", "tenant=%s", w->name);
+        index_write(w, "HDEL", "");
+    } else if (w->one != NULL) {
+        one_ended(w->one, ERR_BUSY);
+    }
+    return false;
+}
+
 static void on_registered(int rc, const struct store_value *v, void *arg)
 {
     struct write *w = arg;
     struct enroll *e = w->enroll;
 
-    e->writing--;
-    if (!e->is_freed) {
-        int64_t what = store_number(v, 0);
-        if (rc != ERR_OK) {
-            e->has_failed = true;
-        } else if (w->version[0] != '\0') {
-            index_command(e, "HSET", w->name, w->version);
-        } else if (what >= 0) {
-            log_event(LOG_INFO, "tenant_removed", "tenant=%s", w->name);
-            index_command(e, "HDEL", w->name, "");
-        }
-        settle(e);
+    e->writing -= w->one == NULL ? 1 : 0;
+    if (!e->is_freed && take_registered(w, rc, v)) {
+        let_go(e);
+        return;
     }
-    free(w);
-    let_go(e);
+    write_over(w);
 }
 
 static void register_tenant(struct enroll *e, const char *name, struct str document,
@@ -107,18 +259,27 @@ static void register_tenant(struct enroll *e, const char *name, struct str docum
                             const char *version)
 {
     struct write *w = calloc(1, sizeof *w);
-    struct str args[] = {document, instances, str_of(concurrency), STR("pol"), policy};
+    char revision[24];
+    struct str args[] = {document,  instances, str_of(concurrency), STR("pol"), policy,
+                         STR("rv"), {"", 0}};
 
     if (w == NULL) {
         e->has_failed = true;
         return;
     }
+    (void)snprintf(revision, sizeof revision, "%" PRId64, overlay_revision(e->dispatcher->overlay));
+    args[6] = str_of(revision);
     w->enroll = e;
+    w->one = e->one;
     (void)snprintf(w->name, sizeof w->name, "%s", name);
     (void)snprintf(w->version, sizeof w->version, "%s", version);
-    if (store_call_tenant(e->dispatcher->store, STORE_REGISTER, str_of(name), args, 5,
+    if (store_call_tenant(e->dispatcher->store, STORE_REGISTER, str_of(name), args, 7,
                           on_registered, w) == ERR_OK) {
-        e->writing++;
+        if (e->one != NULL) {
+            e->one->is_sent = true;
+        } else {
+            e->writing++;
+        }
         e->alive++;
     } else {
         e->has_failed = true;
@@ -126,7 +287,7 @@ static void register_tenant(struct enroll *e, const char *name, struct str docum
     }
 }
 
-static void version_of(struct str document, char out[VERSION_SIZE])
+void enroll_version(struct str document, char out[ENROLL_VERSION_SIZE])
 {
     unsigned char digest[32];
 
@@ -190,7 +351,7 @@ static void write_tenant(struct enroll *e, const struct tenant *t)
     }
     print_policy(t, &policy);
     (void)snprintf(concurrency, sizeof concurrency, "%u", t->concurrency);
-    version_of(str_of(document), version);
+    enroll_version(str_of(document), version);
     register_tenant(e, t->name, str_of(document), buf_as_str(&instances), concurrency,
                     buf_as_str(&policy), version);
     buf_fini(&policy);
@@ -198,17 +359,60 @@ static void write_tenant(struct enroll *e, const struct tenant *t)
     free(document);
 }
 
-/* What stands in the registry and no longer in the file. */
+/* What stands in the registry and no longer in file or overlay. */
 static void remove_absent(struct enroll *e, const struct config *c)
 {
+    struct str none = {"", 0};
     size_t cursor = 0;
     struct registry_entry *entry;
 
     while (registry_next(e->dispatcher->registry, &cursor, &entry)) {
-        if (config_tenant(c, str_of(entry->tenant->name)) == NULL) {
-            register_tenant(e, entry->tenant->name, STR(""), STR(""), "0", STR(""), "");
+        struct str name = str_of(entry->tenant->name);
+        if (config_tenant(c, name) == NULL &&
+            overlay_get(e->dispatcher->overlay, 't', name, none).p == NULL) {
+            register_tenant(e, entry->tenant->name, none, none, "0", none, "");
         }
     }
+}
+
+static void write_effective(struct enroll *e, struct str name)
+{
+    struct tenant *t;
+    int rc = overlay_effective(e->dispatcher->overlay, name, &t);
+
+    if (rc == ERR_OK) {
+        write_tenant(e, t);
+        tenant_free(t);
+    } else {
+        log_event(LOG_ERROR, "tenant_unreadable", "tenant=%.*s err=%s", STR_ARG(name),
+                  err_word(rc));
+        e->has_failed = e->has_failed || rc == ERR_NOMEM;
+    }
+}
+
+/* The overlay is fresh. */
+static void write_all(struct enroll *e)
+{
+    const struct overlay *o = e->dispatcher->overlay;
+    const struct config *c = daemon_config(e->dispatcher->daemon);
+    size_t cursor = 0;
+    struct str field, value, name, instance;
+    char kind;
+
+    for (size_t i = 0; i < c->n_tenants; i++) {
+        if (overlay_is_silent(o, str_of(c->tenants[i]->name))) {
+            write_tenant(e, c->tenants[i]);
+        } else {
+            write_effective(e, str_of(c->tenants[i]->name));
+        }
+    }
+    while (overlay_next(o, &cursor, &field, &value)) {
+        if (overlay_split(field, &kind, &name, &instance) && kind == 't' &&
+            config_tenant(c, name) == NULL) {
+            write_effective(e, name);
+        }
+    }
+    remove_absent(e, c);
 }
 
 void enroll_dirty(struct enroll *e)
@@ -229,24 +433,117 @@ static bool is_due(const struct enroll *e)
            mono_since_ms(e->written, loop_now(d->loop)) > AGAIN_MS;
 }
 
+static void on_read(int rc, void *arg)
+{
+    struct enroll *e = arg;
+
+    e->writing--;
+    if (!e->is_freed && rc != ERR_OK) {
+        e->is_dirty = true;
+    } else if (!e->is_freed) {
+        e->is_dirty = false; /* what was read just now is what is written */
+        e->writing++;        /* holds the round open until all is sent */
+        write_all(e);
+        e->writing--;
+        settle(e);
+    }
+    let_go(e);
+}
+
 void enroll_turn(struct enroll *e)
 {
-    const struct config *c = daemon_config(e->dispatcher->daemon);
+    char least[24];
+    struct overlay_op op = {"atleast", {"", 0}, {"", 0}};
 
     if (!is_due(e)) {
         return;
     }
+    (void)snprintf(least, sizeof least, "%" PRId64, e->least);
+    op.value = str_of(least);
     e->is_dirty = false;
     e->has_failed = false;
     e->is_closing = false;
     (void)snprintf(e->epoch, sizeof e->epoch, "%s", store_epoch(e->dispatcher->store));
-    e->writing++; /* holds the round open until all is sent */
-    for (size_t i = 0; i < c->n_tenants; i++) {
-        write_tenant(e, c->tenants[i]);
+    if (overlay_apply(e->dispatcher->overlay, &op, e->least > 0 ? 1 : 0, on_read, e) == ERR_OK) {
+        e->least = 0;
+        e->writing++;
+        e->alive++;
+    } else {
+        e->is_dirty = true;
     }
-    remove_absent(e, c);
-    e->writing--;
-    settle(e);
+}
+
+/* --- one ------------------------------------------------------------------------------------- */
+
+static void send_one(struct one *one)
+{
+    struct enroll *e = one->enroll;
+    bool has_failed = e->has_failed;
+    struct tenant *t;
+    int rc = overlay_effective(e->dispatcher->overlay, str_of(one->name), &t);
+
+    one->is_sent = false;
+    e->one = one;
+    if (rc == ERR_OK) {
+        write_tenant(e, t);
+        tenant_free(t);
+    } else if (rc == ERR_MISSING) {
+        register_tenant(e, one->name, STR(""), STR(""), "0", STR(""), "");
+    }
+    e->one = NULL;
+    e->has_failed = has_failed; /* the round's */
+    if (!one->is_sent) {
+        one_ended(one, rc == ERR_OK || rc == ERR_MISSING ? ERR_DOWN : rc);
+    }
+}
+
+static void on_read_for(int rc, void *arg)
+{
+    struct one *one = arg;
+    struct enroll *e = one->enroll;
+
+    if (e->is_freed || rc != ERR_OK) {
+        one_ended(one, rc);
+    } else {
+        send_one(one);
+    }
+    let_go(e);
+}
+
+/* The tenant has seen a later revision: one that another dispatcher was told of, or one that the
+ * store has forgotten since. */
+static void read_for(struct one *one)
+{
+    struct enroll *e = one->enroll;
+    char least[24];
+
+    (void)snprintf(least, sizeof least, "%" PRId64, one->least);
+    struct overlay_op op = {"atleast", {"", 0}, str_of(least)};
+    int rc = overlay_apply(e->dispatcher->overlay, &op, 1, on_read_for, one);
+    if (rc == ERR_OK) {
+        e->alive++;
+    } else {
+        one_ended(one, rc);
+    }
+}
+
+int enroll_one(struct enroll *e, const char *tenant, const char *fresh, enroll_cb cb, void *arg)
+{
+    struct one *one = calloc(1, sizeof *one);
+
+    if (one == NULL) {
+        return ERR_NOMEM;
+    }
+    *one = (struct one){.enroll = e, .cb = cb, .arg = arg};
+    (void)snprintf(one->name, sizeof one->name, "%s", tenant);
+    (void)snprintf(one->fresh, sizeof one->fresh, "%s", fresh);
+    int rc = overlay_apply(e->dispatcher->overlay, NULL, 0, on_read_for, one);
+    if (rc == ERR_OK) {
+        e->alive++;
+    } else {
+        free(one);
+    }
+    return rc;
 }
 
 int enroll_new(struct dispatcher *d, struct enroll **ret)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "losses.h"
 #include "outbox.h"
+#include "overlay.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,11 +48,16 @@ void figure_derive(struct figure *g, uint32_t worker_concurrency)
     }
 }
 
-static int64_t capacity_of(const struct tenant *t)
+/* What drains takes no more. */
+static int64_t capacity_of(const struct figures *f, const struct tenant *t)
 {
     int64_t sum = 0;
 
     for (size_t i = 0; i < t->n_instances; i++) {
+        if (overlay_get(f->dispatcher->overlay, 'd', str_of(t->name), str_of(t->instances[i].name))
+                .p != NULL) {
+            continue;
+        }
         if (t->instances[i].concurrency == 0) {
             return t->concurrency > 0 ? (int64_t)t->concurrency : -1;
         }
@@ -187,8 +193,12 @@ bool figures_of(const struct figures *f, const struct tenant *t, struct figure *
         return false;
     }
     *ret = *g;
-    ret->capacity = capacity_of(t);
+    ret->capacity = capacity_of(f, t);
+    if (overlay_pause(f->dispatcher->overlay, str_of(t->name), NULL).p != NULL) {
+        ret->queued = 0; /* nobody need come for what is paused */
+    }
     figure_derive(ret, f->dispatcher->worker_concurrency);
+    ret->queued = g->queued;
     return true;
 }
 

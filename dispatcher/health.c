@@ -24,7 +24,8 @@ struct instance {
     struct health_state state;
     bool is_known; /* asked or told at least once */
     bool is_asking;
-    bool is_gone; /* its tenant left while a poll runs */
+    bool is_gone;  /* its tenant left while a poll runs */
+    int64_t taken; /* slots, at the last reading; -1: not counted */
     struct buf url;
     struct history history;
 };
@@ -228,6 +229,7 @@ static struct instance *instance_of(struct health *h, const struct tenant *t,
     }
     i->health = h;
     i->state.is_up = true;
+    i->taken = -1;
     i->tenant = str_dup(str_of(t->name));
     i->name = str_dup(str_of(name));
     if (i->tenant == NULL || i->name == NULL || map_put(&h->instances, str_of(key), i) != ERR_OK) {
@@ -260,6 +262,8 @@ static void on_read(int rc, const struct store_value *v, void *arg)
         if (i == NULL) {
             continue;
         }
+        i->taken =
+            store_word(v, t->n_instances + k).n > 0 ? store_number(v, t->n_instances + k) : -1;
         bool is_out = str_is(store_word(v, k), STR("0"));
         if (is_out && i->state.is_up && !i->is_asking) {
             i->state.is_up = false;
@@ -285,7 +289,8 @@ static void read_marks(struct health *h, struct registry_entry *e)
 {
     const struct tenant *t = e->tenant;
     struct reading *g = calloc(1, sizeof *g);
-    struct str *words = calloc(t->n_instances + 2, sizeof *words);
+    size_t n = 2 * t->n_instances;
+    struct str *words = calloc(n + 2, sizeof *words);
     struct buf fields = {0};
     char key[96];
 
@@ -297,20 +302,24 @@ static void read_marks(struct health *h, struct registry_entry *e)
         buf_printf(&fields, "up:%s", t->instances[k].name);
         buf_char(&fields, '\0');
     }
+    for (size_t k = 0; k < t->n_instances; k++) {
+        buf_printf(&fields, "c:%s", t->instances[k].name);
+        buf_char(&fields, '\0');
+    }
     if (buf_failed(&fields)) {
         goto out;
     }
     words[0] = STR("HMGET");
     words[1] = str_of(key);
     const char *at = fields.p;
-    for (size_t k = 0; k < t->n_instances; k++) {
+    for (size_t k = 0; k < n; k++) {
         words[k + 2] = str_of(at);
         at += words[k + 2].n + 1;
     }
     g->health = h;
     g->entry = e;
     g->tells = h->tells;
-    if (store_command(h->dispatcher->store, words, t->n_instances + 2, on_read, g) == ERR_OK) {
+    if (store_command(h->dispatcher->store, words, n + 2, on_read, g) == ERR_OK) {
         (void)registry_ref(e);
         h->alive++;
         g = NULL;
@@ -395,6 +404,15 @@ bool health_is_up(const struct health *h, const char *tenant, const char *instan
     (void)snprintf(key, sizeof key, "%s %s", tenant, instance);
     const struct instance *i = map_get(&h->instances, str_of(key));
     return i == NULL || i->state.is_up;
+}
+
+int64_t health_taken(const struct health *h, const char *tenant, const char *instance)
+{
+    char key[KEY_SIZE];
+
+    (void)snprintf(key, sizeof key, "%s %s", tenant, instance);
+    const struct instance *i = map_get(&h->instances, str_of(key));
+    return i == NULL ? -1 : i->taken;
 }
 
 int health_new(struct dispatcher *d, struct health **ret)

@@ -35,3 +35,6 @@ void health_turn(struct health *h);
 void health_watch(struct health *h);
 /* What is known of an instance; up when nothing is. For views. */
 bool health_is_up(const struct health *h, const char *tenant, const char *instance);
+/* How many calls it has now, at most a second old; -1 where nothing limits them, so that nobody
+ * counts. For views. */
+int64_t health_taken(const struct health *h, const char *tenant, const char *instance);

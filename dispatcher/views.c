@@ -6,8 +6,13 @@
 #include "health.h"
 #include "leader.h"
 #include "moods.h"
+#include "overlay.h"
 #include "schedules.h"
 #include "services.h"
+#include "snapshot.h"
+#include "tenants.h"
+
+#include <stdlib.h>
 
 static void answer_json(struct httpd_req *r, struct buf *body)
 {
@@ -60,8 +65,46 @@ static void print_scale(struct dispatcher *d, struct buf *out)
     buf_text(out, "}}");
 }
 
-static void print_instance(struct dispatcher *d, const struct tenant *t,
+static void print_time(int64_t ms, struct buf *out)
+{
+    char text[WALL_TEXT_SIZE];
+
+    wall_format((struct wall){ms}, text);
+    buf_printf(out, "\"%s\"", text);
+}
+
+/* How it came into the pool, and whether it goes. */
+static void print_standing(struct dispatcher *d, const struct tenant *t,
                            const struct tenant_instance *i, struct buf *out)
+{
+    const struct overlay *o = d->overlay;
+    struct str tenant = str_of(t->name);
+    struct str name = str_of(i->name);
+    struct str drains = overlay_get(o, 'd', tenant, name);
+    struct str ends = overlay_get(o, 'e', tenant, name);
+    int64_t taken = health_taken(d->health, t->name, i->name);
+    int64_t ends_ms = 0;
+
+    if (taken < 0 && (t->concurrency > 0 || i->concurrency > 0)) {
+        taken = 0; /* counted, and none was yet */
+    }
+    buf_printf(out, ",\"state\":\"%s\",\"running\":", drains.p != NULL ? "draining" : "active");
+    if (taken < 0) {
+        buf_text(out, "null");
+    } else {
+        buf_printf(out, "%lld", (long long)taken);
+    }
+    buf_printf(out, ",\"source\":\"%s\",\"expires_at\":",
+               overlay_get(o, 'i', tenant, name).p != NULL ? "http" : "document");
+    if (ends.p != NULL && str_to_i64(ends, &ends_ms) == ERR_OK) {
+        print_time(ends_ms, out);
+    } else {
+        buf_text(out, "null");
+    }
+}
+
+void views_instance(struct dispatcher *d, const struct tenant *t, const struct tenant_instance *i,
+                    struct buf *out)
 {
     struct mood mood = moods_of(d->moods, t, i->name);
 
@@ -70,10 +113,36 @@ static void print_instance(struct dispatcher *d, const struct tenant *t,
     buf_printf(out, ",\"concurrency\":%u,\"healthy\":%s", i->concurrency,
                health_is_up(d->health, t->name, i->name) ? "true" : "false");
     mood_print(&mood, out);
+    print_standing(d, t, i, out);
     buf_char(out, '}');
 }
 
-static void print_tenant(struct dispatcher *d, const struct tenant *t, struct buf *out)
+/* Who says that there is this tenant. */
+static const char *source_of(struct dispatcher *d, struct str tenant)
+{
+    if (overlay_get(d->overlay, 't', tenant, (struct str){"", 0}).p != NULL) {
+        return "http";
+    }
+    return config_tenant(daemon_config(d->daemon), tenant) != NULL ? "file" : "leaving";
+}
+
+static void print_pause(struct dispatcher *d, struct str tenant, struct buf *out)
+{
+    struct wall since;
+    struct str note = overlay_pause(d->overlay, tenant, &since);
+
+    if (note.p == NULL) {
+        buf_text(out, "null");
+        return;
+    }
+    buf_text(out, "{\"note\":");
+    buf_json_str(out, note);
+    buf_text(out, ",\"since\":");
+    print_time(since.ms, out);
+    buf_char(out, '}');
+}
+
+void views_tenant(struct dispatcher *d, const struct tenant *t, bool has_settings, struct buf *out)
 {
     struct figure g = {0};
 
@@ -83,11 +152,18 @@ static void print_tenant(struct dispatcher *d, const struct tenant *t, struct bu
         buf_text(out, k == 0 ? "" : ",");
         buf_json_str(out, str_of(t->instances[k].name));
         buf_char(out, ':');
-        print_instance(d, t, &t->instances[k], out);
+        views_instance(d, t, &t->instances[k], out);
     }
     buf_printf(out, "},\"in_doubt\":%lld,\"delayed\":%lld,", (long long)g.in_doubt,
                (long long)g.delayed);
     print_figure(&g, out);
+    buf_printf(out, ",\"source\":\"%s\",\"paused\":", source_of(d, str_of(t->name)));
+    print_pause(d, str_of(t->name), out);
+    if (has_settings) {
+        char *json = tenant_to_json(t);
+        buf_printf(out, ",\"settings\":%s", json == NULL ? "null" : json);
+        free(json);
+    }
     buf_char(out, '}');
 }
 
@@ -102,22 +178,41 @@ static void print_tenants(struct dispatcher *d, struct buf *out)
         buf_text(out, is_first ? "" : ",");
         buf_json_str(out, str_of(e->tenant->name));
         buf_char(out, ':');
-        print_tenant(d, e->tenant, out);
+        views_tenant(d, e->tenant, /* has_settings= */ false, out);
         is_first = false;
     }
     buf_char(out, '}');
+}
+
+/* What was said over HTTP, is lost, and waits for a person's word. */
+static void print_snapshot(struct dispatcher *d, struct buf *out)
+{
+    const struct snapshot *s = overlay_snapshot(d->overlay);
+    size_t tenants = s == NULL ? 0 : snapshot_n_lost(s, 't');
+    size_t instances = s == NULL ? 0 : snapshot_n_lost(s, 'i');
+    size_t others =
+        s == NULL ? 0 : snapshot_n_lost(s, 'p') + snapshot_n_lost(s, 'd') + snapshot_n_lost(s, 'x');
+
+    if (s == NULL) {
+        buf_text(out, ",\"snapshot\":null");
+        return;
+    }
+    buf_printf(out, ",\"snapshot\":{\"tenants\":%zu,\"instances\":%zu,\"state\":\"%s\"}", tenants,
+               instances, tenants + instances + others > 0 ? "not restored" : "kept");
 }
 
 static void print_health(struct dispatcher *d, struct buf *out)
 {
     bool is_ok = store_is_open(d->store) && bus_link_state(d->publisher) == BUS_OPEN;
 
-    buf_printf(out, "{\"status\":\"%s\",\"leader\":%s,\"store\":\"%s\",\"broker\":\"%s\"}",
+    buf_printf(out, "{\"status\":\"%s\",\"leader\":%s,\"store\":\"%s\",\"broker\":\"%s\"",
                is_ok ? "ok" : "degraded", leader_leads(d->leader) ? "true" : "false",
                store_is_open(d->store) ? "open" : "down",
                bus_link_state(d->publisher) == BUS_OPEN      ? "open"
                : bus_link_state(d->publisher) == BUS_BLOCKED ? "blocked"
                                                              : "down");
+    print_snapshot(d, out);
+    buf_char(out, '}');
 }
 
 static void print_stats(struct dispatcher *d, struct buf *out)
@@ -180,7 +275,7 @@ static bool answer_one(struct dispatcher *d, struct httpd_req *r, struct str pat
             problem_answer(r, PROBLEM_UNKNOWN_TENANT, NULL);
             return true;
         }
-        print_tenant(d, e->tenant, &body);
+        views_tenant(d, e->tenant, /* has_settings= */ true, &body);
     } else if (str_starts(path, schedules)) {
         struct str name = {path.p + schedules.n, path.n - schedules.n};
         if (name.n == 0 || !schedules_print(d->schedules, name, &body)) {
@@ -202,6 +297,9 @@ void views_request(struct httpd_req *r, void *self)
     struct str path = httpd_path(r);
     struct buf body = {0};
 
+    if (tenants_request(d->tenants, r)) {
+        return;
+    }
     if (!str_is(httpd_method(r), STR("GET")) && !str_is(httpd_method(r), STR("HEAD"))) {
         problem_answer(r, PROBLEM_METHOD, &more);
         return;

@@ -8,3 +8,7 @@
 void views_request(struct httpd_req *r, void *self);
 /* The gauges of /metrics. */
 void views_scrape(void *self);
+/* One tenant, one instance, as JSON. has_settings: with its whole document. */
+void views_tenant(struct dispatcher *d, const struct tenant *t, bool has_settings, struct buf *out);
+void views_instance(struct dispatcher *d, const struct tenant *t, const struct tenant_instance *i,
+                    struct buf *out);

@@ -104,6 +104,7 @@ static void load_defaults(struct loading *l, const struct node *root)
 {
     struct path path = {.key = "defaults"};
     struct tenant *scratch;
+    struct buf json = {0};
 
     l->defaults = section(l, root, "defaults", NODE_MAP);
     if (l->defaults == NULL) {
@@ -116,6 +117,11 @@ static void load_defaults(struct loading *l, const struct node *root)
     }
     table_decode(&tenant_table, &l->m, &path, l->defaults, /* is_partial= */ true, scratch);
     tenant_free(scratch);
+    node_to_json(l->defaults, &json);
+    l->c->defaults_json = buf_take(&json, NULL);
+    if (l->c->defaults_json == NULL) {
+        out_of_memory(l);
+    }
 }
 
 static void load_tenant(struct loading *l, const struct path *up, struct node *n)
@@ -469,6 +475,7 @@ void config_free(struct config *c)
         tenant_free(c->tenants[i]);
     }
     free(c->tenants);
+    free(c->defaults_json);
     for (size_t i = 0; i < c->n_schedules; i++) {
         schedule_fini(&c->schedules[i]);
     }

@@ -76,6 +76,7 @@ struct config {
     struct {
         char *listen;
         int64_t leader_lease_ms;
+        char *state_dir; /* where what was said over HTTP is kept; or NULL */
     } dispatcher;
     struct {
         char *listen;
@@ -86,6 +87,7 @@ struct config {
     } worker;
     struct config_key *keys;
     size_t n_keys;
+    char *defaults_json; /* of every tenant, sound, as a document; or NULL */
     struct tenant **tenants;
     size_t n_tenants;
     struct config_schedule *schedules; /* also those of the crontabs */

@@ -171,6 +171,11 @@ static const struct field dispatcher_fields[] = {
      .max = 3600,
      .preset = "5",
      .help = "after which another may lead"},
+    {.key = "state_dir",
+     .type = FIELD_TEXT,
+     .offset = C(dispatcher.state_dir),
+     .check = value_path,
+     .help = "keeps a copy of what was said over HTTP; absent: none"},
 };
 static const struct table dispatcher_table = TABLE("dispatcher", dispatcher_fields, NULL);
 

@@ -825,16 +825,22 @@ char *tenant_to_json(const struct tenant *t)
     return buf_take(&out, NULL);
 }
 
-static int decode_tree(struct mistakes *m, struct str name, const struct node *tree,
-                       struct tenant **ret)
+/* defaults: judged when they were read; or NULL. */
+static int decode_tree(struct mistakes *m, struct str name, const struct node *defaults,
+                       const struct node *tree, struct tenant **ret)
 {
     struct tenant *t = tenant_new(name);
+    struct mistakes mute = {0};
 
     if (t == NULL) {
         return ERR_NOMEM;
     }
     if (!value_is_name(name)) {
         mistake_add(m, NULL, 0, "name: %s", value_name(name));
+    }
+    if (defaults != NULL) {
+        table_decode(&tenant_table, &mute, NULL, defaults, /* is_partial= */ true, t);
+        m->is_out_of_memory = m->is_out_of_memory || mute.is_out_of_memory;
     }
     if (tree->kind != NODE_MAP) {
         field_wrong_kind(m, NULL, tree, "a map");
@@ -853,27 +859,176 @@ static int decode_tree(struct mistakes *m, struct str name, const struct node *t
     return ERR_OK;
 }
 
-int tenant_decode(struct str name, struct str json, struct tenant **ret, struct buf *ret_mistakes)
+static int parse(struct mistakes *m, struct str json, struct node **ret)
 {
-    struct mistakes m = {.out = ret_mistakes};
     struct buf why = {0};
-    struct node *tree = NULL;
     int line = 0;
-    int rc = node_parse(json, &tree, &line, &why);
+    int rc = node_parse(json, ret, &line, &why);
 
-    if (rc == ERR_OK) {
-        rc = decode_tree(&m, name, tree, ret);
-    } else if (rc == ERR_SYNTAX) {
-        mistake_add(&m, NULL, 0, "line %d: %s", line, why.p == NULL ? "" : why.p);
+    if (rc == ERR_SYNTAX) {
+        mistake_add(m, NULL, 0, "line %d: %s", line, why.p == NULL ? "" : why.p);
     }
-    node_free(tree);
     buf_fini(&why);
     return rc;
+}
+
+int tenant_decode_over(struct str name, struct str defaults, struct str json, struct tenant **ret,
+                       struct buf *ret_mistakes)
+{
+    struct mistakes m = {.out = ret_mistakes};
+    struct mistakes mute = {0};
+    struct node *under = NULL;
+    struct node *tree = NULL;
+    int rc = defaults.n == 0 ? ERR_OK : parse(&mute, defaults, &under);
+
+    rc = rc != ERR_OK ? rc : parse(&m, json, &tree);
+    rc = rc != ERR_OK ? rc : decode_tree(&m, name, under, tree, ret);
+    node_free(under);
+    node_free(tree);
+    return rc;
+}
+
+int tenant_decode(struct str name, struct str json, struct tenant **ret, struct buf *ret_mistakes)
+{
+    return tenant_decode_over(name, (struct str){"", 0}, json, ret, ret_mistakes);
 }
 
 int tenant_from_json(struct str name, struct str json, struct tenant **ret)
 {
     return tenant_decode(name, json, ret, NULL);
+}
+
+/* One instance by itself */
+
+struct lone {
+    struct tenant_instance instance; /* first: tables count from it */
+    int64_t ttl_ms;
+};
+
+static const struct field ttl_field = {.key = "ttl_s",
+                                       .type = FIELD_SECONDS,
+                                       .offset = offsetof(struct lone, ttl_ms),
+                                       .min = 1,
+                                       .max = YEAR_S,
+                                       .help = "it leaves when nobody repeats it in that time"};
+
+void tenant_instance_free(struct tenant_instance *i)
+{
+    if (i != NULL) {
+        table_fini(&instance_table, i);
+        free(i);
+    }
+}
+
+/* Takes what only a lone instance has out of its document. */
+static void decode_lone(struct mistakes *m, struct str name, struct node *tree, struct lone *to)
+{
+    struct node *ttl = node_get(tree, "ttl_s");
+    struct node *own = node_get(tree, "name");
+    struct path path = {.key = "ttl_s"};
+    struct path at_name = {.key = "name"};
+
+    if (ttl != NULL) {
+        node_take(tree, ttl);
+        field_decode(&ttl_field, m, &path, ttl, /* is_partial= */ false, to);
+        node_free(ttl);
+    }
+    if (own != NULL && own->kind == NODE_TEXT && !str_is(node_text(own), name)) {
+        mistake_add(m, &at_name, 0, "the path says %.*s", STR_ARG(name));
+    }
+    decode_instance(m, NULL, tree, &to->instance);
+    if (value_instance_name(name) != NULL) {
+        mistake_add(m, NULL, 0, "name: %s", value_instance_name(name));
+        return;
+    }
+    free(to->instance.name);
+    to->instance.name = str_dup(name);
+    m->is_out_of_memory = m->is_out_of_memory || to->instance.name == NULL;
+    tenant_rate_complete(&to->instance.rate);
+}
+
+int tenant_instance_decode(struct str name, struct str json, struct tenant_instance **ret,
+                           int64_t *ret_ttl_ms, struct buf *ret_mistakes)
+{
+    struct mistakes m = {.out = ret_mistakes};
+    struct node *tree = NULL;
+    struct lone *lone = calloc(1, sizeof *lone);
+
+    if (lone == NULL) {
+        return ERR_NOMEM;
+    }
+    int rc = parse(&m, json, &tree);
+    if (rc == ERR_OK) {
+        decode_lone(&m, name, tree, lone);
+        rc = mistake_verdict(&m);
+    }
+    node_free(tree);
+    if (rc != ERR_OK) {
+        tenant_instance_free(&lone->instance);
+        return rc;
+    }
+    *ret = &lone->instance;
+    *ret_ttl_ms = lone->ttl_ms > 0 ? lone->ttl_ms : 0; /* null reads as absent: −1 */
+    return ERR_OK;
+}
+
+char *tenant_instance_to_json(const struct tenant_instance *i, int64_t ttl_ms)
+{
+    struct tenant_instance preset = {0};
+    struct buf out = {0};
+
+    if (table_preset(&instance_table, &preset) == ERR_OK) {
+        table_encode(&instance_table, i, &preset, &out);
+    }
+    table_fini(&instance_table, &preset);
+    if (ttl_ms > 0 && out.n > 2) {
+        out.n--; /* its brace: it has a url at least */
+        buf_printf(&out, ",\"ttl_s\":%lld.%03d}", (long long)(ttl_ms / 1000), (int)(ttl_ms % 1000));
+    }
+    return buf_take(&out, NULL);
+}
+
+struct tenant_instance *tenant_instance_of(const struct tenant *t, struct str name)
+{
+    for (size_t i = 0; i < t->n_instances; i++) {
+        if (str_is(str_of(t->instances[i].name), name)) {
+            return &t->instances[i];
+        }
+    }
+    return NULL;
+}
+
+int tenant_take_instance(struct tenant *t, struct tenant_instance *i)
+{
+    struct tenant_instance *place = tenant_instance_of(t, str_of(i->name));
+
+    if (place != NULL) {
+        table_fini(&instance_table, place);
+    } else {
+        struct tenant_instance *more =
+            realloc(t->instances, (t->n_instances + 1) * sizeof *t->instances);
+        if (more == NULL) {
+            tenant_instance_free(i);
+            return ERR_NOMEM;
+        }
+        t->instances = more;
+        place = &t->instances[t->n_instances++];
+    }
+    *place = *i;
+    free(i);
+    return ERR_OK;
+}
+
+void tenant_drop_instance(struct tenant *t, struct str name)
+{
+    struct tenant_instance *i = tenant_instance_of(t, name);
+
+    if (i != NULL) {
+        size_t at = (size_t)(i - t->instances);
+        table_fini(&instance_table, i);
+        memmove(i, i + 1, (t->n_instances - at - 1) * sizeof *i);
+        t->n_instances--;
+    }
 }
 
 const struct tenant_polling *tenant_polling_of(const struct tenant *t,

@@ -144,6 +144,25 @@ struct buf;
 MUST_CHECK int tenant_decode(struct str name, struct str json, struct tenant **ret,
                              struct buf *ret_mistakes);
 
+/* The same on top of `defaults` (a document, sound; or empty), as in a configuration. */
+MUST_CHECK int tenant_decode_over(struct str name, struct str defaults, struct str json,
+                                  struct tenant **ret, struct buf *ret_mistakes);
+
+/* One instance by itself, as it stands in a list of instances, named; its document may say `ttl_s`.
+ * ret_ttl_ms: 0 without it. Returns as tenant_decode. Free with tenant_instance_free. */
+MUST_CHECK int tenant_instance_decode(struct str name, struct str json,
+                                      struct tenant_instance **ret, int64_t *ret_ttl_ms,
+                                      struct buf *ret_mistakes);
+void tenant_instance_free(struct tenant_instance *i);
+/* Canonical, as tenant_to_json; with its name. ttl_ms: 0 for none. */
+char *tenant_instance_to_json(const struct tenant_instance *i, int64_t ttl_ms);
+/* The instance of that name; NULL when there is none. */
+struct tenant_instance *tenant_instance_of(const struct tenant *t, struct str name);
+/* Puts the instance into the tenant, in place of one of its name, or last. Moves out of `i`, which
+ * is freed in any case. Returns 0 or ERR_NOMEM. */
+MUST_CHECK int tenant_take_instance(struct tenant *t, struct tenant_instance *i);
+void tenant_drop_instance(struct tenant *t, struct str name);
+
 /* The polling that holds for an instance of the tenant. Borrowed. */
 const struct tenant_polling *tenant_polling_of(const struct tenant *t,
                                                const struct tenant_instance *instance);

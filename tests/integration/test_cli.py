@@ -236,6 +236,43 @@ def test_tenants(cli):
     assert set(cli.json("tenants")["tenants"]) == {"sample"}
 
 
+def test_tenants_are_changed(cli, stack, tmp_path):
+    document = tmp_path / "cli.yaml"
+    document.write_text(f"instances:\n- {{name: one, url: '{stack.tenant.url}'}}\nretry: {{max_attempts: 2}}\n")
+    shown = fields(cli.text("tenants", "put", "cli", "-f", document))
+    assert (shown["tenant"], shown["source"], shown["retry.max_attempts"]) == ("cli", "http", "2")
+    out, said = cli.both("tenants", "add", "cli", "two", stack.tenant.url, "--concurrency", 3, "--ttl", 60)
+    names, row = (line.split() for line in out.decode().splitlines())
+    assert names[:4] == ["INSTANCE", "URL", "STATE", "RUNNING"] and row[:3] == ["two", stack.tenant.url, "active"]
+    assert said == ""
+    assert cli.text("tenants", "drain", "cli", "two").splitlines()[1].split()[2] == "draining"
+    shown = cli.text("tenants", "show", "cli")
+    assert "two" in shown and "draining" in shown
+    assert fields(cli.text("tenants", "pause", "cli", "--note", "new tape"))["paused"] == "new tape"
+    assert ", paused" in cli.text("tenants", "list")
+    assert "paused" not in fields(cli.text("tenants", "resume", "cli"))
+    assert cli.json("tenants", "show", "cli")["settings"]["retry"] == {"max_attempts": 2}
+    assert cli.text("tenants", "remove", "cli", "two") == "gone\n"
+    out, said = cli.both("tenants", "put", "cli", "-f", "-", stdin=b"{concurrency: 4, instances: [" + stack.tenant.url.encode() + b"]}")
+    assert "exact in 60 s" in said  # `one` was not limited
+    assert cli.text("tenants", "delete", "cli") == "gone\n"
+    assert "unknown_tenant" in cli.both("tenants", "show", "cli", code=REFUSED)[1]
+
+
+@pytest.mark.parametrize("words, says", [
+    (("frobnicate",), "tenants takes list, show"), (("show",), "usage: sluice tenants show TENANT"),
+    (("put", "cli"), "-f FILE"), (("add", "cli", "i"), "usage"), (("add", "cli", "a/b", "http://x"), "is not a name"),
+    (("pause", "cli", "--ttl", "3"), "takes no --ttl"), (("list", "x"), "takes no words"),
+    (("put", "cli", "-f", "/nowhere"), "/nowhere")])
+def test_tenants_misused(cli, words, says):
+    assert says in cli.both("tenants", *words, code=USAGE)[1]
+
+
+def test_a_wrong_document_is_said_whole(cli):
+    said = cli.both("tenants", "put", "cli", "-f", "-", stdin=b"{concurrency: -1, nonsense: 2}", code=REFUSED)[1]
+    assert "concurrency" in said and "nonsense" in said
+
+
 def test_schedules(make_stack):
     schedule = {"cron": "15 2 * * *", "timezone": "Europe/Berlin",
                 "job": {"tenant": "sample", "request": {"path": "/n"}}}

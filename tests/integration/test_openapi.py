@@ -239,7 +239,7 @@ def test_the_job_s_members_are_those_that_the_record_prints(document):
 def test_every_route_is_described_and_every_description_has_its_route(document):
     """Paths are the literals that begin with '/' in the code that routes."""
     wanted = set()
-    for file in ("ingress/route.c", "ingress/call.c", "dispatcher/views.c", "common/daemon/serve.c"):
+    for file in ("ingress/route.c", "ingress/call.c", "dispatcher/views.c", "dispatcher/tenants.c", "common/daemon/serve.c"):
         wanted |= set(re.findall(r'"(/[a-z0-9_./-]+)"', read(file)))
     jobs = "/v1/jobs"
     assert jobs in wanted and "/call/" in wanted and "/livez" in wanted
@@ -300,10 +300,10 @@ ENDED = {**JOB, "state": "succeeded", "ended_at": T, "method": "POST", "path": "
                        "error": None}],
          "outcome": {"status": 200, "body_bytes": 5, "error": None}}
 FIGURE = {"queued": 1, "running": 0, "capacity": None, "runnable": 1, "oldest_s": 0.25, "desired_workers": 1}
-TENANT = {"instances": {"erp-1": {"url": "http://127.0.0.1:9001", "concurrency": 1, "healthy": True,
-                                  "breaker": "closed", "cooling_until": None, "limit": None}},
-          "in_doubt": 0, "delayed": 0, **FIGURE}
-HEALTH = {"status": "ok", "leader": True, "store": "open", "broker": "open"}
+INSTANCE = {"url": "http://127.0.0.1:9001", "concurrency": 1, "healthy": True, "state": "active", "running": 0,
+            "source": "document", "expires_at": None, "breaker": "closed", "cooling_until": None, "limit": None}
+TENANT = {"instances": {"erp-1": INSTANCE}, "in_doubt": 0, "delayed": 0, "source": "file", "paused": None, **FIGURE}
+HEALTH = {"status": "ok", "leader": True, "store": "open", "broker": "open", "snapshot": None}
 SCHEDULE = {"cron": "15 2 * * *", "timezone": "Europe/Berlin", "tenant": "erp", "method": "POST",
             "path": "/report", "last": None, "next": "2026-01-02T01:15:00Z"}
 UNKNOWN_JOB = problem(404, "unknown_job")
@@ -517,7 +517,7 @@ def test_what_every_daemon_answers(watched, path):
     "/health", "/stats", "/dump", "/v1/scale", "/v1/tenants", "/v1/tenants/sample", "/v1/schedules"])
 def test_what_the_dispatcher_answers(watched, path):
     assert watched.ask(path).status_code == 200
-    assert watched.http.put(watched.dispatcher_url + path, timeout=10).status_code == 405
+    assert watched.http.patch(watched.dispatcher_url + path, timeout=10).status_code == 405
 
 
 @pytest.mark.parametrize("path, word", [

@@ -1,15 +1,25 @@
 -- ARGV: 1 epoch, 2 the tenant's document ('' removes it), 3 instances (a line each, _pool.lua), 4 concurrency,
--- 5… options: pol its policy (_pool.lua).
--- Gives {1} changed, {0} the same, {-1} not removed: it has unended jobs.
+-- 5… options: pol its policy (_pool.lua), rv the overlay's revision that this document comes from (overlay.lua).
+-- Gives {1} changed, {0} the same, {-1} not removed: it has unended jobs, {-2, revision} registered from a later
+-- revision: read the overlay again.
 -- The registry's index (another tag) is written by the caller, afterwards.
 local opt = options(5)
 local policy = opt.pol or ''
+if opt.rv then
+    local revision = tonumber(redis.call('HGET', KEYS[1], 'rv') or '0')
+    if revision > tonumber(opt.rv) then
+        return {-2, revision} -- BREAK:newest_word_stands
+    end
+    if revision < tonumber(opt.rv) then
+        redis.call('HSET', KEYS[1], 'rv', opt.rv)
+    end
+end
 if ARGV[2] == '' then
     if redis.call('ZCARD', T .. 'u') > 0 then
-        return {-1}
+        return {-1} -- BREAK:busy_tenant_stays
     end
     redis.call('DEL', T .. 'doc')
-    redis.call('HDEL', KEYS[1], 'ep', 'il', 'tc', 'pol', 'sw')
+    redis.call('HDEL', KEYS[1], 'ep', 'il', 'tc', 'pol', 'sw', 'paused')
     return {1}
 end
 local before = redis.call('HMGET', KEYS[1], 'ep', 'il', 'tc', 'pol')

@@ -282,12 +282,108 @@ static void test_doubt(void **state)
     tenant_free(hold);
 }
 
+/* The defaults lie under the document, as in a configuration; null takes one back. */
+static void test_over_defaults(void **state)
+{
+    struct tenant *t;
+    struct buf mistakes = {0};
+
+    (void)state;
+    assert_int_equal(tenant_decode_over(STR("erp"), STR("{\"concurrency\":3,\"max_queue\":7}"),
+                                        STR("{\"concurrency\":null,\"result_ttl_s\":9}"), &t,
+                                        &mistakes),
+                     ERR_OK);
+    assert_int_equal(t->concurrency, 0);
+    assert_int_equal(t->max_queue, 7);
+    assert_int_equal(t->result_ttl_ms, 9000);
+    tenant_free(t);
+    buf_fini(&mistakes);
+}
+
+static void test_lone_instances(void **state)
+{
+    static const struct {
+        const char *json;
+        const char *says; /* NULL: sound */
+        int64_t ttl_ms;
+    } rows[] = {
+        {"{\"url\":\"h:1/\"}", NULL, 0},
+        {"\"h:1\"", NULL, 0},
+        {"url: h:1\nttl_s: 2.5\nname: a", NULL, 2500},
+        {"{\"url\":\"h:1\",\"ttl_s\":null}", NULL, 0},
+        {"{\"url\":\"h:1\",\"ttl_s\":0}", "ttl_s", 0},
+        {"{\"url\":\"h:1\",\"name\":\"b\"}", "name: the path says a", 0},
+        {"{\"concurrency\":1}", "url", 0},
+        {"{\"url\":\"h:1\",\"ttl\":1}", "ttl: unknown key", 0},
+        {"[]", "expected", 0},
+        {"{", "line 2", 0},
+    };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
+        struct tenant_instance *i = NULL;
+        struct buf mistakes = {0};
+        int64_t ttl_ms = -1;
+        int rc = tenant_instance_decode(STR("a"), str_of(rows[k].json), &i, &ttl_ms, &mistakes);
+        if (rows[k].says == NULL) {
+            assert_int_equal(rc, ERR_OK);
+            assert_string_equal(i->url, "http://h:1");
+            assert_string_equal(i->name, "a");
+            assert_int_equal(ttl_ms, rows[k].ttl_ms);
+            char *json = tenant_instance_to_json(i, ttl_ms);
+            assert_string_equal(
+                json, ttl_ms > 0 ? "{\"name\":\"a\",\"url\":\"http://h:1\",\"ttl_s\":2.500}"
+                                 : "{\"name\":\"a\",\"url\":\"http://h:1\"}");
+            free(json);
+            tenant_instance_free(i);
+        } else {
+            assert_int_not_equal(rc, ERR_OK);
+            if (strstr(mistakes.p, rows[k].says) == NULL) {
+                fail_msg("%s: %s", rows[k].json, mistakes.p);
+            }
+        }
+        buf_fini(&mistakes);
+    }
+}
+
+static void test_instances_come_and_go(void **state)
+{
+    struct tenant *t;
+    struct tenant_instance *i;
+    int64_t ttl_ms;
+
+    (void)state;
+    assert_int_equal(tenant_from_json(STR("erp"), STR("{\"instances\":[\"h:1\",\"h:2\"]}"), &t),
+                     ERR_OK);
+    assert_int_equal(tenant_instance_decode(STR("h:1"), STR("\"other:1\""), &i, &ttl_ms, NULL),
+                     ERR_OK);
+    assert_int_equal(tenant_take_instance(t, i), ERR_OK);
+    assert_int_equal(tenant_instance_decode(STR("new"), STR("\"new:1\""), &i, &ttl_ms, NULL),
+                     ERR_OK);
+    assert_int_equal(tenant_take_instance(t, i), ERR_OK);
+    assert_int_equal(t->n_instances, 3);
+    assert_string_equal(t->instances[0].url, "http://other:1");
+    assert_string_equal(t->instances[2].name, "new");
+    tenant_drop_instance(t, STR("h:2"));
+    tenant_drop_instance(t, STR("nobody"));
+    assert_int_equal(t->n_instances, 2);
+    assert_string_equal(t->instances[1].name, "new");
+    assert_null(tenant_instance_of(t, STR("h:2")));
+    tenant_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),           cmocka_unit_test(test_instances),
-        cmocka_unit_test(test_canonical_and_back), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_statuses),           cmocka_unit_test(test_doubt),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_instances),
+        cmocka_unit_test(test_canonical_and_back),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_doubt),
+        cmocka_unit_test(test_over_defaults),
+        cmocka_unit_test(test_lone_instances),
+        cmocka_unit_test(test_instances_come_and_go),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
