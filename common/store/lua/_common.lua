@@ -21,6 +21,7 @@
 --   attempt, tk its token, w its worker, i its instance, sa its start, se its slot's end, cnt counted
 --   attempts, db '1' while an attempt is in doubt, ls status of the last answer, os outcome status,
 --   ob its bytes, er error, dn "<n>:<token>" last completed, dv what that gave, sh '1' on the shelf,
+--   wn '1' its caller takes a 202 when its wait is over (Prefer: wait=N),
 --   sn a delivery was last seen (written only when it is long overdue), dp dropped from the shelf,
 --   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
 --   While the tenant is asked what became of attempt n (policy ask; state waiting, db '1'): q '1', qn questions

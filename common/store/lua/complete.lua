@@ -1,3 +1,4 @@
+-- with: _load.lua
 -- ARGV: 1 epoch, 2 name, 3 n, 4 token, 5 verdict, 6 state, 7 status or '', 8 error or '', 9 answer or '',
 -- 10 answer's body bytes, 11 '1' when the slot is free now, 12 ms until the retry, 13 record_ms,
 -- 14 window_ms, 15 result_ms, 16 brief_ms, 17 shelf head, 18 shelf body, 19 shelf bound in bytes,
@@ -39,6 +40,9 @@ has_no_copy = verdict == 'dead' and r.st ~= 'running' and r.sh ~= '1' -- BREAK:d
 if FINAL[r.st] or not settles or has_no_copy then
     redis.call('HSET', job(name), 'lt' .. n, status .. '\t' .. error)
     return {'late', '0'}
+end
+if ARGV[20] ~= '1' and ARGV[21] ~= '1' then
+    note_attempt(r, now)
 end
 local keep = keeping(r, ARGV, 13)
 local was_shelved = r.sh == '1'
