@@ -51,7 +51,15 @@ int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, 
     store_args_add(&a, m->path);
     add_field(&a, "cr", m->caller);
     add_field(&a, "lb", m->labels);
+    add_field(&a, "wn", in->takes_202 ? STR("1") : STR(""));
     return call(g, STORE_ACCEPT, m->id, &a, cb, arg);
+}
+
+int calls_why(struct ingress *g, struct str id, store_cb cb, void *arg)
+{
+    struct store_args a = {.n = 1};
+
+    return call(g, STORE_WHY, id, &a, cb, arg);
 }
 
 int calls_undo(struct ingress *g, struct str id, store_cb cb, void *arg)
