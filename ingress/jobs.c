@@ -656,10 +656,10 @@ void jobs_dead(struct ingress *g, struct httpd_req *r, struct str id, struct str
     bool is_drop = is_method(r, "DELETE");
     bool is_allowed = action.n == 0 ? is_get || is_drop : is_method(r, "POST");
 
-    if (!job_id_parse(id, &parts)) {
-        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
-    } else if (!is_allowed) {
+    if (!is_allowed) {
         refuse_method(r, action.n == 0 ? "GET, HEAD, DELETE" : "POST");
+    } else if (!job_id_parse(id, &parts)) {
+        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
     } else {
         check_and_begin(g, r, id,
                         is_get    ? ASK_DEAD
