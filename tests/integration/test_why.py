@@ -109,7 +109,7 @@ def ask(stack, job):
 
 
 def test_a_queue_behind_a_single_call(stack):
-    first = stack.submit("/x?delay=3000", "one").json()["id"]
+    first = stack.submit("/x?sleep_ms=4000", "one").json()["id"]
     wait_until(lambda: ask(stack, first) == {"state": "running", "reason": None, "until": None, "place": None}, 10, "it runs")
     second, third = [stack.submit("/x", "one").json()["id"] for _ in range(2)]
     said = ask(stack, second)
