@@ -20,7 +20,7 @@ class Load(Scripts):
 
     def pass_time(self, ms):
         """So long ago is now all that was noted of the load."""
-        for field, places in (("ld", (0, 3)), ("lq", (0, 1, 2))):
+        for field, places in (("ld", (0, 3)), ("lq", (0, 1, 2)), ("lqs", (0, 1, 2))):
             text = self.redis.hget("{t}:t", field)
             if text:
                 numbers = [int(word) for word in text.split()]
@@ -57,11 +57,11 @@ class Load(Scripts):
             self.begin(name, ago=took)
             self.end(name)
 
-    def busy(self, took=1000, waiting=2):
+    def busy(self, took=1000, waiting=2, mode="wait"):
         """Both slots taken, some wait, all that for a while."""
         self.served(took)
-        for n in range(1 + waiting):
-            name, said = self.arrive(mode="async")
+        for n in range(2 + waiting):
+            name, said = self.arrive(mode=mode, deadline=60000000)
             assert said[0] == "new"
             if n < 2:
                 self.begin(name)
@@ -69,12 +69,12 @@ class Load(Scripts):
 
     def look(self, ms=3000):
         """Jobs have been waiting for so long, and attempts have ended meanwhile."""
-        self.arrive(deadline=0)
         self.pass_time(ms)
         self.redis.hset("{t}:t", "ld", " ".join([self.time(), *self.redis.hget("{t}:t", "ld").split()[1:]]))
-        text = self.redis.hget("{t}:t", "lq")
-        if text:
-            self.redis.hset("{t}:t", "lq", " ".join([text.split()[0], self.time(), *text.split()[2:]]))
+        for field in ("lq", "lqs"):
+            text = self.redis.hget("{t}:t", field)
+            if text:
+                self.redis.hset("{t}:t", field, " ".join([text.split()[0], self.time(), *text.split()[2:]]))
 
     def time(self):
         seconds, micros = self.redis.time()
@@ -132,10 +132,29 @@ def test_who_repeats_a_call_joins_it_however_long_the_queue_is(load):
 
 
 def test_what_is_not_due_in_time_is_not_before_anybody(load):
-    load.busy(took=1000, waiting=2)
+    load.busy(took=1000, waiting=2, mode="async")
     for _ in range(50):
         load("mark", 3600000, load.arrive(mode="async", delay=60000)[0])
-    assert load.verdict(deadline=3000) == "new"
+    assert load.verdict(mode="async", own=3000) == "new"
+
+
+def test_asynchronous_work_is_not_before_a_call(load):
+    """Calls have a queue of their own."""
+    load.busy(took=1000, waiting=100, mode="async")
+    assert load.verdict(deadline=2500) == "new"
+    assert load.verdict(mode="async", own=2500) == "shed"
+
+
+def test_a_call_that_runs_or_has_ended_waits_no_more(load):
+    load.busy(took=1000, waiting=20)
+    assert load.redis.zcard("{t}:y") == 20
+    load.end("n4")
+    load.begin("n6")
+    assert load("expire", "n7", "ch|7", "hangup", 600000)[0] == "expired"
+    assert load.redis.zcard("{t}:y") == 18
+    load("mark", 3600000, "n8")
+    assert load("cancel", "n8", 600000, 600000)[0] == "canceled"
+    assert load.redis.zcard("{t}:y") == 17
 
 
 def test_what_is_in_doubt_is_not_before_anybody(load):
@@ -143,8 +162,8 @@ def test_what_is_in_doubt_is_not_before_anybody(load):
         name = load.arrive(mode="async")[0]
         load.begin(name)
         assert load.complete(name, 1, name, "hold")[0] == "in_doubt"
-    load.busy(took=1000, waiting=2)
-    assert load.verdict(deadline=3000) == "new"
+    load.busy(took=1000, waiting=2, mode="async")
+    assert load.verdict(mode="async", own=3000) == "new"
 
 
 def test_two_may_always_wait(load):
@@ -166,7 +185,7 @@ def test_a_queue_that_cannot_be_worked_off_in_time(load):
 
 
 def test_a_job_whose_time_to_live_is_too_short(load):
-    load.busy(took=1000, waiting=20)
+    load.busy(took=1000, waiting=20, mode="async")
     assert load.verdict(mode="async", own=5000) == "shed"
     assert load.verdict(mode="async", own=60000) == "new"
 
@@ -176,7 +195,7 @@ def test_the_estimate_grows_while_nothing_ends(load):
     assert load.verdict(deadline=3000) == "new"
     for _ in range(3):
         load.pass_time(1500)
-        load.verdict(mode="async")  # somebody looks
+        load.verdict(deadline=60000000)  # somebody looks
     assert load.verdict(deadline=3000) == "shed"
 
 
@@ -184,7 +203,7 @@ def test_what_stands_still_takes_nobody_who_has_no_time(load):
     """No attempt runs: no instance is up, say, or no worker is there."""
     load("register", "{}", "a\thttp://a\t0\n", 0)
     for _ in range(3):
-        load.arrive(mode="async")
+        load.arrive(deadline=60000000)
     assert load.verdict(deadline=3000) == "new"
     load.pass_time(1400)
     load.verdict(deadline=3000)

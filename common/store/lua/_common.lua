@@ -11,6 +11,7 @@
 --   {T}:s  hash    slots: "<name>:<n>:<token>" -> "<end> \t <worker> \t <instance>"
 --   {T}:d  zset    dead workers (incarnations)           {T}:h  zset   names on the shelf, by time
 --   {T}:o  zset    outbox: names by time                 {T}:b:<name>  hash, stored request: h, b, q
+--   {T}:y  zset    synchronous jobs that nobody has claimed yet, by their callers' deadline
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
 --   of {T}:t also: gn the store's generation that was last seen here, gs when one began that may have forgotten something
@@ -192,6 +193,7 @@ local function finish(name, r, state, now, sets, keep, answer)
     leave(name, r)
     redis.call('HSET', job(name), 'st', state, 'ea', int(now), 'rc', '', unpack(sets))
     redis.call('ZREM', T .. 'u', name)
+    redis.call('ZREM', T .. 'y', name)
     release_key(name, r, keep.window_ms)
     local record_ms = math.max(keep.record_ms, r.k ~= '' and keep.window_ms or 0)
     redis.call('PEXPIRE', job(name), int(record_ms))

@@ -3,7 +3,7 @@
 --   {T}:t ld  "<at> <took> <seen> <from> <least> <n> <least before> <n before>": when an attempt last ended, what
 --     attempts take (ms, smoothed), of how many that is; since when, the least that a synchronous call took, and of how
 --     many; both likewise of the time before
---   {T}:t lq  "<since> <looked> <probe> <trend>": since when jobs wait, when that was looked at last, when a caller was last let
+--   {T}:t lq, lqs (of asynchronous jobs, of synchronous ones, which have a queue of their own)  "<since> <looked> <probe> <trend>": since when jobs wait, when that was looked at last, when a caller was last let
 --     through although it comes too late, what a job would have waited of late (ms, smoothed). Absent while nobody waits
 local FOLLOW_MS, TREND_MS, WINDOW_MS, STALE_MS, PROBE_MS = 2000, 5000, 3000, 10000, 1000
 local FEW_WAIT, FEW_SAMPLES, MANY_SAMPLES, BRIEF_MS, STILL_MS, MOST_MS = 2, 3, 20, 100, 1000, 300000
@@ -129,27 +129,37 @@ local function queue_ms(l, q, now, waiting, running, within)
     return at_once > 0 and waiting * takes_ms(l, now, still) / at_once or 0, false
 end
 
--- A job comes. within: the ms until its deadline, 0: it has none. is_call: synchronous.
--- Gives the ms after which it may be tried again if it comes too late (else nil), the ms that it would wait for
--- its answer as far as known, and what that was of late.
-local function look_at_load(now, within, is_call)
-    local v = redis.call('HMGET', KEYS[1], 'ld', 'lq', 'run', 'ind', 'gs')
-    local l, q = numbers(v[1], LOAD), numbers(v[2], LOOK)
-    local running = tonumber(v[3] or '0')
-    local waiting = redis.call('ZCARD', T .. 'u') - running - tonumber(v[4] or '0')
+-- How many jobs wait before one that comes now. Synchronous ones have a queue of their own, and go first; before another
+-- all are, but for those that are not due within the time.
+local function waiting_before(now, within, is_sync, running, in_doubt)
+    if is_sync then
+        return redis.call('ZCOUNT', T .. 'y', int(now), '+inf') -- BREAK:calls_have_a_queue_of_their_own
+    end
+    local waiting = redis.call('ZCARD', T .. 'u') - running - in_doubt
     if waiting >= FEW_WAIT then
-        -- Neither what is not due within the time is before it.
         waiting = waiting - redis.call('ZCOUNT', T .. 'w', '(' .. int(now + within), '+inf')
     end
+    return waiting
+end
+
+-- A job comes. within: the ms until its deadline, 0: it has none.
+-- Gives the ms after which it may be tried again if it comes too late (else nil), the ms that it would wait for
+-- its answer as far as known, and what that was of late.
+local function look_at_load(now, within, is_sync)
+    local field = is_sync and 'lqs' or 'lq'
+    local v = redis.call('HMGET', KEYS[1], 'ld', field, 'run', 'ind', 'gs')
+    local l, q = numbers(v[1], LOAD), numbers(v[2], LOOK)
+    local running = tonumber(v[3] or '0')
+    local waiting = waiting_before(now, within, is_sync, running, tonumber(v[4] or '0'))
     local own, samples = least_of(l, now)
     local is_short = waiting < FEW_WAIT or
                      (l.seen >= FEW_SAMPLES and waiting * math.max(l.took, now - l.at) < BRIEF_MS * math.max(1, running))
     -- A store that has forgotten something lets nobody claim for a while.
     local is_settling = v[5] and now - tonumber(v[5]) < 60000
-    local too_slow = is_call and within > 0 and samples >= FEW_SAMPLES and own * 1.05 >= within
+    local too_slow = is_sync and within > 0 and samples >= FEW_SAMPLES and own * 1.05 >= within
     if (is_short or is_settling) and not too_slow then
         if v[2] then
-            redis.call('HDEL', KEYS[1], 'lq')
+            redis.call('HDEL', KEYS[1], field)
         end
         local grown = l.n > 0 and l.least or own
         return nil, grown, l.n_before > 0 and l.least_before or grown
@@ -171,7 +181,10 @@ local function look_at_load(now, within, is_call)
     if is_late and is_short and now - q.probe >= PROBE_MS then
         q.probe, is_late = now, false -- BREAK:a_probe_goes_through
     end
-    write_numbers('lq', q, LOOK)
+    if is_sync then
+        redis.call('ZREMRANGEBYSCORE', T .. 'y', '-inf', int(now - 3600000)) -- whose record was lost
+    end
+    write_numbers(field, q, LOOK)
     if is_late then
         return math.min(MOST_MS, math.max(1000, all - within, too_slow and own or 0)), all, before
     end

@@ -64,9 +64,10 @@ local due = from_now(ARGV[9])
 local deadline = mode == 'wait' and from_now(ARGV[7]) or own
 local lease = now + tonumber(ARGV[11])
 -- Who waits with a 202 at its end (wn) is not too late by then; who begins later has a queue that nobody knows.
-local is_call = mode == 'wait' and options(13).wn ~= '1'
+local is_sync = mode == 'wait'
+local is_call = is_sync and options(13).wn ~= '1'
 local within = due == 0 and (is_call and deadline or own) or 0
-local late_ms, wait_ms, trend_ms = look_at_load(now, within > 0 and within - now or 0, is_call)
+local late_ms, wait_ms, trend_ms = look_at_load(now, within > 0 and within - now or 0, is_sync)
 if late_ms then
     return {'shed', name, int(now), int(late_ms)}
 end
@@ -77,4 +78,7 @@ if key ~= '' then
     redis.call('SET', T .. 'k:' .. key, name) -- BREAK:key_with_record
 end
 redis.call('ZADD', T .. 'u', int(lease), name)
+if is_sync then
+    redis.call('ZADD', T .. 'y', int(is_call and deadline or now + 3600000), name)
+end
 return {'new', name, int(now), int(wait_ms), int(trend_ms)}
