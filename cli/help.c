@@ -56,6 +56,7 @@ static const struct flag submit_flags[] = {
      "the request's body from a file, - from standard input"},
     HEADER_FLAG,
     KEY_FLAG,
+    {"--ordering-key", NULL, 0, FLAG_TEXT, "KEY", "jobs of the same key run one after the other"},
     {"--delay", NULL, 0, FLAG_SECONDS, "SECONDS", "start it that much later"},
     {"--ttl", NULL, 0, FLAG_SECONDS, "SECONDS", "do not start it later than that from now"},
     {"--timeout", NULL, 0, FLAG_SECONDS, "SECONDS", "how long one attempt may take"},

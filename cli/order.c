@@ -238,6 +238,14 @@ int order_document(const struct args *a, const char *tenant, const char *path, s
         print_body(body, ret);
     }
     buf_char(ret, '}');
+    if (args_has(a, "--ordering-key")) {
+        struct str key = str_of(args_text(a, "--ordering-key"));
+        if (!str_is_utf8(key)) {
+            return refuse_text("--ordering-key", why);
+        }
+        buf_text(ret, ",\"ordering_key\":");
+        buf_json_str(ret, key);
+    }
     print_seconds(a, "--delay", "delay_s", ret);
     print_seconds(a, "--ttl", "ttl_s", ret);
     print_seconds(a, "--timeout", "timeout_s", ret);

@@ -314,12 +314,22 @@ int show_dead(struct str json, struct buf *out)
 
 /* --- tenants ---------------------------------------------------------------------------------- */
 
+/* A breaker that is not closed. */
+static bool is_open(const cJSON *breaker)
+{
+    return cJSON_IsString(breaker) && !str_is(str_of(breaker->valuestring), STR("closed"));
+}
+
+/* "2 of 3 up, 1 cooling, 1 open" */
 static void add_instances(struct table *t, const cJSON *tenant)
 {
+    struct buf b = {0};
     const cJSON *instances = json_get(tenant, "instances");
     const cJSON *i;
     int n = cJSON_GetArraySize(instances);
     int n_healthy = 0;
+    int n_cooling = 0;
+    int n_open = 0;
     bool is_known = false;
 
     if (!cJSON_IsArray(instances) && !cJSON_IsObject(instances)) {
@@ -331,12 +341,22 @@ static void add_instances(struct table *t, const cJSON *tenant)
         const cJSON *is_healthy = json_get(i, "healthy");
         is_known = is_known || cJSON_IsBool(is_healthy);
         n_healthy += cJSON_IsTrue(is_healthy) ? 1 : 0;
+        n_cooling += cJSON_IsString(json_get(i, "cooling_until")) ? 1 : 0;
+        n_open += is_open(json_get(i, "breaker")) ? 1 : 0;
     }
     if (is_known) {
-        table_printf(t, "%d of %d up", n_healthy, n);
+        buf_printf(&b, "%d of %d up", n_healthy, n);
     } else {
-        table_printf(t, "%d", n);
+        buf_printf(&b, "%d", n);
     }
+    if (n_cooling > 0) {
+        buf_printf(&b, ", %d cooling", n_cooling);
+    }
+    if (n_open > 0) {
+        buf_printf(&b, ", %d open", n_open);
+    }
+    table_add(t, buf_as_str(&b));
+    buf_fini(&b);
 }
 
 /* What the tenant's own document does not say is looked for in the scale figure. */

@@ -10,9 +10,11 @@
 #include "figures.h"
 #include "health.h"
 #include "leader.h"
+#include "moods.h"
 #include "orphans.h"
 #include "outbox.h"
 #include "schedules.h"
+#include "services.h"
 #include "shelf.h"
 #include "views.h"
 
@@ -226,6 +228,8 @@ static void on_tick(struct loop_timer *t, void *arg)
         }
         if (is_round) {
             figures_turn(d->figures);
+            services_turn(d->services);
+            moods_turn(d->moods);
         }
     }
     loop_timer_set(t, TICK_MS);
@@ -257,6 +261,8 @@ static void make_metrics(struct dispatcher *d)
         metrics_gauge(m, "sluice_desired_workers", "What an autoscaler should set", "");
     d->metrics.instance_up =
         metrics_gauge(m, "sluice_instance_up", "0 while an instance is out", "tenant,instance");
+    d->metrics.breaker_state = metrics_gauge(m, "sluice_breaker_state",
+                                             "0 closed, 1 half open, 2 open", "tenant,instance");
 }
 
 static int open_links(struct dispatcher *d, const struct config *c)
@@ -304,8 +310,10 @@ static int make_parts(struct dispatcher *d, const struct config *c)
     rc = rc != ERR_OK ? rc : deaths_new(d, &d->deaths);
     rc = rc != ERR_OK ? rc : health_new(d, &d->health);
     rc = rc != ERR_OK ? rc : schedules_new(d, &d->schedules);
+    rc = rc != ERR_OK ? rc : services_new(d, &d->services);
     rc = rc != ERR_OK ? rc : outbox_new(d, &d->outbox);
     rc = rc != ERR_OK ? rc : figures_new(d, &d->figures);
+    rc = rc != ERR_OK ? rc : moods_new(d, &d->moods);
     rc = rc != ERR_OK ? rc : orphans_new(d, c->store.shelf_max_bytes, &d->orphans);
     rc = rc != ERR_OK ? rc : shelf_new(d, c->store.shelf_max_bytes, &d->shelf);
     rc = rc != ERR_OK ? rc : leader_new(d, on_lead, d, &d->leader);
@@ -324,8 +332,10 @@ static void stop(void *self)
     leader_free(d->leader);
     shelf_free(d->shelf);
     orphans_free(d->orphans);
+    moods_free(d->moods);
     figures_free(d->figures);
     outbox_free(d->outbox);
+    services_free(d->services);
     schedules_free(d->schedules);
     health_free(d->health);
     deaths_free(d->deaths);

@@ -20,8 +20,10 @@ struct enroll;
 struct deaths;
 struct health;
 struct schedules;
+struct services;
 struct outbox;
 struct figures;
+struct moods;
 struct losses;
 struct orphans;
 struct shelf;
@@ -42,8 +44,10 @@ struct dispatcher {
     struct deaths *deaths;
     struct health *health;
     struct schedules *schedules;
+    struct services *services;
     struct outbox *outbox;
     struct figures *figures;
+    struct moods *moods;
     struct shelf *shelf;
     struct orphans *orphans;
     uint32_t worker_concurrency;
@@ -66,6 +70,7 @@ struct dispatcher {
         struct metric *dead;
         struct metric *desired;
         struct metric *instance_up;
+        struct metric *breaker_state;
     } metrics;
 };
 

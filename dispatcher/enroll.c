@@ -103,10 +103,11 @@ static void on_registered(int rc, const struct store_value *v, void *arg)
 }
 
 static void register_tenant(struct enroll *e, const char *name, struct str document,
-                            struct str instances, const char *concurrency, const char *version)
+                            struct str instances, const char *concurrency, struct str policy,
+                            const char *version)
 {
     struct write *w = calloc(1, sizeof *w);
-    struct str args[] = {document, instances, str_of(concurrency)};
+    struct str args[] = {document, instances, str_of(concurrency), STR("pol"), policy};
 
     if (w == NULL) {
         e->has_failed = true;
@@ -115,7 +116,7 @@ static void register_tenant(struct enroll *e, const char *name, struct str docum
     w->enroll = e;
     (void)snprintf(w->name, sizeof w->name, "%s", name);
     (void)snprintf(w->version, sizeof w->version, "%s", version);
-    if (store_call_tenant(e->dispatcher->store, STORE_REGISTER, str_of(name), args, 3,
+    if (store_call_tenant(e->dispatcher->store, STORE_REGISTER, str_of(name), args, 5,
                           on_registered, w) == ERR_OK) {
         e->writing++;
         e->alive++;
@@ -135,24 +136,64 @@ static void version_of(struct str document, char out[VERSION_SIZE])
     }
 }
 
+static void print_rate(const struct tenant_rate *r, char gap, struct buf *out)
+{
+    buf_printf(out, "%.9g%c%" PRId64 "%c%.9g", r->limit, gap, r->period_ms, gap, r->burst);
+}
+
+/* A line, as _pool.lua reads it. */
+static void print_instance(const struct tenant_instance *i, struct buf *out)
+{
+    const char *region = i->region == NULL ? "" : i->region;
+
+    buf_printf(out, "%s\t%s\t%u\t%d\t%u\t", i->name, i->url, i->concurrency, (int)i->priority,
+               i->weight);
+    buf_printf(out, "%s\t", region);
+    if (i->rate.is_set) {
+        print_rate(&i->rate, ' ', out);
+    }
+    buf_text(out, "\n");
+}
+
+/* What the claim needs of the tenant's settings, likewise. */
+static void print_policy(const struct tenant *t, struct buf *out)
+{
+    static const char *const balances[] = {
+        [TENANT_ROUND_ROBIN] = "round_robin",     [TENANT_LEAST_BUSY] = "least_busy",
+        [TENANT_LEAST_LATENCY] = "least_latency", [TENANT_PRIORITY] = "priority",
+        [TENANT_WEIGHTED] = "weighted",           [TENANT_REGION] = "region"};
+
+    buf_printf(out, "balance=%s sync_share=%.9g", balances[t->balance], t->sync_share);
+    if (t->rate.is_set) {
+        buf_text(out, " rate=");
+        print_rate(&t->rate, ',', out);
+    }
+    if (t->per_key.is_set) {
+        buf_printf(out, " per_key=%u", t->per_key.concurrency);
+    }
+}
+
 static void write_tenant(struct enroll *e, const struct tenant *t)
 {
     char *document = tenant_to_json(t);
     char concurrency[16];
     char version[VERSION_SIZE];
     struct buf instances = {0};
+    struct buf policy = {0};
 
     if (document == NULL) {
         e->has_failed = true;
         return;
     }
     for (size_t i = 0; i < t->n_instances; i++) {
-        buf_printf(&instances, "%s\t%s\t%u\n", t->instances[i].name, t->instances[i].url,
-                   t->instances[i].concurrency);
+        print_instance(&t->instances[i], &instances);
     }
+    print_policy(t, &policy);
     (void)snprintf(concurrency, sizeof concurrency, "%u", t->concurrency);
     version_of(str_of(document), version);
-    register_tenant(e, t->name, str_of(document), buf_as_str(&instances), concurrency, version);
+    register_tenant(e, t->name, str_of(document), buf_as_str(&instances), concurrency,
+                    buf_as_str(&policy), version);
+    buf_fini(&policy);
     buf_fini(&instances);
     free(document);
 }
@@ -165,7 +206,7 @@ static void remove_absent(struct enroll *e, const struct config *c)
 
     while (registry_next(e->dispatcher->registry, &cursor, &entry)) {
         if (config_tenant(c, str_of(entry->tenant->name)) == NULL) {
-            register_tenant(e, entry->tenant->name, STR(""), STR(""), "0", "");
+            register_tenant(e, entry->tenant->name, STR(""), STR(""), "0", STR(""), "");
         }
     }
 }

@@ -2,28 +2,38 @@
 #include "health.h"
 
 #include "base/log.h"
+#include "history.h"
 #include "leader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PROBE_MS = 1000, ASK_MS = 5000, ANSWER_MAX = 65536, KEY_SIZE = 400 };
+enum {
+    PROBE_MS = 1000,
+    ASK_MS = 5000,
+    ANSWER_MAX = 65536,
+    KEY_SIZE = 400,
+    HISTORY_BUDGET = 1000000 /* polls that all histories keep together: 16 MB */
+};
 
 struct instance {
     struct health *health;
     char *tenant;
     char *name;
+    bool is_connected; /* this time, by a ping */
     struct health_state state;
     bool is_known; /* asked or told at least once */
     bool is_asking;
     bool is_gone; /* its tenant left while a poll runs */
     struct buf url;
+    struct history history;
 };
 
 struct health {
     struct dispatcher *dispatcher;
     struct map instances; /* "tenant instance" → struct instance */
-    uint64_t tells;       /* a reading sent before the last of them is out of date */
+    size_t history_budget;
+    uint64_t tells; /* a reading sent before the last of them is out of date */
     unsigned int alive;
     bool is_freed;
 };
@@ -67,6 +77,7 @@ static void instance_free(struct instance *i)
     free(i->tenant);
     free(i->name);
     buf_fini(&i->url);
+    history_fini(&i->history, &i->health->history_budget);
     free(i);
 }
 
@@ -105,7 +116,8 @@ static const struct tenant_instance *registered(const struct health *h, const st
     return NULL;
 }
 
-static enum health_answer judge(const struct tenant_polling *p, const struct httpc_result *r)
+static enum health_answer judge(const struct tenant_polling *p, const struct httpc_result *r,
+                                bool is_connected)
 {
     bool wants_status = p->method == TENANT_POLL_HEALTH;
 
@@ -115,7 +127,20 @@ static enum health_answer judge(const struct tenant_polling *p, const struct htt
     if (wants_status) {
         return r->kind == HTTPC_ANSWERED && r->status < 400 ? HEALTH_GOOD : HEALTH_BAD;
     }
-    return r->kind != HTTPC_UNSENT ? HEALTH_GOOD : HEALTH_BAD;
+    return is_connected ? HEALTH_GOOD : HEALTH_BAD;
+}
+
+static void remember(struct instance *i, const struct tenant_polling *p, enum health_answer answer,
+                     const struct httpc_result *r)
+{
+    bool is_answered = r->kind == HTTPC_ANSWERED && r->status > 0 && r->status <= UINT16_MAX;
+    struct history_poll poll = {.at_ms = clock_wall().ms,
+                                .took_ms =
+                                    r->took_ms < UINT32_MAX ? (uint32_t)r->took_ms : UINT32_MAX,
+                                .status = is_answered ? (uint16_t)r->status : 0,
+                                .outcome = (uint8_t)answer};
+
+    history_add(&i->history, &poll, p->packet_limit, &i->health->history_budget);
 }
 
 static void on_asked(const struct httpc_result *r, void *arg)
@@ -135,7 +160,9 @@ static void on_asked(const struct httpc_result *r, void *arg)
         const struct tenant_polling *p = tenant_polling_of(t, known);
         bool was_up = i->state.is_up;
         bool was_known = i->is_known;
-        i->state = health_after(i->state, p, judge(p, r), loop_now(h->dispatcher->loop));
+        enum health_answer answer = judge(p, r, i->is_connected);
+        remember(i, p, answer, r);
+        i->state = health_after(i->state, p, answer, loop_now(h->dispatcher->loop));
         i->is_known = true;
         if (was_up != i->state.is_up || !was_known) {
             tell(i);
@@ -144,12 +171,22 @@ static void on_asked(const struct httpc_result *r, void *arg)
     let_go(h);
 }
 
+/* A ping is a connection alone: a request would be a call to a tenant that takes one at a time. */
+static bool never_send(void *arg)
+{
+    struct instance *i = arg;
+
+    i->is_connected = true;
+    return false;
+}
+
 static void ask(struct instance *i, const struct tenant *t, const struct tenant_instance *known)
 {
     const struct tenant_polling *p = tenant_polling_of(t, known);
     static const char *const head[] = {"User-Agent: sluice-health", NULL};
     struct httpc_call *call;
-    bool wants_path = p->method == TENANT_POLL_HEALTH && p->endpoint != NULL;
+    bool wants_status = p->method == TENANT_POLL_HEALTH;
+    bool wants_path = wants_status && p->endpoint != NULL;
 
     buf_clear(&i->url);
     buf_text(&i->url, known->url);
@@ -164,10 +201,12 @@ static void ask(struct instance *i, const struct tenant *t, const struct tenant_
                               .first_byte_ms = ASK_MS,
                               .total_ms = ASK_MS,
                               .max_answer_bytes = ANSWER_MAX,
+                              .may_send = wants_status ? NULL : never_send,
                               .done = on_asked,
                               .arg = i};
     if (httpc_start(i->health->dispatcher->http, &r, &call) == ERR_OK) {
         i->is_asking = true;
+        i->is_connected = false;
         i->health->alive++;
     }
 }
@@ -317,6 +356,16 @@ static void turn_tenant(struct health *h, struct registry_entry *e)
     }
 }
 
+const struct history *health_history(const struct health *h, const char *tenant,
+                                     const char *instance)
+{
+    char key[KEY_SIZE];
+
+    (void)snprintf(key, sizeof key, "%s %s", tenant, instance);
+    const struct instance *i = map_get(&h->instances, str_of(key));
+    return i == NULL ? NULL : &i->history;
+}
+
 void health_turn(struct health *h)
 {
     size_t cursor = 0;
@@ -357,6 +406,7 @@ int health_new(struct dispatcher *d, struct health **ret)
     }
     h->dispatcher = d;
     h->alive = 1;
+    h->history_budget = HISTORY_BUDGET;
     *ret = h;
     return ERR_OK;
 }

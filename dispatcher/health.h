@@ -12,6 +12,8 @@
 
 enum health_answer { HEALTH_GOOD, HEALTH_BAD, HEALTH_REFUSED };
 
+struct history;
+
 struct health_state {
     bool is_up;
     uint32_t failures; /* in a row */
@@ -24,6 +26,9 @@ struct health_state health_after(struct health_state before, const struct tenant
 
 MUST_CHECK int health_new(struct dispatcher *d, struct health **ret);
 void health_free(struct health *h);
+/* Its polls by this process, or NULL. */
+const struct history *health_history(const struct health *h, const char *tenant,
+                                     const char *instance);
 /* The leader's turn: asks whoever is due. */
 void health_turn(struct health *h);
 /* The turn of one that does not lead: reads what the leader and the workers found. */

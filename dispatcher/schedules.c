@@ -316,6 +316,7 @@ static void pack(const struct schedule *s, struct wall instant, const char *id, 
                             .retry = str_of(s->job.retry),
                             .schedule = str_of(s->name),
                             .scheduled_time = str_of(when),
+                            .ordering_key = str_of(s->job.ordering_key),
                             .created_ms = now_ms,
                             .expires_ms = s->job.ttl_ms > 0 ? now_ms + s->job.ttl_ms : 0,
                             .timeout_ms = s->job.timeout_ms};
@@ -360,7 +361,9 @@ static void fire(struct schedule *s, struct wall instant, bool has_job, bool may
                          STR("sc"),
                          str_of(s->name),
                          STR("lb"),
-                         s->job.labels != NULL ? str_of(s->job.labels) : STR("{}")};
+                         s->job.labels != NULL ? str_of(s->job.labels) : STR("{}"),
+                         STR("ok"),
+                         str_of(s->job.ordering_key)};
     asked(s, store_call_tenant(d->store, STORE_FIRE, str_of(s->job.tenant), args,
                                sizeof args / sizeof args[0], on_fired, s));
     buf_fini(&head);

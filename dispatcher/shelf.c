@@ -18,7 +18,9 @@ enum { PAGE = 100, ROUND_MS = 15000, PAGE_MS = 3000 };
 struct held {
     struct shelf *shelf;
     struct bus_delivery *delivery;
-    struct list link; /* in shelf.kept once it is known to stay */
+    struct list link;   /* in shelf.kept once it is known to stay */
+    bool is_on_its_way; /* published to its work queue, not confirmed */
+    bool is_forsaken;   /* the page ended meanwhile, and the delivery went back */
 };
 
 struct shelf {
@@ -48,7 +50,49 @@ static void settle(struct held *h, bool is_gone)
     } else {
         bus_requeue(h->delivery);
     }
-    free(h);
+    if (h->is_on_its_way) {
+        h->is_forsaken = true;
+    } else {
+        free(h);
+    }
+}
+
+static void on_run(enum bus_outcome outcome, void *arg)
+{
+    struct held *h = arg;
+    struct shelf *s = h->shelf;
+
+    h->is_on_its_way = false;
+    if (h->is_forsaken) {
+        free(h);
+    } else if (outcome == BUS_CONFIRMED) {
+        settle(h, /* is_gone= */ true);
+    }
+    let_go(s);
+}
+
+/* What was never attempted waited for its turn under its ordering key, and nobody remembers it: it
+ * goes to its work queue. Whoever gets it there looks at its record, or writes it anew. */
+static bool run(struct held *h, const struct job_message *m)
+{
+    struct shelf *s = h->shelf;
+    struct dispatcher *d = s->dispatcher;
+    struct job_id id;
+    char tenant[80];
+
+    if (m->was_attempted || m->ordering_key.n == 0 || !job_id_parse(m->id, &id) ||
+        !RULE(line_is_rebuilt)) {
+        return false;
+    }
+    (void)snprintf(tenant, sizeof tenant, "%.*s", STR_ARG(id.tenant));
+    if (map_get(&d->declared, str_of(tenant)) == NULL ||
+        wire_publish(d->publisher, m, /* delay_ms= */ 0, on_run, h) != ERR_OK) {
+        return true; /* at the next round */
+    }
+    h->is_on_its_way = true;
+    s->alive++;
+    log_event(LOG_INFO, "turn_published", "job=%.*s", STR_ARG(m->id));
+    return true;
 }
 
 /* The record is gone, the copy is there: after a loss of memory the shelf is rebuilt from its
@@ -62,6 +106,9 @@ static void put_back(struct held *h)
     if (wire_read(h->delivery, &m) != ERR_OK ||
         (store_memory(store) == STORE_KEEPS && str_is(m.epoch, str_of(store_epoch(store))))) {
         return; /* of this epoch: it ended, and was forgotten in order */
+    }
+    if (run(h, &m)) {
+        return;
     }
     struct shelving how = {.seen_number = -1,
                            .seen_token = STR(""),
@@ -77,7 +124,7 @@ static void put_back(struct held *h)
  * the store. v: state, on the shelf, in doubt. */
 static bool has_left_the_shelf(const struct store_value *v)
 {
-    static const char *const staying[] = {"running", "queued", "scheduled"};
+    static const char *const staying[] = {"running", "queued", "scheduled", "in_doubt"};
 
     for (size_t i = 0; i < sizeof staying / sizeof staying[0]; i++) {
         if (str_is(store_word(v, 0), str_of(staying[i]))) {
@@ -85,6 +132,17 @@ static bool has_left_the_shelf(const struct store_value *v)
         }
     }
     return !str_is(store_word(v, 1), STR("1")) && !str_is(store_word(v, 2), STR("1"));
+}
+
+/* Its record has forgotten that it waits here for its turn, and the job counts as lost. */
+static void find_again(struct held *h, const struct store_value *v)
+{
+    struct job_message m;
+
+    if (str_is(store_word(v, 0), STR("in_doubt")) &&
+        str_is(store_word(v, 3), STR("message_lost")) && wire_read(h->delivery, &m) == ERR_OK) {
+        (void)run(h, &m);
+    }
 }
 
 static void on_record(int rc, const struct store_value *v, void *arg)
@@ -100,6 +158,8 @@ static void on_record(int rc, const struct store_value *v, void *arg)
     } else {
         if (is_forgotten) {
             put_back(h);
+        } else {
+            find_again(h, v);
         }
         /* Kept in hand to the end of the page: given back at once it would come again at once. */
         list_push_back(&s->kept, &h->link);
@@ -122,8 +182,8 @@ static void on_delivery(struct bus_delivery *d, void *arg)
     h->shelf = s;
     h->delivery = d;
     (void)snprintf(key, sizeof key, "{%.*s}:j:%.*s", STR_ARG(id.tenant), STR_ARG(id.name));
-    struct str words[] = {STR("HMGET"), str_of(key), STR("st"), STR("sh"), STR("db")};
-    if (store_command(s->dispatcher->store, words, 5, on_record, h) == ERR_OK) {
+    struct str words[] = {STR("HMGET"), str_of(key), STR("st"), STR("sh"), STR("db"), STR("er")};
+    if (store_command(s->dispatcher->store, words, 6, on_record, h) == ERR_OK) {
         s->alive++;
     } else {
         settle(h, /* is_gone= */ false);

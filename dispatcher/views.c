@@ -5,7 +5,9 @@
 #include "figures.h"
 #include "health.h"
 #include "leader.h"
+#include "moods.h"
 #include "schedules.h"
+#include "services.h"
 
 static void answer_json(struct httpd_req *r, struct buf *body)
 {
@@ -61,10 +63,14 @@ static void print_scale(struct dispatcher *d, struct buf *out)
 static void print_instance(struct dispatcher *d, const struct tenant *t,
                            const struct tenant_instance *i, struct buf *out)
 {
+    struct mood mood = moods_of(d->moods, t, i->name);
+
     buf_text(out, "{\"url\":");
     buf_json_str(out, str_of(i->url));
-    buf_printf(out, ",\"concurrency\":%u,\"healthy\":%s}", i->concurrency,
+    buf_printf(out, ",\"concurrency\":%u,\"healthy\":%s", i->concurrency,
                health_is_up(d->health, t->name, i->name) ? "true" : "false");
+    mood_print(&mood, out);
+    buf_char(out, '}');
 }
 
 static void print_tenant(struct dispatcher *d, const struct tenant *t, struct buf *out)
@@ -121,6 +127,15 @@ static void print_stats(struct dispatcher *d, struct buf *out)
     buf_char(out, '}');
 }
 
+static void print_stats_and_services(struct dispatcher *d, struct buf *out)
+{
+    buf_text(out, "{\"tenants\":");
+    print_tenants(d, out);
+    buf_text(out, ",\"services\":");
+    services_print(d->services, /* with_history= */ false, out);
+    buf_char(out, '}');
+}
+
 static void print_dump(struct dispatcher *d, struct buf *out)
 {
     buf_text(out, "{\"health\":");
@@ -131,6 +146,10 @@ static void print_dump(struct dispatcher *d, struct buf *out)
     print_tenants(d, out);
     buf_text(out, ",\"schedules\":");
     (void)schedules_print(d->schedules, (struct str){"", 0}, out);
+    buf_text(out, ",\"services\":");
+    services_print(d->services, /* with_history= */ true, out);
+    buf_text(out, ",\"configuration\":");
+    services_print_configuration(d->services, out);
     buf_char(out, '}');
 }
 
@@ -144,7 +163,7 @@ static void print_schedules(struct dispatcher *d, struct buf *out)
 static const struct view {
     const char *path;
     void (*print)(struct dispatcher *d, struct buf *out);
-} views[] = {{"/health", print_health},    {"/stats", print_stats},
+} views[] = {{"/health", print_health},    {"/stats", print_stats_and_services},
              {"/dump", print_dump},        {"/v1/scale", print_scale},
              {"/v1/tenants", print_stats}, {"/v1/schedules", print_schedules}};
 
@@ -228,6 +247,7 @@ void views_scrape(void *self)
     metric_reset(d->metrics.in_doubt);
     metric_reset(d->metrics.dead);
     metric_reset(d->metrics.instance_up);
+    metric_reset(d->metrics.breaker_state);
     while (registry_next(d->registry, &cursor, &e)) {
         struct str tenant = str_of(e->tenant->name);
         if (figures_of(d->figures, e->tenant, &g)) {
@@ -241,6 +261,8 @@ void views_scrape(void *self)
             metric_set(d->metrics.instance_up, labels,
                        health_is_up(d->health, e->tenant->name, e->tenant->instances[k].name) ? 1
                                                                                               : 0);
+            metric_set(d->metrics.breaker_state, labels,
+                       moods_of(d->moods, e->tenant, e->tenant->instances[k].name).breaker);
         }
     }
 }

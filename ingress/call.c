@@ -99,6 +99,21 @@ static bool take_key(struct httpd_req *r, const struct tenant *t, struct str *re
     return true;
 }
 
+/* The key that puts the call into a line with others, if it has one. False: answered with 400. */
+static bool take_ordering_key(struct httpd_req *r, struct str *ret)
+{
+    struct problem_more more = {
+        .detail = "Sluice-Ordering-Key must be one value of 1 to 255 printable characters."};
+    size_t n = httpd_header_count(r, "Sluice-Ordering-Key");
+
+    *ret = (struct str){NULL, 0};
+    if (n > 1 || (n == 1 && !prefer_idempotency_key(httpd_header(r, "Sluice-Ordering-Key"), ret))) {
+        problem_answer(r, PROBLEM_INVALID, &more);
+        return false;
+    }
+    return true;
+}
+
 static void set_mode(struct submission_order *o, const struct prefer *p, const struct tenant *t)
 {
     if (p->is_async && !p->has_wait) {
@@ -126,7 +141,7 @@ void call_start(struct ingress *g, struct httpd_req *r, struct registry_entry *t
     struct str key_value;
     size_t body_n = 0;
 
-    if (!take_key(r, t, &key_value)) {
+    if (!take_key(r, t, &key_value) || !take_ordering_key(r, &o.message.ordering_key)) {
         return;
     }
     o.message.method = httpd_method(r);

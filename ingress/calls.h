@@ -24,8 +24,9 @@ struct calls_accept {
 
 MUST_CHECK int calls_accept(struct ingress *g, const struct calls_accept *a, store_cb cb,
                             void *arg);
-/* Why it is not running (why.h). */
-MUST_CHECK int calls_why(struct ingress *g, struct str id, store_cb cb, void *arg);
+/* Why it is not running (why.h). t: NULL for a tenant that has left. */
+MUST_CHECK int calls_why(struct ingress *g, struct str id, const struct tenant *t, store_cb cb,
+                         void *arg);
 MUST_CHECK int calls_undo(struct ingress *g, struct str id, store_cb cb, void *arg);
 MUST_CHECK int calls_expire(struct ingress *g, struct str id, const char *waiter, bool is_hangup,
                             store_cb cb, void *arg);

@@ -588,7 +588,7 @@ static void begin(struct ingress *g, struct httpd_req *r, struct str id, enum as
         rc = calls_dead_show(g, str_of(a->id), on_dead, a);
         a->asking += rc == ERR_OK ? 1u : 0u;
     } else if (kind == ASK_WHY) {
-        rc = calls_why(g, str_of(a->id), on_why, a);
+        rc = calls_why(g, str_of(a->id), t, on_why, a);
         a->asking += rc == ERR_OK ? 1u : 0u;
     } else {
         ask_record(a);

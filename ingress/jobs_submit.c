@@ -18,9 +18,6 @@ static void refuse(struct httpd_req *r, enum problem p, const char *detail)
 /* What this release does not do yet is refused, not ignored. */
 static const char *not_yet(const struct job_document *d)
 {
-    if (d->ordering_key != NULL) {
-        return "ordering_key is not available in this release.";
-    }
     if (d->callback != NULL) {
         return "callback is not available in this release.";
     }
@@ -69,6 +66,7 @@ static void submit(struct ingress *g, struct httpd_req *r, struct job_document *
                                      .labels = str_of(d->labels),
                                      .retry = str_of(d->retry),
                                      .traceparent = httpd_header(r, "traceparent"),
+                                     .ordering_key = str_of(d->ordering_key),
                                      .timeout_ms = d->timeout_ms,
                                      .body = body};
     job_fingerprint(o.message.method, o.message.path, body, fingerprint);

@@ -25,7 +25,7 @@ struct submission_order {
     struct str tenant;              /* known to the registry */
     const struct tenant_rate *rate; /* the caller's; NULL without one; copied */
     /* method, path, head, key, key_value, caller, fingerprint, labels, retry, traceparent,
-     * timeout_ms, class and body; copied, but for the body, which is moved. */
+     * ordering_key, timeout_ms, class and body; copied, but for the body, which is moved. */
     struct job_message message;
     char *body; /* heap, owned from now on; NULL when empty */
 };

@@ -20,6 +20,8 @@ enum {
     TOKEN_SIZE = 17,
     SHELF_FULL_MS = 60000,
     SHELF_FULL_MAX_MS = 3600000,
+    KEY_FULL_MS = 1000,
+    KEY_FULL_MAX_MS = 60000,
     QUESTION_MS = 30000 /* a status path is quick, or it is asked again */
 };
 
@@ -63,6 +65,7 @@ struct attempt {
     struct httpc_call *call;
     struct forward forward;
     struct verdict verdict;
+    struct mood mood;
     int status;
     size_t body_bytes;
     bool is_refused_connection;
@@ -74,6 +77,7 @@ struct attempt {
     enum verdict_fate fate;
     const char *reason;
     bool is_dead;
+    bool is_out_of_turn; /* to the shelf for another job, not for a person */
     int64_t delay_ms;
     bool is_counted_park;
 };
@@ -96,7 +100,8 @@ static struct calls_job job_of(const struct attempt *a)
                               .tenant = a->tenant->tenant,
                               .token = a->token,
                               .number = a->number,
-                              .shelf_max_bytes = a->worker->shelf_max_bytes};
+                              .shelf_max_bytes = a->worker->shelf_max_bytes,
+                              .region = a->worker->region};
 }
 
 struct list *attempt_refused_link(struct attempt *a)
@@ -114,6 +119,12 @@ static bool was_attempted(const struct attempt *a)
     /* Who had it before may have attempted it. */
     return a->message.was_attempted || a->number > 0 ||
            (bus_delivery_is_redelivered(a->delivery) && RULE(requeue_marks_attempted));
+}
+
+/* Drawn before the claim: with the attempt's number it is the fence. */
+static void draw_token(struct attempt *a)
+{
+    (void)snprintf(a->token, sizeof a->token, "%016" PRIx64, random_u64());
 }
 
 static void set_running(struct attempt *a, bool is_running)
@@ -223,7 +234,8 @@ static void delay(struct attempt *a)
 
     a->step = STEP_DELAY;
     m.was_attempted = was_attempted(a);
-    m.parks = a->is_counted_park ? m.parks + 1 : m.parks;
+    /* What ran has had room: it is counted anew. */
+    m.parks = a->is_counted_park ? m.parks + 1 : a->number > 0 ? 0 : m.parks;
     if (wire_publish(a->worker->publisher, &m, a->delay_ms, on_delayed, a) != ERR_OK) {
         again(a, AGAIN_MS);
     }
@@ -234,6 +246,16 @@ static void delay_for(struct attempt *a, int64_t ms)
     set_running(a, false);
     a->delay_ms = ms;
     delay(a);
+}
+
+/* For want of room that is its own: each time twice as long, as its message counts. */
+static void park_doubling(struct attempt *a, int64_t ms, int64_t max_ms)
+{
+    for (uint32_t i = 0; i < a->message.parks && ms < max_ms; i++) {
+        ms *= 2;
+    }
+    a->is_counted_park = true;
+    delay_for(a, ms < max_ms ? ms : max_ms);
 }
 
 void attempt_give_back(struct attempt *a)
@@ -248,19 +270,23 @@ void attempt_give_back(struct attempt *a)
     delay_for(a, 0);
 }
 
+/* Whose turn has come by what this script did stands in the outbox: item i of its answer is its
+ * name, the next since when. The leader publishes it, too, but later. */
+static void publish_next(struct attempt *a, const struct store_value *v, size_t i)
+{
+    if (store_word(v, i).n > 0 && RULE(next_at_once)) {
+        handover_begin(a->worker->handovers, str_of(a->lane->tenant), store_word(v, i),
+                       store_word(v, i + 1));
+    }
+}
+
 /* --- the shelf -------------------------------------------------------------------------------- */
 
 /* Full: 1 min doubling to 1 h; the record stays as it is, and its message asks again. */
 static void shelf_is_full(struct attempt *a)
 {
-    int64_t ms = SHELF_FULL_MS;
-
     metric_add(a->worker->metrics.shelf_full, (struct str[]){str_of(a->lane->tenant)}, 1);
-    for (uint32_t i = 0; i < a->message.parks && ms < SHELF_FULL_MAX_MS; i++) {
-        ms *= 2;
-    }
-    a->is_counted_park = true;
-    delay_for(a, ms);
+    park_doubling(a, SHELF_FULL_MS, SHELF_FULL_MAX_MS);
 }
 
 static void on_shelved(int rc, const struct store_value *v, void *arg)
@@ -273,7 +299,10 @@ static void on_shelved(int rc, const struct store_value *v, void *arg)
     }
     if (rc != ERR_OK) {
         again(a, AGAIN_MS);
+    } else if (str_is(word, STR("shelved")) && a->is_out_of_turn) {
+        end(a, /* is_done= */ true);
     } else if (str_is(word, STR("shelved"))) {
+        publish_next(a, v, 2);
         metric_add(
             a->worker->metrics.ended,
             (struct str[]){str_of(a->lane->tenant), a->is_dead ? STR("failed") : STR("in_doubt")},
@@ -292,8 +321,10 @@ static void shelve(struct attempt *a)
     struct calls_job j = job_of(a);
 
     a->step = STEP_SHELVE;
-    if (calls_shelve(&j, a->seen_number, str_of(a->seen_token), a->reason, a->is_dead, on_shelved,
-                     a) != ERR_OK) {
+    int rc = a->is_out_of_turn ? calls_wait_turn(&j, was_attempted(a), on_shelved, a)
+                               : calls_shelve(&j, a->seen_number, str_of(a->seen_token), a->reason,
+                                              a->is_dead, on_shelved, a);
+    if (rc != ERR_OK) {
         again(a, AGAIN_MS);
     }
 }
@@ -322,7 +353,8 @@ static void publish_shelf(struct attempt *a)
     struct job_message m = a->message;
 
     a->step = STEP_SHELF;
-    m.was_attempted = true;
+    /* What waits for a person was attempted, or may have been. */
+    m.was_attempted = !a->is_out_of_turn || was_attempted(a);
     if (wire_publish_shelf(a->worker->publisher, &m, on_shelf_stored, a) != ERR_OK) {
         again(a, AGAIN_MS);
     }
@@ -334,6 +366,7 @@ static void to_shelf(struct attempt *a, int64_t seen_number, struct str seen_tok
     a->seen_number = seen_number;
     (void)snprintf(a->seen_token, sizeof a->seen_token, "%.*s", STR_ARG(seen_token));
     a->reason = reason;
+    a->is_out_of_turn = false;
     publish_shelf(a);
 }
 
@@ -409,11 +442,17 @@ static void act_on(struct attempt *a, const struct store_value *v)
     struct str word = store_word(v, 0);
 
     if (str_is(word, STR("ack"))) {
+        publish_next(a, v, 2);
         end(a, /* is_done= */ true);
     } else if (str_is(word, STR("go"))) {
         forward(a, v);
+    } else if (str_is(word, STR("park")) && str_is(store_word(v, 1), STR("concurrency"))) {
+        park_doubling(a, KEY_FULL_MS, KEY_FULL_MAX_MS); /* its key has no room: nobody else waits */
     } else if (str_is(word, STR("park"))) {
         delay_for(a, store_number(v, 2));
+    } else if (str_is(word, STR("order"))) {
+        a->is_out_of_turn = true;
+        publish_shelf(a);
     } else if (str_is(word, STR("ask"))) {
         ask(a, v);
     } else if (str_is(word, STR("hold"))) {
@@ -424,7 +463,7 @@ static void act_on(struct attempt *a, const struct store_value *v)
         to_shelf(a, store_number(v, 1), store_word(v, 2), "attempts_used_up");
     } else if (str_is(word, STR("wait"))) {
         a->step = STEP_REFUSED;
-        lane_refused(a->lane, a);
+        lane_refused(a->lane, a, store_number(v, 2));
     } else if (str_is(word, STR("missing"))) {
         on_missing(a, store_number(v, 1));
     } else {
@@ -452,7 +491,12 @@ static void on_claimed(int rc, const struct store_value *v, void *arg)
         return;
     }
     a->is_claim_open = false;
+    struct lane *l = a->lane;
+    bool is_refused = str_is(store_word(v, 0), STR("wait"));
     act_on(a, v);
+    if (!is_refused) {
+        lane_next_refused(l);
+    }
 }
 
 static void claim(struct attempt *a)
@@ -518,6 +562,20 @@ static int64_t slot_left_ms(const struct attempt *a, int64_t took_ms)
     return ms > 0 ? ms : 0;
 }
 
+/* What goes to the shelf is first copied there. */
+static void conclude(struct attempt *a)
+{
+    bool is_shelved = a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD;
+
+    if (is_shelved && RULE(shelf_copy_first)) {
+        publish_shelf(a);
+    } else if (a->verdict.kind == VERDICT_RETRY && !RULE(waiting_before_publish)) {
+        delay_for(a, a->verdict.delay_ms);
+    } else {
+        settle(a);
+    }
+}
+
 static void on_answered(const struct httpc_result *r, void *arg)
 {
     struct attempt *a = arg;
@@ -527,6 +585,7 @@ static void on_answered(const struct httpc_result *r, void *arg)
     a->call = NULL;
     FAULT_HERE(worker_answered);
     int64_t took_ms = mono_since_ms(a->claimed, loop_now(w->loop));
+    a->mood = mood_of(r, clock_wall());
     struct verdict_input in = {.tenant = a->tenant->tenant,
                                .message = &a->message,
                                .result = r,
@@ -537,19 +596,14 @@ static void on_answered(const struct httpc_result *r, void *arg)
                                                                  : 0,
                                .slot_ms = slot_left_ms(a, took_ms),
                                .now = clock_wall(),
-                               .unit = random_unit()};
+                               .unit = random_unit(),
+                               .cool_ms = a->mood.cool_ms};
     a->verdict = verdict_of(&in);
     metric_add(w->metrics.attempts, (struct str[]){tenant, str_of(outcome_word(r))}, 1);
     metric_observe(w->metrics.seconds, (struct str[]){tenant}, (double)took_ms / 1000.0);
     keep_answer(a, r);
-    bool is_shelved = a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD;
-    if (is_shelved && RULE(shelf_copy_first)) {
-        publish_shelf(a);
-    } else if (a->verdict.kind == VERDICT_RETRY && !RULE(waiting_before_publish)) {
-        delay_for(a, a->verdict.delay_ms);
-    } else {
-        settle(a);
-    }
+    a->is_out_of_turn = false;
+    conclude(a);
 }
 
 /* What could not even be asked: as an attempt that never left. */
@@ -621,6 +675,21 @@ static void count_end(struct attempt *a)
     metric_add(a->worker->metrics.ended, (struct str[]){tenant, state}, 1);
 }
 
+/* The record waits. What may go to another instance at once does so without losing its place. */
+static void wait_on(struct attempt *a, const struct store_value *v)
+{
+    bool is_elsewhere = a->verdict.kind == VERDICT_ELSEWHERE;
+    int64_t ms = is_elsewhere ? store_number(v, 2) : a->verdict.delay_ms;
+
+    if (is_elsewhere && ms <= 0) {
+        set_running(a, false);
+        draw_token(a);
+        claim(a);
+    } else {
+        delay_for(a, ms);
+    }
+}
+
 static void on_settled(int rc, const struct store_value *v, void *arg)
 {
     struct attempt *a = arg;
@@ -641,7 +710,10 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
     struct lane *l = a->lane;
     if (str_is(word, STR("waiting"))) {
         FAULT_HERE(worker_waiting);
-        delay_for(a, a->verdict.delay_ms);
+        wait_on(a, v);
+    } else if (str_is(word, STR("instead"))) {
+        a->verdict = verdict_instead(&a->verdict, store_word(v, 1));
+        conclude(a);
     } else if (str_is(word, STR("full"))) {
         /* The answer is in hand and stays there while the delivery does. */
         metric_add(a->worker->metrics.shelf_full, (struct str[]){str_of(l->tenant)}, 1);
@@ -652,6 +724,7 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
         set_running(a, false);
         claim(a); /* somebody else decided: the record says what this delivery is worth */
     } else {
+        publish_next(a, v, 2);
         log_shelved(a);
         count_end(a);
         end(a, /* is_done= */ true);
@@ -726,10 +799,12 @@ static void on_asked(int rc, const struct store_value *v, void *arg)
         delay_for(a, store_number(v, 1));
     } else if (str_is(word, STR("ended"))) {
         a->verdict.kind = VERDICT_SUCCEEDED;
+        publish_next(a, v, 2);
         count_end(a);
         end(a, /* is_done= */ true);
     } else if (str_is(word, STR("unclear")) || str_is(word, STR("silent"))) {
         a->is_dead = false;
+        a->is_out_of_turn = false;
         a->reason = str_is(word, STR("unclear")) ? "asked_unclear" : "asked_silent";
         publish_shelf(a);
     } else {
@@ -806,7 +881,7 @@ static void settle(struct attempt *a)
     struct calls_job j = job_of(a);
 
     a->step = STEP_SETTLE;
-    if (calls_complete(&j, &a->verdict, a->status, buf_as_str(&a->answer), a->body_bytes,
+    if (calls_complete(&j, &a->verdict, &a->mood, a->status, buf_as_str(&a->answer), a->body_bytes,
                        a->is_refused_connection, a->is_unsent, on_settled, a) != ERR_OK) {
         again(a, AGAIN_MS);
     }
@@ -847,7 +922,7 @@ void attempt_begin(struct lane *l, struct bus_delivery *d)
     a->lane = l;
     a->delivery = d;
     a->tenant = registry_ref(tenant);
-    (void)snprintf(a->token, sizeof a->token, "%016" PRIx64, random_u64());
+    draw_token(a);
     w->in_hand++;
     list_push_back(&w->attempts, &a->all);
     l->in_hand++;

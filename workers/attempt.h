@@ -9,6 +9,7 @@
  *     │                  ├─unclear─► shelf queue, as hold
  *     │                  └─again───► claim
  *     ├─hold──► shelf queue ─confirm─► shelve ───────────────► acknowledge
+ *     ├─order─► shelf queue ─confirm─► wait_turn ────────────► acknowledge
  *     ├─wait──► (lane: refused) ─hint─► claim, or given back
  *     └─ack───────────────────────────────────────────────────► acknowledge
  *

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "daemon/shelving.h"
 #include "job/id.h"
+#include "per_key.h"
 
 enum { DAY_MS = 86400000 };
 
@@ -32,6 +33,20 @@ static int call(const struct calls_job *j, enum store_script script, struct stor
     return store_call_tenant(j->store, script, id.tenant, a->at, a->n, cb, arg);
 }
 
+static void add_option(struct store_args *a, struct str name, struct str value)
+{
+    store_args_add(a, name);
+    store_args_add(a, value);
+}
+
+/* The key that per_key counts, where there is one. key: borrowed until the call was made. */
+static void add_key(struct store_args *a, const struct calls_job *j, char key[PER_KEY_SIZE])
+{
+    if (per_key_of(j->tenant, j->message, key)) {
+        add_option(a, STR("pk"), str_of(key));
+    }
+}
+
 /* The policy as the scripts know it. */
 static struct str policy_word(const struct calls_job *j)
 {
@@ -54,7 +69,9 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
                 int64_t lease_ms, store_cb cb, void *arg)
 {
     struct tenant_retry retry = verdict_retry_settings(j->tenant, j->message->retry);
+    struct mood_policies policies;
     struct store_args a = {.n = 1};
+    char key[PER_KEY_SIZE];
 
     store_args_add(&a, str_of(j->token));
     store_args_add(&a, str_of(worker));
@@ -64,6 +81,11 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
     store_args_number(&a, retry.max_attempts);
     store_args_number(&a, lease_ms);
     add_keeping(&a, j);
+    if (j->region != NULL) {
+        add_option(&a, STR("rg"), str_of(j->region));
+    }
+    add_key(&a, j, key);
+    mood_add_policies(j->tenant, &policies, &a);
     return call(j, STORE_CLAIM, &a, cb, arg);
 }
 
@@ -95,6 +117,7 @@ int calls_reregister(const struct calls_job *j, const struct calls_running *r, s
 {
     const struct job_message *m = j->message;
     struct store_args a = {.n = 1};
+    char key[PER_KEY_SIZE];
 
     store_args_number(&a, j->number);
     store_args_add(&a, str_of(j->token));
@@ -111,6 +134,7 @@ int calls_reregister(const struct calls_job *j, const struct calls_running *r, s
     store_args_number(&a, j->tenant->lost_after_ms);
     store_args_number(&a, m->expires_ms);
     shelving_add_request(&a, m);
+    add_key(&a, j, key);
     return call(j, STORE_REREGISTER, &a, cb, arg);
 }
 
@@ -124,6 +148,8 @@ static struct str verdict_word(enum verdict_kind kind)
         return STR("dead");
     case VERDICT_RETRY:
         return STR("retry");
+    case VERDICT_ELSEWHERE:
+        return STR("elsewhere");
     case VERDICT_UNSENT:
         return STR("unsent");
     case VERDICT_DOUBT:
@@ -145,11 +171,12 @@ static void pack_attempted(const struct job_message *m, struct buf *ret_head)
     job_message_pack(&copy, ret_head);
 }
 
-int calls_complete(const struct calls_job *j, const struct verdict *v, int status,
-                   struct str answer, size_t body_bytes, bool is_refused, bool is_unsent,
-                   store_cb cb, void *arg)
+int calls_complete(const struct calls_job *j, const struct verdict *v, const struct mood *mood,
+                   int status, struct str answer, size_t body_bytes, bool is_refused,
+                   bool is_unsent, store_cb cb, void *arg)
 {
     struct store_args a = {.n = 1};
+    struct mood_policies policies;
     struct buf head = {0};
     bool is_shelved = v->kind == VERDICT_DEAD || v->kind == VERDICT_HOLD;
 
@@ -176,6 +203,14 @@ int calls_complete(const struct calls_job *j, const struct verdict *v, int statu
     store_args_number(&a, (int64_t)j->shelf_max_bytes);
     store_args_flag(&a, is_refused);
     store_args_flag(&a, is_unsent);
+    mood_add_policies(j->tenant, &policies, &a);
+    mood_add(mood, j->tenant, &a);
+    if (v->kind == VERDICT_ELSEWHERE) {
+        store_args_add(&a, STR("attempts"));
+        store_args_number(&a, v->max_attempts);
+        store_args_add(&a, STR("uncounted"));
+        store_args_number(&a, (int64_t)v->max_attempts * VERDICT_UNCOUNTED_FACTOR);
+    }
     int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_COMPLETE, &a, cb, arg);
     buf_fini(&head);
     return rc;
@@ -212,4 +247,20 @@ int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen
                            .window_ms = j->tenant->idempotency.window_ms};
 
     return shelving_call(j->store, j->message, &how, cb, arg);
+}
+
+int calls_wait_turn(const struct calls_job *j, bool was_attempted, store_cb cb, void *arg)
+{
+    struct job_message copy = *j->message;
+    struct store_args a = {.n = 1};
+    struct buf head = {0};
+
+    copy.was_attempted = was_attempted;
+    job_message_pack(&copy, &head);
+    store_args_add(&a, buf_as_str(&head));
+    store_args_add(&a, j->message->body);
+    store_args_number(&a, (int64_t)j->shelf_max_bytes);
+    int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_WAIT_TURN, &a, cb, arg);
+    buf_fini(&head);
+    return rc;
 }

@@ -5,6 +5,7 @@
 
 #include "config/tenant.h"
 #include "job/message.h"
+#include "mood.h"
 #include "store/args.h"
 #include "verdict.h"
 
@@ -16,15 +17,17 @@ struct calls_job {
     const char *token;
     uint32_t number; /* the attempt's; 0 before the claim */
     uint64_t shelf_max_bytes;
+    const char *region; /* the worker's, or NULL */
 };
 
 MUST_CHECK int calls_claim(const struct calls_job *j, const char *worker, const char *channel,
                            int64_t lease_ms, store_cb cb, void *arg);
 /* answer: packed, or empty. is_refused: the instance refused the connection.
- * is_unsent: the attempt provably never left. */
-MUST_CHECK int calls_complete(const struct calls_job *j, const struct verdict *v, int status,
-                              struct str answer, size_t body_bytes, bool is_refused, bool is_unsent,
-                              store_cb cb, void *arg);
+ * is_unsent: the attempt provably never left. mood: what the outcome says of the instance. */
+MUST_CHECK int calls_complete(const struct calls_job *j, const struct verdict *v,
+                              const struct mood *mood, int status, struct str answer,
+                              size_t body_bytes, bool is_refused, bool is_unsent, store_cb cb,
+                              void *arg);
 /* What the claim's answer named when it said: ask. */
 struct calls_question {
     int64_t number;   /* the attempt's … */
@@ -40,6 +43,10 @@ MUST_CHECK int calls_asked(const struct calls_job *j, const struct calls_questio
  * For a job without a record, seen_number is −1. */
 MUST_CHECK int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,
                             const char *reason, bool is_dead, store_cb cb, void *arg);
+
+/* Out of turn under its ordering key: stores the request until the jobs before it have ended. */
+MUST_CHECK int calls_wait_turn(const struct calls_job *j, bool was_attempted, store_cb cb,
+                               void *arg);
 
 /* The record of a message of another epoch, written anew. was_attempted: perhaps. */
 MUST_CHECK int calls_rebuild(const struct calls_job *j, bool was_attempted, int64_t lease_ms,

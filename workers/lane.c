@@ -11,7 +11,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { REFUSED_HOLD_MS = 2000, REST_MS = 2000, TROUBLE_MS = 1000 };
+enum {
+    REFUSED_HOLD_MS = 2000,
+    REST_MS = 2000,
+    TROUBLE_MS = 1000,
+    SOONEST_MS = 5,
+    FAR_MS = 3600000
+};
 
 static const enum lane_state moves[LANE_STATES][LANE_EVENTS] = {
 #define STATE(NAME, word)
@@ -156,6 +162,33 @@ static void give_back_refused(struct lane *l)
     }
 }
 
+static struct mono in_ms(const struct lane *l, int64_t ms)
+{
+    return (struct mono){loop_now(l->worker->loop).ns + ms * 1000000};
+}
+
+static void set_alarm(struct lane *l, int64_t ms)
+{
+    l->alarm = in_ms(l, ms);
+    loop_timer_set(l->timer, ms);
+}
+
+/* The ms until a claim may succeed. */
+static int64_t earliest_ms(const struct lane *l)
+{
+    int64_t ms = mono_since_ms(loop_now(l->worker->loop), l->earliest);
+
+    return ms > SOONEST_MS ? ms : SOONEST_MS;
+}
+
+/* About two seconds, each worker at its own time; sooner where it is known when. */
+static int64_t rest_ms(const struct lane *l)
+{
+    int64_t ms = REST_MS + (int64_t)(random_unit() * REST_MS / 2);
+
+    return earliest_ms(l) < ms ? earliest_ms(l) : ms;
+}
+
 static void leave(struct lane *l, enum lane_state from)
 {
     if (from == LANE_CONSUMING) {
@@ -176,7 +209,7 @@ static void enter(struct lane *l, enum lane_state to)
         break;
     case LANE_RESTING:
         give_back_refused(l);
-        loop_timer_set(l->timer, REST_MS + (int64_t)(random_unit() * REST_MS / 2));
+        loop_timer_set(l->timer, rest_ms(l));
         break;
     case LANE_IDLE:
         give_back_refused(l);
@@ -213,19 +246,32 @@ static void on_timer(struct loop_timer *t, void *arg)
 
     (void)t;
     if (l->state == LANE_CONSUMING) {
-        bool is_long =
-            mono_since_ms(l->refused_since, loop_now(l->worker->loop)) >= REFUSED_HOLD_MS;
+        bool is_long = l->is_refused && mono_since_ms(l->refused_since,
+                                                      loop_now(l->worker->loop)) >= REFUSED_HOLD_MS;
         if (RULE(park_never_hold) && !list_is_empty(&l->refused) && is_long) {
             lane_move(l, LANE_NO_ROOM);
         } else {
-            lane_hint(l);
+            lane_next_refused(l);
         }
         return;
     }
     lane_move(l, LANE_ROOM);
 }
 
-void lane_refused(struct lane *l, struct attempt *a)
+/* Claims may be under way when it fires: the two seconds go on, they do not begin anew. */
+static void await_room(struct lane *l)
+{
+    struct mono since = l->is_refused ? l->refused_since : loop_now(l->worker->loop);
+    int64_t held_ms = mono_since_ms(since, loop_now(l->worker->loop));
+    int64_t ms = held_ms < REFUSED_HOLD_MS ? REFUSED_HOLD_MS - held_ms : 0;
+
+    ms = earliest_ms(l) < ms ? earliest_ms(l) : ms;
+    if (!loop_timer_is_set(l->timer) || mono_since_ms(loop_now(l->worker->loop), l->alarm) > ms) {
+        set_alarm(l, ms);
+    }
+}
+
+void lane_refused(struct lane *l, struct attempt *a, int64_t ms)
 {
     if (l->state != LANE_CONSUMING) {
         attempt_give_back(a);
@@ -235,13 +281,22 @@ void lane_refused(struct lane *l, struct attempt *a)
         l->is_refused = true;
         l->refused_since = loop_now(l->worker->loop);
     }
-    if (!loop_timer_is_set(l->timer)) {
-        /* Claims may have been under way when it fired: the two seconds go on, they do not begin
-         * anew. */
-        int64_t held_ms = mono_since_ms(l->refused_since, loop_now(l->worker->loop));
-        loop_timer_set(l->timer, held_ms < REFUSED_HOLD_MS ? REFUSED_HOLD_MS - held_ms : 0);
-    }
     list_push_back(&l->refused, attempt_refused_link(a));
+    /* From two seconds on it is not known when: a hint says it, or the lane rests. */
+    l->earliest = in_ms(l, ms < REFUSED_HOLD_MS ? ms : FAR_MS);
+    await_room(l);
+}
+
+void lane_next_refused(struct lane *l)
+{
+    struct list *link = list_pop_front(&l->refused);
+
+    if (link != NULL) {
+        attempt_retry_claim(attempt_of_refused(link));
+    }
+    if (!list_is_empty(&l->refused)) {
+        await_room(l);
+    }
 }
 
 void lane_served(struct lane *l)
@@ -259,19 +314,10 @@ void lane_refit(struct lane *l)
 
 void lane_hint(struct lane *l)
 {
-    struct list again;
-    struct list *link;
-
     if (l->state == LANE_RESTING) {
         lane_move(l, LANE_ROOM);
-        return;
-    }
-    list_init(&again);
-    while ((link = list_pop_front(&l->refused)) != NULL) {
-        list_push_back(&again, link);
-    }
-    while ((link = list_pop_front(&again)) != NULL) {
-        attempt_retry_claim(attempt_of_refused(link));
+    } else {
+        lane_next_refused(l);
     }
 }
 

@@ -42,6 +42,8 @@ struct lane {
     struct list refused; /* those without a slot, by attempt.refused */
     bool is_refused;     /* nothing was granted since refused_since */
     struct mono refused_since;
+    struct mono earliest; /* when a claim may succeed, as the last refused one was told */
+    struct mono alarm;    /* the timer's, while it is set */
     struct loop_timer *timer;
     uint64_t declares; /* numbers them, so that a late answer is told from the current one */
 };
@@ -53,13 +55,17 @@ MUST_CHECK int lane_new(struct worker *w, const char *tenant, const char *class,
 void lane_free(struct lane *l);
 /* Every change of a lane's state. A move that is not in the table is ignored: links come and go. */
 void lane_move(struct lane *l, enum lane_event event);
-/* A claim was refused (no slot, no instance, paused). */
+/* A claim was refused (no slot, no instance, paused, a rate): it is tried again when it may
+ * succeed, in `ms` at the earliest, or by a hint. */
 struct attempt;
-void lane_refused(struct lane *l, struct attempt *a);
+void lane_refused(struct lane *l, struct attempt *a, int64_t ms);
+/* A claim was not refused: the next of those that were may have room, too. They try one after the
+ * other, so that a crowd does not ask in vain for one slot. */
+void lane_next_refused(struct lane *l);
 /* A claim was granted: the tenant has room. */
 void lane_served(struct lane *l);
 /* The tenant's limits, or the number of lanes, changed: consumes anew when its prefetch is another.
  */
 void lane_refit(struct lane *l);
-/* A slot may be free: those refused try again, or the lane does. */
+/* A slot may be free: those refused try again, one by one, or the lane does. */
 void lane_hint(struct lane *l);

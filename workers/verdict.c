@@ -128,6 +128,32 @@ static struct verdict held_or_asked(const struct verdict_input *in, struct verdi
     return v;
 }
 
+/* It said when it will take more: nobody is to blame, and the attempt is not counted. */
+static bool is_cooled(const struct verdict_input *in)
+{
+    return in->cool_ms > 0 && (in->result->status == 429 || in->result->status == 503);
+}
+
+/* The store knows the other instances, and the deadline of whoever joined the wait. */
+static struct verdict elsewhere(const struct verdict_input *in, const struct tenant_retry *r,
+                                int64_t delay)
+{
+    struct verdict v = ended(VERDICT_ELSEWHERE, "");
+
+    v.delay_ms = delay;
+    v.max_attempts = r->max_attempts;
+    v.is_sync_safe = is_sync_safe(in);
+    return v;
+}
+
+struct verdict verdict_instead(const struct verdict *v, struct str reason)
+{
+    if (!str_is(reason, STR("attempts_used_up"))) {
+        return ended(VERDICT_FAILED, "deadline");
+    }
+    return ended(v->is_sync_safe ? VERDICT_FAILED : VERDICT_DEAD, "attempts_used_up");
+}
+
 static struct verdict of_answer(const struct verdict_input *in, const struct tenant_retry *r)
 {
     int status = in->result->status;
@@ -142,6 +168,9 @@ static struct verdict of_answer(const struct verdict_input *in, const struct ten
         return ended(VERDICT_FAILED, in->result->is_too_large ? "result_too_large" : "");
     }
     int64_t delay = delay_of(in, r, verdict_retry_after_ms(in->result->head, in->now));
+    if (is_cooled(in)) {
+        return elsewhere(in, r, delay);
+    }
     if (in->counted >= r->max_attempts) {
         return ended(is_sync_safe(in) ? VERDICT_FAILED : VERDICT_DEAD, "attempts_used_up");
     }

@@ -9,13 +9,14 @@
 
 enum verdict_kind {
     VERDICT_SUCCEEDED,
-    VERDICT_FAILED, /* ended with the tenant's answer, or without one (sync) */
-    VERDICT_DEAD,   /* failed with its attempts used up: to the shelf */
-    VERDICT_RETRY,  /* answered; again after delay_ms */
-    VERDICT_UNSENT, /* provably never left; again after delay_ms, not counted */
-    VERDICT_DOUBT,  /* may have arrived, policy retry; again after delay_ms */
-    VERDICT_ASK,    /* in doubt, policy ask: the tenant is asked after delay_ms, its slot's end */
-    VERDICT_HOLD    /* in doubt: to the shelf */
+    VERDICT_FAILED,    /* ended with the tenant's answer, or without one (sync) */
+    VERDICT_DEAD,      /* failed with its attempts used up: to the shelf */
+    VERDICT_RETRY,     /* answered; again after delay_ms */
+    VERDICT_ELSEWHERE, /* answered, and the answer cools: again when an instance may take it */
+    VERDICT_UNSENT,    /* provably never left; again after delay_ms, not counted */
+    VERDICT_DOUBT,     /* may have arrived, policy retry; again after delay_ms */
+    VERDICT_ASK, /* in doubt, policy ask: the tenant is asked after delay_ms, its slot's end */
+    VERDICT_HOLD /* in doubt: to the shelf */
 };
 
 struct verdict_input {
@@ -28,6 +29,7 @@ struct verdict_input {
     int64_t slot_ms;  /* until the end of the attempt's slot */
     struct wall now;  /* for dates in Retry-After */
     double unit;      /* in [0, 1) */
+    int64_t cool_ms;  /* the answer asks to be left alone so long (mood.h); 0: it does not */
 };
 
 struct verdict {
@@ -35,9 +37,17 @@ struct verdict {
     const char *error; /* stable word, or "" */
     int64_t delay_ms;
     bool frees_slot;
+    uint32_t max_attempts; /* of VERDICT_ELSEWHERE: beyond its bound it is counted, up to so many */
+    bool is_sync_safe;     /* likewise, for verdict_instead */
 };
 
 struct verdict verdict_of(const struct verdict_input *in);
+
+/* What VERDICT_ELSEWHERE becomes when the store says that it does not go on. reason: deadline or
+ * attempts_used_up. */
+struct verdict verdict_instead(const struct verdict *v, struct str reason);
+
+enum { VERDICT_UNCOUNTED_FACTOR = 10 };
 
 /* What a tenant's answer says of an attempt that it was asked about (policy ask). */
 enum verdict_fate {

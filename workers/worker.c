@@ -353,6 +353,9 @@ static int open_links(struct worker *w, const struct config *c)
     }
     w->redeclare = (struct redeclare){
         .loop = w->loop, .link = w->consumer, .registry = w->registry, .is_quorum = w->is_quorum};
+    if (rc == ERR_OK) {
+        rc = handovers_new(w->store, w->publisher, &w->redeclare, &w->handovers);
+    }
     return rc;
 }
 
@@ -370,6 +373,7 @@ static void stop(void *self)
     loop_timer_free(w->tick);
     /* Links first: their callbacks still find the attempts; then the attempts, then their lanes. */
     httpc_free(w->http);
+    handovers_free(w->handovers);
     store_free(w->store);
     bus_link_free(w->publisher);
     bus_link_free(w->consumer);
@@ -379,6 +383,7 @@ static void stop(void *self)
     }
     map_fini(&w->lanes);
     heartbeat_free(w->heartbeat);
+    free(w->region);
     registry_free(w->registry);
     free(w);
 }
@@ -395,6 +400,7 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     w->daemon = d;
     w->loop = daemon_loop(d);
     w->concurrency = c->worker.concurrency;
+    w->region = c->worker.region == NULL ? NULL : str_dup(str_of(c->worker.region));
     w->lease_ms = c->worker.lease_ms;
     w->shelf_max_bytes = c->store.shelf_max_bytes;
     w->is_quorum = c->broker.is_quorum;

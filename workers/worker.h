@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "bus/bus.h"
 #include "daemon/daemon.h"
+#include "daemon/handover.h"
 #include "daemon/memory.h"
 #include "daemon/redeclare.h"
 #include "daemon/registry.h"
@@ -22,12 +23,14 @@ struct worker {
     struct registry *registry;
     struct bus_link *publisher;
     struct bus_link *consumer;
-    struct redeclare redeclare; /* over the consumer link */
+    struct redeclare redeclare;  /* over the consumer link */
+    struct handovers *handovers; /* whose turn has come under an ordering key */
     struct httpc *http;
     struct heartbeat *heartbeat;
     char channel[WORKER_CHANNEL_SIZE]; /* where slots' hints come */
     struct map lanes;                  /* "tenant.class" → struct lane */
     uint32_t concurrency;
+    char *region; /* of the configuration; or NULL */
     int64_t lease_ms;
     uint64_t shelf_max_bytes;
     bool is_quorum;

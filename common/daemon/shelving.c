@@ -18,6 +18,7 @@ void shelving_add_request(struct store_args *a, const struct job_message *m)
     add_field(a, "cr", m->caller);
     add_field(a, "lb", m->labels);
     add_field(a, "sc", m->schedule);
+    add_field(a, "ok", m->ordering_key);
 }
 
 int shelving_call(struct store *s, const struct job_message *m, const struct shelving *how,

@@ -23,6 +23,7 @@ struct job_message {
     struct str labels; /* JSON object, or empty */
     struct str retry;  /* "max_attempts initial_ms factor max_ms" of the job itself, or empty */
     struct str traceparent;
+    struct str ordering_key;   /* or empty */
     struct str schedule;       /* with the two below, of a fired job */
     struct str scheduled_time; /* RFC 3339 */
     struct str channel;        /* reply channel of its first waiter, or empty */
@@ -36,7 +37,7 @@ struct job_message {
     struct str body;
 };
 
-enum { JOB_FIELDS_MAX = 24, JOB_NUMBERS_SIZE = 8 * 24 };
+enum { JOB_FIELDS_MAX = 32, JOB_NUMBERS_SIZE = 8 * 24 };
 
 struct job_field {
     const char *name;

@@ -189,7 +189,8 @@ static void print_optional(const struct job_record_field *fields, size_t n, stru
     static const struct {
         const char *field;
         const char *member;
-    } words[] = {{"m", "method"}, {"p", "path"}, {"sc", "schedule"}, {"nt", "note"}};
+    } words[] = {
+        {"m", "method"}, {"p", "path"}, {"sc", "schedule"}, {"ok", "ordering_key"}, {"nt", "note"}};
 
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
         int64_t ms = get_number(fields, n, times[i].field);

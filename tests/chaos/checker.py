@@ -201,6 +201,44 @@ def one_attempt_at_a_time(seen):
                                     **seen.evidence(job))
 
 
+def lines_of(seen):
+    """{(tenant, ordering key): [(begin, end, job)]} of what was begun, by begin."""
+    found = defaultdict(list)
+    for job, record in seen.records.items():
+        rows = rows_of(record)
+        if record.get("ok") and rows:
+            found[job.partition(".")[0], record["ok"]].append(
+                (min(r.start for r in rows.values()), max(r.end for r in rows.values()), job))
+    return {line: sorted(jobs) for line, jobs in found.items()}
+
+
+@rule
+def jobs_of_a_line_do_not_overlap(seen):
+    """The next of an ordering key begins when the one before it has ended, with all its attempts."""
+    for (tenant, ok), jobs in lines_of(seen).items():
+        for before, after in zip(jobs, jobs[1:]):
+            if after[0] < before[1] - CLOCK_MS:
+                yield violation("jobs_of_a_line_do_not_overlap", f"two jobs of {tenant}'s {ok!r} at a time",
+                                jobs=[seen.evidence(before[2]), seen.evidence(after[2])])
+
+
+@rule
+def a_line_keeps_its_order(seen):
+    """What was sent after another of its key had its 202 begins after it; what is delayed has its place when it is due."""
+    given = {a.get("job"): a for a in seen.submits() if a.get("status") == 202 and a["kind"] != "delayed"}
+    for (tenant, ok), jobs in lines_of(seen).items():
+        last_sent = None  # of those that began before: whoever was sent last
+        for begin, _, job in jobs:
+            answer = given.get(job)
+            if answer is None:
+                continue
+            if last_sent is not None and answer["answered"] < last_sent["at"]:
+                yield violation("a_line_keeps_its_order", f"a job of {tenant}'s {ok!r} was overtaken",
+                                jobs=[seen.evidence(job), seen.evidence(last_sent["job"])])
+            if last_sent is None or answer["at"] > last_sent["at"]:
+                last_sent = answer
+
+
 @rule
 def what_was_not_sent_never_arrived(seen):
     """An attempt whose record says that it never left has no receipt: it is sent again under any policy."""

@@ -103,6 +103,8 @@ class Caller:
                 document["idempotency_key"] = request.key
             if request.delay_s:
                 document["delay_s"] = request.delay_s
+            if request.ordering_key:
+                document["ordering_key"] = request.ordering_key
             if request.ttl_s:
                 document["ttl_s"] = request.ttl_s
             body, method, path = json.dumps(document).encode(), "POST", "/v1/jobs"

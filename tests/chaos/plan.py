@@ -98,6 +98,9 @@ MIX = (
 )
 SHARES = (("plain", 52), ("held", 28), ("capped", 12), ("bridge", 8))
 KEYED = ("async-key", "sync-key")
+# Where nothing is held for a person: a held job would hold its line for ever.
+ORDERED = ("async", "delayed")
+LINES = 12
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class Request:
     wait_s: int
     copies: tuple  # (interface, seconds after the first)
     first: int  # the ingress that is tried first
+    ordering_key: str = ""
 
     def as_dict(self):
         return asdict(self)
@@ -158,7 +162,8 @@ def request_of(seed, number):
         delay_s=round(rng.uniform(1, 10), 1) if kind == "delayed" else 20.0 if kind == "cancel" else 0.0,
         ttl_s=round(rng.uniform(0.5, 3), 1) if kind == "ttl" else 0.0,
         wait_s=rng.randrange(1, 4) if kind == "wait" else 0,
-        copies=tuple(copies), first=rng.randrange(2))
+        copies=tuple(copies), first=rng.randrange(2),
+        ordering_key=f"line {number // 4 % LINES}" if tenant == "plain" and kind in ORDERED and number % 4 == 0 else "")
 
 
 def text_of(seed, seconds, rate):

@@ -100,6 +100,13 @@ def good():
     m.answer(8, "plain.eight", 504, kind="sync", problem="sync_timeout",
              detail="No answer came in time. The job was not started, and will not be.")
     m.record("plain.eight", "expired", [], ex=str(T0))
+    # 9 and 10: of one ordering key, one after the other.
+    for number, at in ((9, 200), (10, 300)):
+        job = f"plain.line{number}"
+        m.answer(number, job, 202, at=T0 + 10 * number, answered=T0 + 10 * number + 5)
+        m.receipt(job, number, 1, at + 10)
+        m.record(job, "succeeded", [(at, at + 100, "200", "")], os="200", ok="k")
+        m.result(job, number)
     # The schedule's instants 0, 1 and 2.
     for i in range(3):
         job = f"plain.tick{i}"
@@ -159,6 +166,13 @@ def held_again(h):
     h["records"]["held.four"].update(n="2", a2=f"i\t{T0 + 190}\t{T0 + 210}\t\tworker_lost")
 
 
+def overtaken(h):
+    """Both as they were, but the second before the first."""
+    for job, at in (("plain.line9", 300), ("plain.line10", 200)):
+        h["records"][job]["a1"] = f"i\t{T0 + at}\t{T0 + at + 100}\t200\t"
+        receipts(h, job)[0]["time"] = T0 + at + 10
+
+
 def put(*path, value):
     """A mutation that sets one thing."""
     def mutate(h):
@@ -189,6 +203,9 @@ WRONG = {
                                        "what_was_not_sent_never_arrived"),
     "two attempts at a time": (lambda h: receipts(h, "plain.five")[1].update(time=T0 + 90), "one_attempt_at_a_time"),
     "a zombie that sends late": (lambda h: receipts(h, "plain.five")[0].update(time=T0 + 200), "one_attempt_at_a_time"),
+    "two of a line at a time": (put("records", "plain.line10", "a1", value=f"i\t{T0 + 250}\t{T0 + 400}\t200\t"),
+                                "jobs_of_a_line_do_not_overlap"),
+    "a line out of order": (overtaken, "a_line_keeps_its_order"),
     "two effects of a key": (two_jobs_of_a_key, "one_key_one_job"),
     "another request's effect": (lambda h: receipts(h, "held.one")[0].update(path="/w/n77"), "the_right_request"),
     "more calls than the limit": (lambda h: receipts(h, "held.one")[0].update(dropped=True), "limits_hold"),

@@ -300,7 +300,8 @@ ENDED = {**JOB, "state": "succeeded", "ended_at": T, "method": "POST", "path": "
                        "error": None}],
          "outcome": {"status": 200, "body_bytes": 5, "error": None}}
 FIGURE = {"queued": 1, "running": 0, "capacity": None, "runnable": 1, "oldest_s": 0.25, "desired_workers": 1}
-TENANT = {"instances": {"erp-1": {"url": "http://127.0.0.1:9001", "concurrency": 1, "healthy": True}},
+TENANT = {"instances": {"erp-1": {"url": "http://127.0.0.1:9001", "concurrency": 1, "healthy": True,
+                                  "breaker": "closed", "cooling_until": None, "limit": None}},
           "in_doubt": 0, "delayed": 0, **FIGURE}
 HEALTH = {"status": "ok", "leader": True, "store": "open", "broker": "open"}
 SCHEDULE = {"cron": "15 2 * * *", "timezone": "Europe/Berlin", "tenant": "erp", "method": "POST",

@@ -91,6 +91,40 @@ def test_a_retry_is_delayed_until_it_is_due(why):
     assert why.of("j") == ("waiting", "delayed", why.redis.hget("{t}:j:j", "due"), "", "")
 
 
+def test_cooling_until(why):
+    why.queued("j")
+    till = str(why.redis.time()[0] * 1000 + 60000)
+    why.redis.hset("{t}:t", "cool:a", till)
+    assert why.of("j") == ("queued", "cooling", till, "1", "")
+
+
+def test_an_open_breaker_until(why):
+    why.queued("j")
+    till = str(why.redis.time()[0] * 1000 + 60000)
+    why.redis.hset("{t}:t", "br:a", f"o {till}")
+    assert why("why", "j", "breaker", "0.5 20 30000 10000 3")[3:5] == ["breaker", till]
+    assert why.of("j")[1] == "", "a tenant without breakers has none"
+
+
+def test_a_rate_until(why):
+    why.queued("j")
+    why.redis.hset("{t}:t", "pol", "rate=1,60000,1")
+    now = why.redis.time()[0] * 1000
+    why.redis.hset("{t}:t", "tat", now + 50000)
+    _, reason, till, place, _ = why.of("j")
+    assert (reason, place) == ("rate", "1")
+    assert now + 40000 <= int(till) <= now + 60000
+
+
+def test_the_order_of_a_key(why):
+    for name in ("i", "j", "k"):
+        why("accept", name, "", "fp", "normal", "async", 0, 0, 0, "", 30000, 0, "ok", "customer-9")
+        why("mark", 3600000, name)
+    assert why.of("i")[1] == ""
+    assert why.of("j") == ("queued", "order", "", "2", "")
+    assert why.of("k") == ("queued", "order", "", "3", "")
+
+
 def test_what_is_not_there(why):
     assert why("why", "nobody") == ["missing"]
 

@@ -27,9 +27,15 @@ def load():
 def call(script, *args):
     return R.evalsha(SHA[script], 1, T + 't', '%s:1:%s' % tuple(EPOCH), *[str(a) for a in args])
 
-def register(tc=3, inst=(('a', 2), ('b', 2))):
-    il = ''.join('%s\thttp://%s\t%d\n' % (n, n, c) for n, c in inst)
-    call('register', '{"doc":1}', il, tc)
+POOLS = [(3, (('a', 2), ('b', 2)), ''), (3, (('a', 2), ('b', 0)), 'balance=least_latency sync_share=0.8 per_key=1'),
+         (0, (('a', 1), ('b', 2)), 'balance=weighted sync_share=0.5 per_key=2 rate=500,1000,3'), (1, (('b', 2),), 'balance=priority sync_share=0.8')]
+def register(which=0):
+    tc, inst, pol = POOLS[which]
+    il = ''.join('%s\thttp://%s\t%d' % (n, n, c) + ('\t1\t3\teu\t' if pol else '') + '\n' for n, c in inst)
+    call('register', '{"doc":%d}' % which, il, tc, 'pol', pol)
+def pk(name):
+    """Half of the jobs have a key, of three."""
+    n = int(name[1:]); return ['pk', 'k%d' % (n % 3)] if n % 2 else []
 
 FINAL = {'succeeded', 'failed', 'expired', 'canceled'}
 trace = collections.deque(maxlen=200)
@@ -61,6 +67,9 @@ def check(step):
     slots = R.hgetall(T + 's')
     if g('c') != len(slots): complain('c', None, (g('c'), len(slots)))
     per = collections.Counter(v.split('\t')[2] for v in slots.values())
+    if g('cs') != sum(v.split('\t')[3] == 's' for v in slots.values()): complain('cs', None, (g('cs'), slots))
+    of_keys = collections.Counter(v.split('\t')[4] for v in slots.values() if v.split('\t')[4])
+    if R.hgetall(T + 'p') != {k: str(n) for k, n in of_keys.items()}: complain('slots of keys', None, (R.hgetall(T + 'p'), of_keys))
     for f in t:
         if f.startswith('c:') and g(f) != per.get(f[2:], 0): complain('c:i', None, (f, t[f], per))
     bs = {k[6:]: R.hgetall(k) for k in R.keys('{t}:b:*')}
@@ -107,14 +116,53 @@ def check(step):
         if n in promised and st in ('expired', 'canceled') and n not in canceled and r.get('er') != 'duplicate_of':
             complain('a 202 was given, and it was ended', n, r)
         # somebody will wake it: model's messages, hand, outbox, shelf
-        if not fin and not sh and n not in o and msgs[n] == 0 and hand[n] == 0 and st != 'accepted' and not is_lost and n not in dropped:
+        if not fin and not sh and n not in o and msgs[n] == 0 and hand[n] == 0 and st != 'accepted' and not is_lost and n not in dropped \
+           and r.get('oo') != '1':
             complain('nobody will wake it', n, r)
+    check_lines(recs, bs)
     for n in h:
         if n not in recs or recs[n][0].get('sh') != '1': complain('h without record', n, recs.get(n))
     for n in bs:
-        if n not in h and n not in o: complain('b leaks', n, recs.get(n))
+        if n not in h and n not in o and not (n in recs and recs[n][0].get('oo') == '1'): complain('b leaks', n, recs.get(n))
     for n in w:
         if n not in recs: complain('w leaks', n, None)
+
+def check_lines(recs, bs):
+    """Ordering keys: all that is unended has a place, at most one of a key runs, and the first in line waits for nobody."""
+    lines = {k[6:]: R.zrange(k, 0, -1) for k in R.keys('{t}:q:*')}
+    if set(R.zrange(T + 'qk', 0, -1)) != set(lines): complain('qk', None, (R.zrange(T + 'qk', 0, -1), lines))
+    for ok, line in lines.items():
+        for n in line:
+            if n not in recs or recs[n][0]['st'] in FINAL or recs[n][0].get('ok') != ok: complain('it has ended, and a place', n, (ok, recs.get(n)))
+        running = [n for n in line if n in recs and recs[n][0]['st'] == 'running']
+        if len(running) > 1: complain('two of one key run', running[0], (ok, line))
+        if running and running[0] != line[0]: complain('it runs out of turn', running[0], (ok, line))
+        if line[0] in recs and recs[line[0]][0].get('oo') == '1': complain('the first in line waits for its turn', line[0], (ok, line))
+    for n, (r, _) in recs.items():
+        ok = r.get('ok', '')
+        if ok and r['st'] not in FINAL and r['st'] != 'accepted' and n not in lines.get(ok, []): complain('unended without a place', n, r)
+        if r.get('oo') == '1' and (r['st'] not in ('queued', 'waiting') or r.get('sh') == '1' or n not in bs or not ok):
+            complain('out of turn, and how', n, r)
+
+ordering = collections.defaultdict(str)      # ordering keys, by job
+took = collections.defaultdict(list)         # of each: its jobs in the order in which they took their places; not the delayed ones
+def takes_place(n):
+    ok = ordering[n]
+    if ok and n not in took[ok] and not (n in info and info[n][0]): took[ok].append(n)
+
+def in_sequence(n):
+    """It was given an attempt: all that took their places before have ended."""
+    line = took[ordering[n]]
+    if not ordering[n] or n not in line or EPOCH[1] == 'l': return
+    before = [(m, R.hget(T + 'j:' + m, 'st')) for m in line[:line.index(n)]]
+    wrong = [(m, st) for m, st in before if st is not None and st not in FINAL]
+    if wrong: complain('begun before its turn', n, (ordering[n], wrong, line))
+
+def goes_to_the_end(n):
+    """A dead letter is run again."""
+    line = took[ordering[n]]
+    if n in line: line.remove(n)
+    takes_place(n)
 
 def now():
     s, us = R.time(); return s * 1000 + us // 1000
@@ -159,12 +207,13 @@ def s_accept():
     due = rnd.choice([0, 0, 30]) if mode == 'async' else 0
     lease = rnd.choice([25, 30000])
     waiter = 'ch1|%016x' % rnd.getrandbits(64) if mode == 'wait' else ''
-    f = lambda: call('accept', name, key, fp, 'sync' if mode == 'wait' else 'normal', mode, dl, own, due, waiter, lease, 40, 'm', 'POST', 'p', '/')
+    ok = rnd.choice(['', '', 'o1', 'o2', 'o3'])
+    f = lambda: call('accept', name, key, fp, 'sync' if mode == 'wait' else 'normal', mode, dl, own, due, waiter, lease, 40, 'm', 'POST', 'p', '/', *(['ok', ok] if ok else []))
     a, b = twice(f)
     log('accept', name, key, mode, a, b)
     if b and (a[0] != b[0]) and not (a[0] == 'new' and b[0] == 'undone') and a[0] not in ('busy','full','shed'): complain('accept not idempotent', name, (a, b))
     if a[0] == 'new':
-        names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask']); at = int(a[2])
+        names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask']); at = int(a[2]); ordering[name] = ok
         info[name] = (at + due if due else 0, at + own if own else 0, at + dl if mode == 'wait' else 0, key, fp,
                       'sync' if mode == 'wait' else 'normal', at, 'ch1' if mode == 'wait' else '')
         fate = rnd.random()
@@ -173,6 +222,7 @@ def s_accept():
             if rnd.random() < .8:
                 if mode == 'async' and own == 0: promised.add(name)
                 a, b = twice(lambda: call('mark', 1000, name)); log('mark', name, a, b)
+                takes_place(name)
             else:
                 log('published unmarked', name)
         else:
@@ -219,7 +269,7 @@ def shelve(d, n, tok, reason, kind):
     name = d['name']
     copies.add(name)
     key = info[name][3] if name in info else ''
-    f = lambda: call('shelve', name, n, tok, reason, 'head', 'body' * rnd.randint(1, 3), SHELF[0], kind, 60000, 'cl', 'normal', 'm', 'POST', 'p', '/',
+    f = lambda: call('shelve', name, n, tok, reason, 'head', 'body' * rnd.randint(1, 3), SHELF[0], kind, 60000, 'cl', 'normal', 'm', 'POST', 'p', '/', 'ok', ordering[name],
                      *(['k', key, 'fp', info[name][4]] if key else []))
     a, b = twice(f); log('shelve', name, n, reason, kind, a, b)
     if a[0] == 'shelved':
@@ -235,16 +285,22 @@ def s_step():
         if d['running'] and d.get('left'): pass
         requeue(d); log('requeued, worker died', name); return
     if d['step'] == 'claim':
-        f = lambda: call('claim', name, d['token'], d['worker'], 'cw', 40, policy.get(name, 'hold'), 3, 20, 60000, 60000, 60000, 60000)
+        if R.exists(T + 'j:' + name): takes_place(name)
+        f = lambda: call('claim', name, d['token'], d['worker'], 'cw', 40, policy.get(name, 'hold'), 3, 20, 60000, 60000, 60000, 60000,
+                         'rg', 'eu', *pk(name), *MOODS)
+        before = R.hgetall(T + 't')
         a, b = twice(f); log('claim', name, d['token'][:4], a, b)
         if b and a[0] == 'go' and b != a and b[0] != 'go': complain('claim not idempotent', name, (a, b))
         v = a[0]
+        if v == 'go' and not b: within_limits(before, name)
         if v == 'ack': ack(d)
         elif v == 'go':
             d.update(step='run', running=True, n=a[1], counted=a[5], i=a[2], se=a[4])
             if name in in_air and name not in twins: complain('a silent repeat', name, a)
+            in_sequence(name)
             offered.add(name)
         elif v in ('park',): replace(d)
+        elif v == 'order': d.update(step='line')
         elif v == 'wait':
             if rnd.random() < .5: replace(d)
         elif v == 'hold': d.update(step='shelve', args=(a[1], a[2], a[3], 'in_doubt'))
@@ -253,12 +309,36 @@ def s_step():
         elif v == 'missing' and d['epoch'] != EPOCH[0]: rebuild(d)
         elif v == 'missing': d.update(step='shelve', args=(-1, '', 'record_missing', 'in_doubt'))
     elif d['step'] == 'ask': asked(d)
+    elif d['step'] == 'line': wait_turn(d)
     elif d['step'] == 'shelve':
         n, tok, reason, kind = d['args']
         shelve(d, n, tok, reason, kind)
         if d in deliveries: d['step'] = 'claim'
     elif d['step'] == 'run':
-        complete(d, rnd.choice(['end', 'end', 'end_empty', 'retry', 'unsent', 'doubt', 'hold', 'dead', 'unsent_end']))
+        complete(d, rnd.choice(['end', 'end', 'end_empty', 'retry', 'elsewhere', 'unsent', 'doubt', 'hold', 'dead', 'unsent_end']))
+
+def within_limits(before, name):
+    """What a claim has just granted had room: of its tenant, its instance and its key. (Limits may have been lowered before.)"""
+    t = R.hgetall(T + 't'); i = R.hget(T + 'j:' + name, 'i')
+    g = lambda f: int(float(t.get(f, '0')))
+    if t.get('c') == before.get('c') and t.get('c:' + i) == before.get('c:' + i): return  # taken along
+    limit = {l.split('\t')[0]: int(l.split('\t')[2]) for l in t['il'].splitlines()}[i]
+    if g('tc') and g('c') > g('tc'): complain('more than the tenant takes', name, (t, before))
+    if limit and g('c:' + i) > limit: complain('more than the instance takes', name, (t, before))
+    most = [w[8:] for w in t.get('pol', '').split() if w.startswith('per_key=')]
+    if most and pk(name) and int(R.hget(T + 'p', pk(name)[1]) or 0) > int(most[0]): complain('more than the key takes', name, (t, before))
+
+def s_pool():
+    """Limits, balance and policy change under way."""
+    which = rnd.choice([0, 1, 2, 3]); register(which); log('pool', '', which)
+def wait_turn(d):
+    name = d['name']; copies.add(name)
+    a, b = twice(lambda: call('wait_turn', name, 'head', 'body', SHELF[0])); log('wait_turn', name, a, b)
+    if b and a[0] != b[0]: complain('wait_turn not idempotent', name, (a, b))
+    if a[0] == 'full': replace(d)
+    elif a[0] == 'changed': d['step'] = 'claim'
+    elif rnd.random() < .9: ack(d)
+    else: d['step'] = 'claim'
 
 def asked(d):
     name = d['name']; n, tok, question = d['args']
@@ -279,7 +359,7 @@ def asked(d):
 def rebuild(d):
     name = d['name']; due, own, dl, key, fp, cl, at, ch = info[name]
     was = d['flag'] or d.get('n', 0) > 0
-    f = lambda: call('rebuild', name, '1' if was else '0', policy[name], 20, 1000, 60000, due, own, dl, key, fp, cl, at, ch, 'm', 'POST')
+    f = lambda: call('rebuild', name, '1' if was else '0', policy[name], 20, 1000, 60000, due, own, dl, key, fp, cl, at, ch, 'm', 'POST', 'ok', ordering[name])
     a, b = twice(f); log('rebuild', name, was, a, b)
     if was: offered.add(name)  # perhaps
     if a[0] == 'hold': d.update(step='shelve', args=(-1, '', 'memory_lost', 'in_doubt'))
@@ -287,13 +367,13 @@ def rebuild(d):
 def say_again(d):
     name = d['name']; due, own, dl, key, fp, cl, at, ch = info[name]
     f = lambda: call('reregister', name, d['n'], d['token'], d['worker'], d['i'], int(d['se']) - 40, d['se'], d['counted'], key, fp,
-                     cl, at, ch, 1000, own, 'm', 'POST')
+                     cl, at, ch, 1000, own, 'm', 'POST', 'ok', ordering[name], *pk(name))
     a, b = twice(f); log('reregister', name, d['n'], a, b)
 
 def put_back(n):
     if n not in copies: return
     key = info[n][3]
-    a, b = twice(lambda: call('shelve', n, -1, '', 'memory_lost', 'head', 'body', 0, 'in_doubt', 0, 'cl', 'normal', *(['k', key, 'fp', info[n][4]] if key else [])))
+    a, b = twice(lambda: call('shelve', n, -1, '', 'memory_lost', 'head', 'body', 0, 'in_doubt', 0, 'cl', 'normal', 'ok', ordering[n], *(['k', key, 'fp', info[n][4]] if key else [])))
     log('put back', n, a, b)
 
 def s_shelf_queue():
@@ -301,11 +381,12 @@ def s_shelf_queue():
     for n in sorted(copies):
         st, sh, db = R.hmget(T + 'j:' + n, 'st', 'sh', 'db')
         if st is None: put_back(n) if EPOCH[1] == 'l' and n in names else None
-        elif sh != '1' and db != '1' and st != 'running': copies.discard(n)
+        elif sh != '1' and db != '1' and st not in ('running', 'queued', 'scheduled', 'in_doubt'): copies.discard(n)
 
 def s_forget():
     """Everything is lost. The workers that run something say so at once, or when they have an answer."""
     if rnd.random() > FORGETS: return
+    took.clear()
     outbox = set(R.zrange(T + 'o', 0, -1))
     R.flushall(); load()
     EPOCH[0] = 'e%d' % (int(EPOCH[0][1:]) + 1); EPOCH[1] = 'l'
@@ -322,6 +403,13 @@ def s_forget():
         if d['running'] and d['worker'] in workers and rnd.random() < .8: say_again(d)
 FORGETS = .7 if sys.argv[5:] == ['forget'] else 0
 
+MOODS = ('breaker', '0.9 5 200 20 2', 'adaptive', '1 10')
+def what_it_felt(verdict):
+    cools = verdict == 'elsewhere' or rnd.random() < .1
+    return ('call', rnd.choice(['good', 'bad', 'none']), 'load', rnd.choice(['good', 'busy', 'none']), 'took', rnd.randint(1, 50),
+            *(['cool', rnd.randint(1, 30), 'cools', rnd.choice(['instance', 'instance', 'tenant'])] if cools else []),
+            *(['attempts', 3, 'uncounted', 6] if verdict == 'elsewhere' else []), *MOODS)
+
 late = []
 def complete(d, verdict, is_late=False):
     name = d['name']
@@ -333,10 +421,13 @@ def complete(d, verdict, is_late=False):
     ans = '' if has_none else '200\r\n' + '%d' % rnd.getrandbits(20)
     state = 'succeeded' if verdict in ('end', 'end_empty') else 'failed'
     word = 'end' if verdict in ('end_empty', 'unsent_end') else verdict
+    felt = what_it_felt(verdict)
     f = lambda: call('complete', name, d['n'], d['token'], word, state, '200' if ans or verdict == 'end_empty' else '', 'err', ans, 3,
-                     '0' if verdict in ('doubt', 'hold', 'ask') else '1', rnd.choice([0, 15]), 60000, 60000, 60000, 60000, 'head', 'body', SHELF[0], '0', '1' if verdict == 'unsent_end' else '0')
+                     '0' if verdict in ('doubt', 'hold', 'ask') else '1', rnd.choice([0, 15]), 60000, 60000, 60000, 60000, 'head', 'body', SHELF[0], '0', '1' if verdict == 'unsent_end' else '0', *felt)
     a, b = twice(f); log('complete' + (' late' if is_late else ''), name, verdict, a, b)
     if b and a[0] != b[0] and a[0] != 'full': complain('complete not idempotent', name, (a, b))
+    if a[0] == 'instead':
+        complete(d, 'dead' if a[1] == 'attempts_used_up' else 'end', is_late); return
     if a[0] == 'missing' and (is_late or rnd.random() < .9):
         say_again(d); complete(d, verdict, is_late); return
     if verdict in ('hold', 'doubt') and policy.get(name) == 'hold': in_air.add(name)
@@ -346,7 +437,9 @@ def complete(d, verdict, is_late=False):
         if verdict == 'unsent_end': offered.discard(name) if sent[name] == 0 and d['n'] == 1 and EPOCH[1] == 'k' else None
     if is_late and a[0] == 'waiting': put(name, True, d['epoch'])
     if is_late: return
-    if a[0] == 'waiting': replace(d)
+    if a[0] == 'waiting' and verdict == 'elsewhere' and int(a[2]) == 0:  # at once, with the delivery in hand
+        d.update(step='claim', running=False, token='%016x' % rnd.getrandbits(64)); d.pop('left')
+    elif a[0] == 'waiting': replace(d)
     elif a[0] in ('late', 'missing'): d.update(step='claim', running=False)
     elif a[0] == 'full': replace(d)
     else: ack(d)
@@ -354,7 +447,7 @@ def complete(d, verdict, is_late=False):
 def s_late():
     if not late: return
     d = late.pop(rnd.randrange(len(late)))
-    complete(d, rnd.choice(['end', 'retry', 'dead', 'unsent', 'doubt', 'hold']), True)
+    complete(d, rnd.choice(['end', 'retry', 'elsewhere', 'dead', 'unsent', 'doubt', 'hold']), True)
 
 def s_die():
     if rnd.random() > .2: return
@@ -388,6 +481,7 @@ def s_resolve():
     after = R.hmget(T + 'j:' + n, 'st', 'sh')
     if a[0] == 'queued' and after[1] == '1': complain('resolve said queued and did nothing', n, (before, a, after))
     if a[0] == 'settled': resolved.add(n)
+    if a[0] == 'queued' and before == ['failed', '1']: goes_to_the_end(n)
     if a[0] == 'queued': told_queued[n] = True; in_air.discard(n)
 told_queued = {}
 
@@ -416,6 +510,7 @@ def s_redrive():
         if n in refused and (st != state or sh != '1'): complain('a refused redrive changed something', n, (st, sh))
         if n not in refused and (st != 'queued' or R.zscore(T + 'o', n) is None): complain('redriven, and not in the outbox', n, (st, sh))
         if n not in refused: told_queued[n] = True; in_air.discard(n)
+        if n not in refused and state == 'failed': goes_to_the_end(n)
 
 def s_outbox():
     for n, sc in R.zrange(T + 'o', 0, 5, withscores=True):
@@ -430,8 +525,10 @@ def s_outbox():
 def s_fire():
     if rnd.random() < .5: return
     name = fresh('f'); new = str(seq[0]); old = cursor[0]
-    f = lambda: call('fire', 's', old, new, name, '0', 'head', 'body', rnd.choice([0, 30]), 1000, 'm', 'POST', 'p', '/')
+    ok = rnd.choice(['', 'o1'])
+    f = lambda: call('fire', 's', old, new, name, '0', 'head', 'body', rnd.choice([0, 30]), 1000, 'm', 'POST', 'p', '/', 'ok', ok)
     a, b = twice(f); log('fire', name, a, b)
+    if a[0] == 'fired': ordering[name] = ok; takes_place(name)
     if a[0] == 'fired': cursor[0] = new; names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask']); info[name] = (0, 0, 0, '', '', 'normal', now(), '')
 
 LOST_AFTER = 30
@@ -458,7 +555,7 @@ def all_is_known():
     end = time.monotonic() + 20
     while True:
         rest = [n for n in R.zrange(T + 'u', 0, -1) if msgs[n] == 0 and hand[n] == 0 and R.zscore(T + 'o', n) is None
-                and R.hget(T + 'j:' + n, 'st') not in ('in_doubt', 'accepted')]
+                and R.hget(T + 'j:' + n, 'oo') != '1' and R.hget(T + 'j:' + n, 'st') not in ('in_doubt', 'accepted')]
         if not rest: return
         if time.monotonic() > end:
             for n in rest[:3]: complain('a lost message was never noticed', n, R.hgetall(T + 'j:' + n))
@@ -481,7 +578,7 @@ def s_old_shelve():
     if R.hget(T + 'j:' + n, 'st') != 'queued': complain('shelve sent again undid the operator', n, a)
 
 STEPS_ = [(s_accept, 10), (s_deliver, 14), (s_step, 40), (s_late, 3), (s_die, 2), (s_expire, 5), (s_cancel, 3), (s_resolve, 4), (s_drop, 2), (s_redrive, 2),
-          (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_lose, 1), (s_health, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2),
+          (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_lose, 1), (s_health, 1), (s_pool, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2),
           (s_shelf_queue, 1), (s_forget, 1)]
 R.flushall(); load(); register()
 fs = [f for f, w in STEPS_ for _ in range(w)]

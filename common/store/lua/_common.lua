@@ -1,20 +1,26 @@
 -- What every script stands on. Prepended to each file.
 --
 -- KEYS[1] is '{tenant}:t', the tenant's hash; all other keys of the tenant are named from its tag:
---   {T}:t  hash    ep epoch, il instances ("name \t url \t concurrency \n"), tc concurrency, c slots
+--   {T}:t  hash    ep epoch, il instances and pol policy (_pool.lua), tc concurrency, c slots
 --                  taken, c:<instance> likewise, up:<instance> '0' when out, run running jobs, ind jobs in
 --                  doubt, sb bytes on the shelf, rr round robin, ww channels of workers without a slot,
 --                  la after how many ms without a delivery an overdue job counts as lost
+--                  cs slots of waiting callers' work, ws and wn until when that and the other work waits, sg the latter's credit,
+--                  tat, tat:<instance> rates, ew:<instance> latency, sw smooth weights
 --   {T}:j:<name>   hash, the job's record (below)        {T}:r:<name>  its stored answer
 --   {T}:k:<key>    the name of the job that holds the key
 --   {T}:u  zset    unended jobs by next check            {T}:w  zset   not yet due, by due time
---   {T}:s  hash    slots: "<name>:<n>:<token>" -> "<end> \t <worker> \t <instance>"
+--   {T}:s  hash    slots: "<name>:<n>:<token>" -> slot_row()
+--   {T}:p  hash    how many slots each key of per_key has
 --   {T}:d  zset    dead workers (incarnations)           {T}:h  zset   names on the shelf, by time
---   {T}:o  zset    outbox: names by time                 {T}:b:<name>  hash, stored request: h, b, q
+--   {T}:o  zset    outbox: names by time                 {T}:b:<name>  hash, stored request: h, b, q; t '1' a turn
+--                                                        that has come: as it was accepted, not run again
 --   {T}:y  zset    synchronous jobs that nobody has claimed yet, by their callers' deadline
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
---   of {T}:t also: gn the store's generation that was last seen here, gs when one began that may have forgotten something
+--   {T}:q:<ordering key>  zset, its unended jobs by place; {T}:qk zset of these keys: _order.lua
+--   of {T}:t also: cool, cool:<instance>, br:<instance>, ad:<instance> (_moods.lua); ql the last place given under an ordering key;
+--   gn the store's generation that was last seen here, gs when one began that may have forgotten something
 --
 -- A record: st state, cl class (sync|normal), fp fingerprint, k key, cr caller, m method, p path,
 --   ca created, ea ended, al accept lease's end, due, ex latest deadline of its callers (0 never), xa
@@ -24,7 +30,9 @@
 --   ob its bytes, er error, dn "<n>:<token>" last completed, dv what that gave, sh '1' on the shelf,
 --   wn '1' its caller takes a 202 when its wait is over (Prefer: wait=N),
 --   sn a delivery was last seen (written only when it is long overdue), dp dropped from the shelf,
+--   uc answers that cooled and were not counted,
 --   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
+--   ok ordering key, nx whose turn it was when this one ended "name at", oo '1' out of turn: its request waits on the shelf for the jobs before it (_order.lua).
 --   While the tenant is asked what became of attempt n (policy ask; state waiting, db '1'): q '1', qn questions
 --   answered or given up, qh when it was last heard of (at first: when the first question was over), qu when it
 --   was first unknown there. Of the last question, for good: qt "<n>:<question>:<token>", qv what it gave, qw its wait in ms.
@@ -59,7 +67,7 @@ local function options(from)
 end
 
 local FIELDS = {'st', 'n', 'tk', 'w', 'i', 'sa', 'se', 'due', 'ex', 'xa', 'cnt', 'k', 'rc', 'cl', 'db',
-                'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps', 'q', 'ca', 'er', 'sn'}
+                'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps', 'q', 'ca', 'er', 'sn', 'ok', 'oo'}
 local NUMBERS = {n = true, sa = true, se = true, due = true, ex = true, xa = true, cnt = true, al = true,
                  ca = true, sn = true}
 
@@ -144,8 +152,11 @@ local function unshelve(name)
     redis.call('DEL', T .. 'b:' .. name)
     redis.call('ZREM', T .. 'h', name)
     redis.call('ZREM', T .. 'o', name)
-    redis.call('HDEL', job(name), 'sh')
+    redis.call('HDEL', job(name), 'sh', 'oo')
 end
+
+-- Its place under its ordering key: in _order.lua, which every script names that takes or gives up places.
+local join_line, leave_line
 
 local function stop_asking(name, r)
     if r.q == '1' then
@@ -204,6 +215,7 @@ local function finish(name, r, state, now, sets, keep, answer)
         redis.call('PEXPIRE', T .. 'r:' .. name, int(keep.result_ms))
     end
     announce(name, r, state, answer)
+    if r.ok ~= '' then leave_line(name, r, now) end -- BREAK:end_gives_up_place
 end
 
 -- What nobody promised: it never runs, and its key is free.
@@ -237,6 +249,7 @@ end
 local function stand(name, r, now, lost_after)
     r.st = r.due > now and 'scheduled' or 'queued'
     redis.call('HSET', job(name), 'st', r.st)
+    join_line(name, r, now)
     local is_over = r.ex > 0 and r.ex <= now
     next_check(name, r.ex, now, is_over and now or math.max(r.due, now) + lost_after)
     if r.due > now then
@@ -265,16 +278,8 @@ local function is_lost(r)
     return r.st == 'in_doubt' and r.er == 'message_lost'
 end
 
--- Frees the slot of (n, token), once, and wakes the workers that found none.
-local function free_slot(name, n, token)
-    local field = name .. ':' .. n .. ':' .. token
-    local slot = redis.call('HGET', T .. 's', field)
-    if not slot then
-        return
-    end
-    redis.call('HDEL', T .. 's', field) -- BREAK:slot_freed_once
-    redis.call('HINCRBY', KEYS[1], 'c', -1)
-    redis.call('HINCRBY', KEYS[1], 'c:' .. string.match(slot, '\t.-\t(.*)$'), -1)
+-- Whoever waits for a slot tries again. Sooner or later it does without this, too.
+local function wake_waiting()
     local waiting = redis.call('HGET', KEYS[1], 'ww')
     if waiting and waiting ~= '' then
         redis.call('HDEL', KEYS[1], 'ww')
@@ -284,8 +289,39 @@ local function free_slot(name, n, token)
     end
 end
 
--- Puts a request on the shelf; false when the shelf is full. limit 0: no bound.
-local function put_on_shelf(name, now, head, body, limit)
+-- A slot's row: end, worker, instance, 's' for a waiting caller's work, and the key that counts it, or ''.
+local function slot_row(slot_end, worker, instance, kind, key)
+    return table.concat({int(slot_end), worker, instance, kind, key}, '\t')
+end
+
+local function slot_parts(row)
+    return string.match(row, '^(%d+)\t([^\t]*)\t([^\t]*)\t?([^\t]*)\t?(.*)$')
+end
+
+-- Frees the slot of (n, token), once, with all that it counts in, and wakes the workers that found none.
+local function free_slot(name, n, token)
+    local field = name .. ':' .. n .. ':' .. token
+    local slot = redis.call('HGET', T .. 's', field)
+    if not slot then
+        return
+    end
+    local _, _, instance, kind, key = slot_parts(slot)
+    redis.call('HDEL', T .. 's', field) -- BREAK:slot_freed_once
+    redis.call('HINCRBY', KEYS[1], 'c', -1)
+    redis.call('HINCRBY', KEYS[1], 'c:' .. instance, -1)
+    if kind == 's' then
+        redis.call('HINCRBY', KEYS[1], 'cs', -1)
+    end
+    local is_last = false
+    is_last = key ~= '' and redis.call('HINCRBY', T .. 'p', key, -1) <= 0 -- BREAK:key_freed_with_slot
+    if is_last then
+        redis.call('HDEL', T .. 'p', key)
+    end
+    wake_waiting()
+end
+
+-- Stores a request among those of the shelf; false when there is no room. limit 0: no bound.
+local function keep_request(name, head, body, limit)
     local size = #head + #body
     local held = tonumber(redis.call('HGET', KEYS[1], 'sb') or '0')
     local before = tonumber(redis.call('HGET', T .. 'b:' .. name, 'q') or '0')
@@ -293,7 +329,16 @@ local function put_on_shelf(name, now, head, body, limit)
         return false -- BREAK:shelf_is_bounded
     end
     redis.call('HSET', T .. 'b:' .. name, 'h', head, 'b', body, 'q', size)
+    redis.call('HDEL', T .. 'b:' .. name, 't')
     redis.call('HINCRBY', KEYS[1], 'sb', size - before)
+    return true
+end
+
+-- Puts a request on the shelf, for a person; false when the shelf is full.
+local function put_on_shelf(name, now, head, body, limit)
+    if not keep_request(name, head, body, limit) then
+        return false
+    end
     redis.call('ZADD', T .. 'h', int(now), name)
     return true
 end
@@ -303,7 +348,7 @@ end
 local function to_outbox(name, r, now, due)
     leave(name, r)
     redis.call('HSET', job(name), 'st', due > now and 'scheduled' or 'queued', 'due', int(due), 'sn', int(now))
-    redis.call('HDEL', job(name), 'sh', 'ea', 'er', 'os', 'ob')
+    redis.call('HDEL', job(name), 'sh', 'oo', 'ea', 'er', 'os', 'ob')
     redis.call('PERSIST', job(name))
     redis.call('ZREM', T .. 'h', name)
     next_check(name, r.ex, now, math.max(now, due) + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
@@ -332,8 +377,10 @@ local function run_again(name, r, now, note)
         redis.call('SET', T .. 'k:' .. r.k, name) -- BREAK:key_until_end
     end
     to_outbox(name, r, now, 0)
+    r.due = 0
+    join_line(name, r, now) -- BREAK:redrive_takes_a_place
     -- Attempts are counted anew, numbers go on: the number is the fence.
-    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'ls', '', 'o2', '1',
+    redis.call('HSET', job(name), 'cnt', '0', 'ex', '0', 'xa', '0', 'db', '0', 'ls', '', 'o2', '1', 'uc', '0',
                'ps', (r.cnt > 0 or r.ps == '1') and '1' or '0', 'nt', note)
     redis.call('DEL', T .. 'r:' .. name)
     return {'queued', ''}

@@ -1,5 +1,5 @@
 -- How loaded a tenant is: what its attempts take, and how long a job that comes now would wait. For scripts that say
--- "-- with: _load.lua" (and, to look, "-- with: _pool.lua" before it).
+-- "-- with: _load.lua" (and, to look, "-- with: _moods.lua" and "-- with: _pool.lua" before it).
 --   {T}:t ld  "<at> <took> <seen> <from> <least> <n> <least before> <n before>": when an attempt last ended, what
 --     attempts take (ms, smoothed), of how many that is; since when, the least that a synchronous call took, and of how
 --     many; both likewise of the time before
@@ -8,7 +8,7 @@
 local FOLLOW_MS, TREND_MS, WINDOW_MS, STALE_MS, PROBE_MS = 2000, 5000, 3000, 10000, 1000
 local FEW_WAIT, FEW_SAMPLES, MANY_SAMPLES, BRIEF_MS, STILL_MS, MOST_MS = 2, 3, 20, 100, 1000, 300000
 
-local function numbers(text, names)
+local function named_numbers(text, names)
     local found, i = {}, 1
     for number in string.gmatch(text or '', '%S+') do
         found[names[i]] = tonumber(number)
@@ -43,7 +43,7 @@ end
 
 -- took: of an attempt that has ended, or nil; call: at least that long took a synchronous one, or nil.
 local function note_took(took, call, now)
-    local l = numbers(redis.call('HGET', KEYS[1], 'ld'), LOAD)
+    local l = named_numbers(redis.call('HGET', KEYS[1], 'ld'), LOAD)
     if took then
         -- After a pause the new one counts most; in a stream of them some twenty count, or four that are quicker.
         local weight = math.max(1 - math.exp((l.at - now) / FOLLOW_MS), took < l.took and 0.25 or 0.05, 1 / (l.seen + 1))
@@ -92,7 +92,7 @@ local function takes_ms(l, now, still)
 end
 
 -- How many calls it takes at a time; math.huge without a limit.
-local function capacity_of(t, pool)
+local function calls_at_once(t, pool)
     local sum = 0
     for _, i in ipairs(pool) do
         if i.is_up then
@@ -103,18 +103,22 @@ local function capacity_of(t, pool)
     return bound > 0 and math.min(bound, sum) or sum
 end
 
+-- When a breaker opens is its policy's; that it is open is stored.
+local OPEN_AS_STORED = '1 1 1 1 1'
+
 -- What is known to keep the whole tenant from taking anything, until when; else nil.
-local function blocked_until(t, pool, now)
-    local chosen, why, till = choose(t, pool, now)
+local function blocked_until(t, pool, now, is_sync)
+    set_moods(t, pool, {breaker = OPEN_AS_STORED}, now)
+    local chosen, why, till = choose(t, pool, now, wanted(t, is_sync and 'sync' or '', {}))
     return not chosen and (why == 'cooling' or why == 'breaker') and till or nil
 end
 
 -- How long a job that comes now waits until it is claimed. within: ms of its deadline; 0 without one. Gives ms, and true
 -- where that is more than anybody can say.
-local function queue_ms(l, q, now, waiting, running, within)
+local function queue_ms(l, q, now, waiting, running, within, is_sync)
     local t = read_tenant()
     local pool = read_pool(t)
-    local till = blocked_until(t, pool, now)
+    local till = blocked_until(t, pool, now, is_sync)
     if till and within > 0 and till - now > within then
         return till - now, true
     end
@@ -124,7 +128,7 @@ local function queue_ms(l, q, now, waiting, running, within)
     end
     local at_once = running
     if running == 0 or now - q.since < FOLLOW_MS then
-        at_once = math.max(running, capacity_of(t, pool)) -- BREAK:a_burst_is_no_overload
+        at_once = math.max(running, calls_at_once(t, pool)) -- BREAK:a_burst_is_no_overload
     end
     return at_once > 0 and waiting * takes_ms(l, now, still) / at_once or 0, false
 end
@@ -148,7 +152,7 @@ end
 local function look_at_load(now, within, is_sync)
     local field = is_sync and 'lqs' or 'lq'
     local v = redis.call('HMGET', KEYS[1], 'ld', field, 'run', 'ind', 'gs')
-    local l, q = numbers(v[1], LOAD), numbers(v[2], LOOK)
+    local l, q = named_numbers(v[1], LOAD), named_numbers(v[2], LOOK)
     local running = tonumber(v[3] or '0')
     local waiting = waiting_before(now, within, is_sync, running, tonumber(v[4] or '0'))
     local own, samples = least_of(l, now)
@@ -170,7 +174,7 @@ local function look_at_load(now, within, is_sync)
     end
     local wait, is_stuck = 0, false
     if not is_short and not is_settling then
-        wait, is_stuck = queue_ms(l, q, now, waiting, running, within)
+        wait, is_stuck = queue_ms(l, q, now, waiting, running, within, is_sync)
     end
     local all, before = wait + own, q.trend
     q.trend = q.trend + (all - q.trend) * (1 - math.exp((q.looked - now) / TREND_MS))
@@ -194,7 +198,7 @@ end
 -- When there may be room again in a full queue: when a hundredth of it is done.
 local function room_ms(now, bound)
     local v = redis.call('HMGET', KEYS[1], 'ld', 'run')
-    local l = numbers(v[1], LOAD)
+    local l = named_numbers(v[1], LOAD)
     local ms = math.max(1, bound / 100) * l.took / math.max(1, tonumber(v[2] or '0'))
     return l.seen == 0 and 5000 or math.min(MOST_MS, math.max(1000, ms))
 end

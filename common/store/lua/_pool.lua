@@ -1,5 +1,12 @@
--- The tenant's pool: which instance takes the next attempt, and what it waits for if none does. For scripts that say
--- "-- with: _pool.lua". Nothing here writes.
+-- The tenant's pool: which instance takes the next attempt, what it waits for if none does, and what is counted when one does.
+-- For scripts that say "-- with: _pool.lua", after "-- with: _moods.lua". What it reads of {T}:t:
+--   il   a line an instance: name, url, limit (0 none), priority (0 high, 1 med, 2 low), weight, region, and rate
+--        "limit period_ms burst" or '', by tabs; all behind the limit may be absent
+--   pol  "word=value" by spaces: balance, sync_share, rate "limit,period_ms,burst", per_key (calls at once of one key)
+local WAITS_MS = 6000 -- a lane without room holds for two seconds and rests for three at most: then it asks again
+local CALL_MS = 500   -- who waits has so long to come for a slot that is kept free for it
+local DECAY_MS = 10000
+
 local function read_tenant()
     local flat = redis.call('HGETALL', KEYS[1])
     local t = {}
@@ -9,13 +16,32 @@ local function read_tenant()
     return t
 end
 
--- Every instance in the registry's order: name, url, limit (0 none), is_up (healthy and not draining), taken slots.
+local function policy_of(t, word)
+    return string.match(' ' .. (t.pol or ''), ' ' .. word .. '=(%S+)')
+end
+
+-- gap: ms between two calls at the even rate; nil without a limit.
+local function rate_of(text)
+    local limit, period, burst = string.match(text or '', '^([^ ,]+)[ ,]([^ ,]+)[ ,]([^ ,]+)$')
+    if not limit then
+        return nil
+    end
+    return {gap = tonumber(period) / tonumber(limit), burst = math.max(1, tonumber(burst))}
+end
+
+-- Every instance in the registry's order: name, url, limit (0 none), priority, weight, region, rate (or nil),
+-- is_up (healthy and not draining), taken slots.
 local function read_pool(t)
     local pool = {}
-    for name, url, limit in string.gmatch(t.il or '', '([^\t\n]+)\t([^\t\n]+)\t(%d+)') do
-        pool[#pool + 1] = {name = name, url = url, limit = tonumber(limit),
-                           is_up = t['up:' .. name] ~= '0' and t['dr:' .. name] ~= '1',
-                           taken = tonumber(t['c:' .. name] or '0')}
+    for line in string.gmatch(t.il or '', '[^\n]+') do
+        local name, url, limit, rest = string.match(line, '^([^\t]+)\t([^\t]+)\t(%d+)(.*)$')
+        local priority, weight, region, rate = string.match(rest or '', '^\t(%d+)\t(%d+)\t([^\t]*)\t([^\t]*)')
+        if name then
+            pool[#pool + 1] = {name = name, url = url, limit = tonumber(limit), priority = tonumber(priority or '1'),
+                               weight = tonumber(weight or '1'), region = region or '', rate = rate_of(rate),
+                               is_up = t['up:' .. name] ~= '0' and t['dr:' .. name] ~= '1',
+                               taken = tonumber(t['c:' .. name] or '0')}
+        end
     end
     return pool
 end
@@ -29,14 +55,43 @@ local function url_of(pool, name)
     return ''
 end
 
+-- What an attempt brings along: kind ('s' a waiting caller's, else ''), region of its worker, key ('' none) and that
+-- key's limit.
+local function wanted(t, class, opt)
+    local limit = tonumber(policy_of(t, 'per_key') or '0')
+    return {kind = class == 'sync' and 's' or '', region = opt.rg or '', key = limit > 0 and opt.pk or '', key_limit = limit}
+end
+
+-- GCRA. tat is the instant at which all calls so far are paid for, one each gap. Never further away than a whole burst takes: more
+-- is left of a lower rate, or of a clock that was set back.
+local function tat_of(rate, stored, now)
+    return math.min(math.max(tonumber(stored or '') or now, now), now + rate.burst * rate.gap)
+end
+
+-- nil, or the instant of the next call: tat less burst - 1 gaps.
+local function rate_waits(rate, stored, now)
+    local at = tat_of(rate, stored, now) - (rate.burst - 1) * rate.gap
+    return at > now + 0.001 and math.ceil(at) or nil
+end
+
 -- What keeps the whole tenant from taking a call: nil, or reason and the instant at which that may be over.
 local function tenant_waits(t, now)
     if t.paused then
         return 'paused', now + 5000
     end
+    local mood, till = tenant_mood(t, now)
+    if mood then
+        return mood, till
+    end
     local bound = tonumber(t.tc or '0')
     if bound > 0 and tonumber(t.c or '0') >= bound then
         return 'concurrency', now + 2000
+    end
+    local rate = rate_of(policy_of(t, 'rate'))
+    local at = nil
+    at = rate and rate_waits(rate, t.tat, now) -- BREAK:rate_of_tenant
+    if at then
+        return 'rate', at
     end
     return nil
 end
@@ -46,31 +101,284 @@ local function instance_waits(t, i, now)
     if not i.is_up then
         return 'no_instance', now + 2000
     end
+    local mood, till = instance_mood(t, i, now)
+    if mood then
+        return mood, till
+    end
     if i.limit > 0 and i.taken >= i.limit then
         return 'concurrency', now + 2000
+    end
+    local at = nil
+    at = i.rate and rate_waits(i.rate, t['tat:' .. i.name], now) -- BREAK:rate_of_instance
+    if at then
+        return 'rate', at
     end
     return nil
 end
 
--- Gives the instance that takes the next call, and at which place the round robin goes on; or nil, the reason, and the
--- earliest instant at which one may take it. With several reasons that of the instance which is free first; a reason
--- other than no_instance wins over it.
-local function choose(t, pool, now)
-    local why, at = tenant_waits(t, now)
-    if why then
-        return nil, why, at
+-- Latency as it is felt: the average, which forgets with time, for each call that is out and one more. An instance that
+-- has never answered gets one call to try.
+local function latency_cost(t, i, now)
+    local average, at = string.match(t['ew:' .. i.name] or '', '^(%S+) (%d+)$')
+    if not average then
+        return i.taken > 0 and 1e12 + i.taken or 0
     end
+    return tonumber(average) * math.exp(-math.max(0, now - tonumber(at)) / DECAY_MS) * (i.taken + 1)
+end
+
+-- The balances: the free instance with the least takes the call; among equals their turn decides.
+local RANKS = {
+    round_robin = function()
+        return 0
+    end,
+    priority = function(_, i)
+        return i.priority
+    end,
+    least_busy = function(_, i)
+        return i.taken
+    end,
+    least_latency = function(t, i, now)
+        return latency_cost(t, i, now)
+    end,
+    weighted = function(_, i)
+        return -i.current
+    end,
+    region = function(_, i, _, want)
+        return i.region ~= '' and i.region == want.region and 0 or 1
+    end
+}
+
+local function balance_of(t)
+    local word = policy_of(t, 'balance')
+    return RANKS[word] and word or 'round_robin'
+end
+
+-- Smooth weighted round robin: each that could take the call gains its weight; who takes it pays them all.
+local function gain_weights(t, pool, free)
+    local kept = {}
+    for n in string.gmatch(t.sw or '', '[^,]+') do
+        kept[#kept + 1] = tonumber(n)
+    end
+    for at, i in ipairs(pool) do
+        i.current = #kept == #pool and kept[at] or 0
+    end
+    local sum = 0
+    for _, entry in ipairs(free) do
+        entry.i.current = entry.i.current + entry.i.weight
+        sum = sum + entry.i.weight
+    end
+    return sum
+end
+
+-- The free instances in turn, or none and the best reason: that of the instance which is free first; a reason other than
+-- no_instance wins over it.
+local function free_ones(t, pool, now)
     local turn = tonumber(t.rr or '0')
+    local is_weighted = balance_of(t) == 'weighted'
+    local free, why, at = {}, nil, nil
     for step = 0, #pool - 1 do
         local i = pool[(turn + step) % #pool + 1]
         local reason, till = instance_waits(t, i, now)
-        if not reason then
-            return i, (turn + step + 1) % #pool
+        if not reason and is_weighted and i.weight == 0 then
+            reason, till = 'no_instance', now + 2000
         end
-        local is_better = not why or why == 'no_instance' or (reason ~= 'no_instance' and till < at)
-        if is_better then
+        if not reason then
+            free[#free + 1] = {i = i, next_turn = (turn + step + 1) % #pool}
+        elseif not why or why == 'no_instance' or (reason ~= 'no_instance' and till < at) then
             why, at = reason, till
         end
     end
-    return nil, why or 'no_instance', at or now + 2000
+    return free, why or 'no_instance', at or now + 2000
+end
+
+-- Gives the instance that takes the next call, and at which place the turn goes on; or nil, the reason, and the
+-- earliest instant at which one may take it. Reason 'key': its own key has all its calls out.
+local function choose(t, pool, now, want)
+    local why, at = tenant_waits(t, now)
+    local is_for_all = why and why ~= 'concurrency' and why ~= 'rate'
+    if want.key ~= '' and not is_for_all then
+        local out = tonumber(redis.call('HGET', T .. 'p', want.key) or '0')
+        if out >= want.key_limit then
+            return nil, 'key' -- BREAK:key_has_its_limit
+        end
+    end
+    if why then
+        return nil, why, at
+    end
+    local free, reason, till = free_ones(t, pool, now)
+    if #free == 0 then
+        return nil, reason, till
+    end
+    local balance = balance_of(t)
+    local sum = balance == 'weighted' and gain_weights(t, pool, free)
+    local best, least
+    for _, entry in ipairs(free) do
+        local rank = RANKS[balance](t, entry.i, now, want)
+        if not least or rank < least then
+            best, least = entry, rank
+        end
+    end
+    if sum then
+        best.i.current = best.i.current - sum
+    end
+    return best.i, best.next_turn
+end
+
+-- How many calls the tenant takes at once; nil: no end to it, so that nobody waits for a slot.
+local function capacity_of(t, pool)
+    local sum, bound = 0, tonumber(t.tc or '0')
+    for _, i in ipairs(pool) do
+        if i.is_up then
+            sum = sum + (i.limit > 0 and i.limit or math.huge)
+        end
+    end
+    local n = bound > 0 and math.min(bound, sum) or sum
+    return n > 0 and n < math.huge and n or nil
+end
+
+-- Whether the kind of work waits for a slot, and until when that is believed.
+local function waits_until(t, kind, now)
+    local till = tonumber(t[kind == 's' and 'ws' or 'wn'] or '0')
+    return till > now and till <= now + WAITS_MS and till or nil
+end
+
+local function other_kind(kind)
+    return kind == 's' and '' or 's'
+end
+
+-- sync_share: waiting callers first. While both kinds wait, they have at most their share of the slots, and the other
+-- work at most the rest. Of a single slot they have their share of the grants: sg is what the other work has saved.
+-- Gives nil, or until when the other kind is believed to wait, whose turn it is.
+local function turn_of_other(t, pool, kind, now)
+    local share = tonumber(policy_of(t, 'sync_share') or '')
+    local till = share and waits_until(t, other_kind(kind), now)
+    local n = till and capacity_of(t, pool)
+    if not n then
+        return nil
+    end
+    local callers = tonumber(t.cs or '0')
+    local others = tonumber(t.c or '0') - callers
+    local most = math.max(1, math.floor(share * n + 0.000001))
+    local is_callers = callers < most
+    if n == 1 then
+        is_callers = tonumber(t.sg or '0') < share - 0.00001
+    elseif kind ~= 's' then
+        is_callers = others >= n - most
+    end
+    return is_callers ~= (kind == 's') and till or nil
+end
+
+-- A slot is kept free for the other kind, whose workers are told. Who does not come in time waits no more.
+local function call_other(t, kind, till, now)
+    if till > now + CALL_MS then
+        till = now + CALL_MS
+        redis.call('HSET', KEYS[1], kind == 's' and 'wn' or 'ws', int(till))
+        wake_waiting()
+        t.ww = nil
+    end
+    return till
+end
+
+-- A claim finds no room: its worker is told when there is some, and the kind of work waits.
+local function refuse(t, pool, kind, reason, till, deadline, now)
+    local notes = {}
+    local waiting = t.ww or ''
+    -- Of a rate nobody has to tell.
+    if (reason ~= 'rate' or till > now + 1000) and not string.find(waiting, ARGV[5], 1, true) then
+        notes = {'ww', waiting .. ' ' .. ARGV[5]}
+    end
+    if reason == 'concurrency' and policy_of(t, 'sync_share') and capacity_of(t, pool) then
+        local at = deadline > 0 and math.min(deadline, now + WAITS_MS) or now + WAITS_MS
+        notes[#notes + 1] = kind == 's' and 'ws' or 'wn'
+        notes[#notes + 1] = int(at)
+    end
+    if #notes > 0 then
+        redis.call('HSET', KEYS[1], unpack(notes))
+    end
+end
+
+-- What a grant writes into the tenant's hash, as names and values: turn, rates, weights, the single slot's credit.
+local function grant_notes(t, pool, i, next_turn, want, now)
+    local notes = {}
+    local function note(field, value)
+        notes[#notes + 1] = field
+        notes[#notes + 1] = value
+    end
+    if #pool > 1 then
+        note('rr', next_turn)
+    end
+    local rate = rate_of(policy_of(t, 'rate'))
+    if rate then
+        note('tat', string.format('%.3f', tat_of(rate, t.tat, now) + rate.gap))
+    end
+    if i.rate then
+        note('tat:' .. i.name, string.format('%.3f', tat_of(i.rate, t['tat:' .. i.name], now) + i.rate.gap))
+    end
+    if i.current then
+        local weights = {}
+        for at, each in ipairs(pool) do
+            weights[at] = int(each.current)
+        end
+        note('sw', table.concat(weights, ','))
+    end
+    local share = tonumber(policy_of(t, 'sync_share') or '')
+    if share and waits_until(t, other_kind(want.kind), now) and capacity_of(t, pool) == 1 then
+        local saved = tonumber(t.sg or '0')
+        saved = want.kind == 's' and math.min(1, saved + 1 - share) or math.max(0, saved - share)
+        note('sg', string.format('%.6f', saved))
+    end
+    return notes
+end
+
+-- Without any limit that needs them, slots are written only where the balance counts the calls that are out.
+local function needs_slot(t, i, want)
+    local balance = balance_of(t)
+    return i.limit > 0 or tonumber(t.tc or '0') > 0 or want.key ~= '' or balance == 'least_busy' or balance == 'least_latency'
+end
+
+-- Counts the slot; i: the instance. The key's count is written here.
+local function note_slot(notes, t, i, want)
+    local function note(field, by)
+        notes[#notes + 1] = field
+        notes[#notes + 1] = int(tonumber(t[field] or '0') + by)
+    end
+    note('c', 1)
+    note('c:' .. i.name, 1)
+    if want.kind == 's' then
+        note('cs', 1)
+    end
+    if want.key ~= '' then
+        redis.call('HINCRBY', T .. 'p', want.key, 1)
+    end
+end
+
+-- The kind waits no more, until it is refused again. What was kept free for it and is not needed goes to whoever waits.
+local function served(t, pool, kind)
+    local mark = kind == 's' and 'ws' or 'wn'
+    if t[mark] then
+        redis.call('HDEL', KEYS[1], mark)
+        if tonumber(t.c or '0') + 1 < (capacity_of(t, pool) or 0) then
+            wake_waiting()
+        end
+    end
+end
+
+-- Peak EWMA (least_latency): a slow answer counts at once and in full, quick ones little by little. No answer: only if
+-- that took longer than what is known.
+local function note_latency(instance, took, is_answered, now)
+    local field = 'ew:' .. instance
+    local v = redis.call('HMGET', KEYS[1], 'pol', field)
+    if policy_of({pol = v[1] or ''}, 'balance') ~= 'least_latency' then
+        return
+    end
+    took = math.max(1, took)
+    local average, at = string.match(v[2] or '', '^(%S+) (%d+)$')
+    local fade = math.exp(-math.max(0, now - tonumber(at or '0')) / DECAY_MS)
+    local kept = tonumber(average or '0') * fade
+    if not is_answered and took <= kept then
+        return
+    end
+    local felt = kept + took * (1 - fade)
+    felt = math.max(felt, took) -- BREAK:slow_counts_at_once
+    redis.call('HSET', KEYS[1], field, string.format('%.3f %s', felt, int(now)))
 end

@@ -1,4 +1,6 @@
+-- with: _moods.lua
 -- with: _pool.lua
+-- with: _order.lua
 -- with: _load.lua
 -- ARGV: 1 epoch, 2 name, 3 key or '', 4 fingerprint, 5 class, 6 'wait' or 'async', 7 ms until the
 -- caller's deadline (0 never), 8 ms until the job's own (0 never), 9 ms until it is due (0 now),

@@ -1,9 +1,10 @@
+-- with: _order.lua
 -- What the tenant said when it was asked about attempt n (claim.lua's ask).
 -- ARGV: 1 epoch, 2 name, 3 n seen, 4 token seen, 5 question seen, 6 the question's token, 7 word, 8 status,
 -- 9 error or '', 10 answer or '', 11 answer's body bytes, 12 ms between two unknowns, 13 record_ms,
 -- 14 window_ms, 15 result_ms, 16 brief_ms.
 -- Words: known (the answer is the outcome), unknown, pending, unclear (another status), silent (no answer).
--- Gives {what happened, ms}: ended | again (it never arrived: claim it) | waiting (ask again after ms) |
+-- Gives {what happened, ms}: ended (and whose turn it is now, as complete.lua) | again (it never arrived: claim it) | waiting (ask again after ms) |
 -- unclear, silent (shelve it; nothing was changed) | changed (look again).
 local SILENT_MS = 3600000
 local name, n, token, question, word = ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[7]
@@ -16,7 +17,7 @@ local q = redis.call('HMGET', job(name), 'qn', 'qh', 'qu', 'qt', 'qv', 'qw', 'os
 -- One delivery may ask more than once: its token alone does not name the question.
 local this = ARGV[3] .. ':' .. ARGV[5] .. ':' .. ARGV[6]
 if q[4] == this then
-    return {q[5], q[6]} -- BREAK:asked_same_token
+    return and_whose_turn_it_was(name, {q[5], q[6]}) -- BREAK:asked_same_token
 end
 local is_late = tonumber(q[1] or '0') ~= question -- another worker's answer to it was first
 if r.n ~= n or r.tk ~= token or r.q ~= '1' or (is_late and word ~= 'known') then
@@ -38,7 +39,8 @@ if word == 'known' then
     end
     finish(name, r, 'succeeded', now, {'os', ARGV[8], 'ob', ARGV[11], 'er', ARGV[9], 'db', '0'},
            keeping(r, ARGV, 13), ARGV[10])
-    return gave('ended', 0, 'a' .. n, attempt_row(r, now, ARGV[8], 'asked'))
+    gave('ended', 0, 'a' .. n, attempt_row(r, now, ARGV[8], 'asked'))
+    return and_whose_turn(name, {'ended', '0'})
 end
 
 local heard = tonumber(q[2] or '0')

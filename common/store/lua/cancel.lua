@@ -1,3 +1,4 @@
+-- with: _order.lua
 -- ARGV: 1 epoch, 2 name, 3 record_ms, 4 window_ms. Gives {'canceled'} or {'no', state, db}.
 local name = ARGV[2]
 local now = now_ms()

@@ -1,17 +1,22 @@
+-- with: _moods.lua
 -- with: _pool.lua
+-- with: _order.lua
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
--- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms.
+-- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms,
+-- 14… options: rg the worker's region, pk the key of per_key, breaker and adaptive (_moods.lua).
 -- Gives {verdict, …}:
---   ack state                     superfluous, or ended just now
+--   ack state [name at]           superfluous, or ended just now; whose turn it is now (_order.lua), in the outbox since
 --   go n instance url slot_end counted rest       rest: ms until the deadline, -1 without one
---   park reason ms                wait on the ladder
+--   park reason ms                wait on the ladder; concurrency: of its key
 --   ask n token instance url question   in doubt, policy ask: ask the tenant (asked.lua); url '': nobody to ask
 --   hold n token reason           in doubt by policy: shelve, naming what was seen
 --   used_up n token               dead: likewise
+--   order first                   not its turn under its ordering key: shelve it with wait_turn.lua
 --   wait reason ms                the whole tenant waits (a reason of _pool.lua, or settling)
 --   missing | memory | dead       no record | another epoch | this worker was declared dead
 local name, token, worker = ARGV[2], ARGV[3], ARGV[4]
+local opt = options(14)
 local now = now_ms()
 local r = read(name)
 if not r and redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
@@ -31,6 +36,7 @@ local t = read_tenant()
 if t.ep ~= EPOCH then
     return {'memory'}
 end
+join_line(name, r, now) -- BREAK:claim_takes_a_place
 -- A delivery turned up after all. Without an attempt in doubt the job is what it was; else the in-doubt
 -- policy decides below, as for a dead holder.
 if is_lost(r) and r.db ~= '1' then
@@ -57,8 +63,10 @@ if r.st == 'running' and r.tk == token and (r.w == worker or now < r.se) then
         -- Asked again by the next incarnation, nothing sent yet: the lease goes over with it.
         redis.call('HSET', job(name), 'w', worker)
         local field = name .. ':' .. int(r.n) .. ':' .. token
-        if redis.call('HEXISTS', T .. 's', field) == 1 then
-            redis.call('HSET', T .. 's', field, int(r.se) .. '\t' .. worker .. '\t' .. r.i)
+        local slot = redis.call('HGET', T .. 's', field)
+        if slot then
+            local _, _, instance, kind, key = slot_parts(slot)
+            redis.call('HSET', T .. 's', field, slot_row(r.se, worker, instance, kind, key))
         end
     end
     return {'go', r.n, r.i, url_of(read_pool(t), r.i), int(r.se), r.cnt, rest} -- BREAK:claim_same_token
@@ -76,7 +84,7 @@ if r.st ~= 'running' and overdue then
     if r.db == '1' then
         return {'hold', r.n, r.tk, 'deadline'}
     end
-    return {'ack', end_overdue(name, r, now, keep)}
+    return and_whose_turn(name, {'ack', end_overdue(name, r, now, keep)})
 end
 
 if r.st == 'running' or is_lost(r) then
@@ -104,8 +112,22 @@ if r.q == '1' and ARGV[7] == 'hold' then
     return {'hold', r.n, r.tk, 'policy_changed'}
 end
 
+if is_out_of_turn(name, r) then
+    seen()
+    if r.oo == '1' then
+        return {'ack', r.st} -- on the shelf already
+    end
+    if r.st == 'running' or r.q == '1' or is_lost(r) then
+        return {'park', 'order', 5000} -- begun in an earlier memory, as another of its key was
+    end
+    if r.st == 'accepted' then
+        stand(name, r, now, tonumber(t.la or '3600000')) -- its delivery is the broker's confirm
+    end
+    return {'order', first_in_line(r.ok)} -- BREAK:one_of_a_key
+end
+
 local pool = read_pool(t)
-if r.q == '1' and ARGV[7] == 'ask' then
+if r.q == '1' and ARGV[7] == 'ask' and not t.paused then
     -- Whoever ran it knows best, up or not; asking takes no slot.
     local asked = {name = r.i, url = url_of(pool, r.i)}
     for _, candidate in ipairs(pool) do
@@ -113,16 +135,30 @@ if r.q == '1' and ARGV[7] == 'ask' then
     end
     return {'ask', r.n, r.tk, asked.name, asked.url, redis.call('HGET', job(name), 'qn') or '0'}
 end
-local chosen, next_turn, till = choose(t, pool, now)
+local want = wanted(t, r.cl, opt)
+if r.st == 'running' and opt.breaker then
+    drop_probe(t, r.i, r.tk, now)
+end
+set_moods(t, pool, opt, now)
+local chosen, next_turn, till = choose(t, pool, now, want)
+if not chosen and next_turn == 'key' then
+    seen()
+    return {'park', 'concurrency', '1000'} -- the worker doubles it
+end
+local called = chosen and turn_of_other(t, pool, want.kind, now)
+if called then
+    chosen, next_turn, till = nil, 'concurrency', call_other(t, want.kind, called, now) -- BREAK:sync_share
+end
 if not chosen then
-    local waiting = t.ww or ''
-    if not string.find(waiting, ARGV[5], 1, true) then
-        redis.call('HSET', KEYS[1], 'ww', waiting .. ' ' .. ARGV[5])
-    end
+    refuse(t, pool, want.kind, next_turn, till, r.ex, now)
     seen()
     return {'wait', next_turn, int(till - now)}
 end
 
+stand_first(name, r.ok) -- BREAK:who_began_is_first
+if r.oo == '1' then
+    unshelve(name) -- a second message came in its turn
+end
 local sets = {}
 if r.st == 'running' then
     sets = {'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'db', '1'}
@@ -141,15 +177,20 @@ if r.cl == 'sync' then
     redis.call('ZREM', T .. 'y', name)
 end
 stop_asking(name, r) -- another policy now
+redis.call('HINCRBY', T .. 'n', chosen.name, 1) -- requests that an instance was given, for /stats
 local n = r.n + 1
 local slot_end = now + tonumber(ARGV[6])
+take_probe(chosen, token, now, slot_end)
 redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', chosen.name, 'sa', int(now),
            'se', int(slot_end), 'cnt', r.cnt + 1, 'due', '0', unpack(sets))
-if chosen.limit > 0 or tonumber(t.tc or '0') > 0 then
+local notes = grant_notes(t, pool, chosen, next_turn, want, now)
+if needs_slot(t, chosen, want) then
     redis.call('HSET', T .. 's', name .. ':' .. n .. ':' .. token,
-               int(slot_end) .. '\t' .. worker .. '\t' .. chosen.name)
-    redis.call('HSET', KEYS[1], 'c', tonumber(t.c or '0') + 1, 'c:' .. chosen.name, chosen.taken + 1, 'rr', next_turn) -- BREAK:slot_with_claim
-elseif #pool > 1 then
-    redis.call('HSET', KEYS[1], 'rr', next_turn)
+               slot_row(slot_end, worker, chosen.name, want.kind, want.key))
+    note_slot(notes, t, chosen, want) -- BREAK:slot_with_claim
 end
+if #notes > 0 then
+    redis.call('HSET', KEYS[1], unpack(notes))
+end
+served(t, pool, want.kind)
 return {'go', n, chosen.name, chosen.url, int(slot_end), r.cnt + 1, rest}

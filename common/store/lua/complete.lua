@@ -1,14 +1,22 @@
+-- with: _moods.lua
+-- with: _pool.lua
+-- with: _order.lua
 -- with: _load.lua
 -- ARGV: 1 epoch, 2 name, 3 n, 4 token, 5 verdict, 6 state, 7 status or '', 8 error or '', 9 answer or '',
 -- 10 answer's body bytes, 11 '1' when the slot is free now, 12 ms until the retry, 13 record_ms,
 -- 14 window_ms, 15 result_ms, 16 brief_ms, 17 shelf head, 18 shelf body, 19 shelf bound in bytes,
--- 20 '1': the instance refused the connection, 21 '1': it never left.
--- Verdicts: end (state succeeded|failed), dead (failed, to the shelf), retry (answered, again later),
+-- 20 '1': the instance refused the connection, 21 '1': it never left; from 22 on options: what the outcome says of the
+-- instance (feel in _moods.lua), and for elsewhere attempts (the most counted) and uncounted (the most that are not).
+-- Verdicts: end (state succeeded|failed), dead (failed, to the shelf), retry (answered, again later), elsewhere (answered,
+-- and the answer cools: again when some instance may take it, not counted; beyond the bound like retry),
 -- unsent (again later, not counted), doubt (may have arrived; policy retry: again later), ask (likewise,
 -- policy ask: the tenant is asked after the slot's end), hold (in doubt, to the shelf).
--- Gives {what happened, due}: ended | waiting | in_doubt | outbox | late | full | missing (no record, or one that has forgotten
--- this attempt: register it again first).
+-- Gives {what happened, due} (waiting: also the ms until then): ended | waiting | in_doubt | outbox | late | full | missing (no
+-- record, or one that has forgotten this attempt: register it again first); for elsewhere also {instead, why}: deadline |
+-- attempts_used_up (nothing was changed: another verdict is due). Of ended also: the name of the job whose turn it is now
+-- (_order.lua), and since when it is in the outbox.
 local name, n, token, verdict, status, error = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[7], ARGV[8]
+local opt = options(22)
 local now = now_ms()
 local r = read(name)
 local mine = n .. ':' .. token
@@ -21,7 +29,7 @@ if not r or (r.n < n and not FINAL[r.st]) then
     return {'missing', '0'} -- BREAK:registered_before_complete
 end
 if r.dn == mine then
-    return {r.dv, int(r.due)} -- BREAK:complete_once
+    return and_whose_turn_it_was(name, {r.dv, int(r.due), r.dv == 'waiting' and int(math.max(0, r.due - now)) or nil}) -- BREAK:complete_once
 end
 if ARGV[11] == '1' then
     free_slot(name, n, token)
@@ -30,7 +38,7 @@ if ARGV[20] == '1' then
     redis.call('HSET', KEYS[1], 'up:' .. r.i, '0')
 end
 -- A complete answer settles what is in doubt by now, too; only the newest attempt settles anything.
-local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry'
+local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry' or verdict == 'elsewhere'
 local settles = r.st == 'running'
 settles = settles or is_answer -- BREAK:late_answer_settles
 settles = settles and r.n == n and r.tk == token -- BREAK:fence
@@ -41,12 +49,39 @@ if FINAL[r.st] or not settles or has_no_copy then
     redis.call('HSET', job(name), 'lt' .. n, status .. '\t' .. error)
     return {'late', '0'}
 end
+local keep = keeping(r, ARGV, 13)
+local was_shelved = r.sh == '1' or r.oo == '1'
+local row = attempt_row(r, now, status, error)
+
+-- At which instant it may go on, with this answer's cooling. What it waits for by then but for an instant is the claim's to say.
+local function elsewhere_at()
+    local t = read_tenant()
+    local pool = read_pool(t)
+    local field = opt.cools == 'tenant' and 'cool' or 'cool:' .. r.i
+    t[field] = int(math.max(now + tonumber(opt.cool), tonumber(t[field] or '0')))
+    set_moods(t, pool, opt, now)
+    local chosen, why, at = choose(t, pool, now, wanted(t, r.cl, {}))
+    local is_instant = not chosen and (why == 'cooling' or why == 'breaker' or why == 'rate')
+    return is_instant and at or now
+end
+
+local onward, uncounted, is_uncounted = 0, 0, false
+if verdict == 'elsewhere' then
+    uncounted = tonumber(redis.call('HGET', job(name), 'uc') or '0') + 1
+    is_uncounted = true
+    is_uncounted = uncounted <= tonumber(opt.uncounted) -- BREAK:uncounted_is_bounded
+    if not is_uncounted and r.cnt >= tonumber(opt.attempts) then
+        return {'instead', 'attempts_used_up'}
+    end
+    onward = is_uncounted and elsewhere_at() or now + tonumber(ARGV[12])
+    if r.ex > 0 and onward >= r.ex then
+        return {'instead', 'deadline'}
+    end
+end
+
 if ARGV[20] ~= '1' and ARGV[21] ~= '1' then
     note_attempt(r, now)
 end
-local keep = keeping(r, ARGV, 13)
-local was_shelved = r.sh == '1'
-local row = attempt_row(r, now, status, error)
 
 -- What goes to the shelf must fit before anything changes.
 if verdict == 'dead' or verdict == 'hold' then
@@ -55,12 +90,17 @@ if verdict == 'dead' or verdict == 'hold' then
     end
 end
 
+feel(r, token, opt, ARGV[11], now)
+
 if is_answer and ARGV[21] ~= '1' and r.cnt == 0 then
     r.cnt = 1 -- it was taken for one that never arrived: it did, and its key is used
     redis.call('HSET', job(name), 'cnt', 1)
 end
 
 local function done(gave, ...)
+    if ARGV[21] ~= '1' and verdict ~= 'unsent' then
+        note_latency(r.i, now - r.sa, status ~= '', now)
+    end
     redis.call('HSET', job(name), 'dn', mine, 'dv', gave, 'a' .. n, row, ...)
 end
 
@@ -89,7 +129,7 @@ if verdict == 'end' or verdict == 'dead' then
         end
         done('ended')
     end
-    return {'ended', '0'}
+    return and_whose_turn(name, {'ended', '0'})
 end
 
 if verdict == 'hold' then
@@ -103,15 +143,22 @@ if verdict == 'hold' then
     return {'in_doubt', '0'}
 end
 
-if (verdict == 'retry' or verdict == 'ask') and ARGV[9] ~= '' then
+if (verdict == 'retry' or verdict == 'elsewhere' or verdict == 'ask') and ARGV[9] ~= '' then
     redis.call('SET', T .. 'r:' .. name, ARGV[9])
 end
 if verdict == 'ask' then
     begin_asking(name, r, now)
     done('waiting', 'os', status)
-    return {'waiting', int(r.due)}
+    return {'waiting', int(r.due), int(r.due - now)}
 end
 local due = now + tonumber(ARGV[12])
+if verdict == 'elsewhere' then
+    due = onward
+    local cnt = r.cnt
+    cnt = is_uncounted and cnt - 1 or cnt -- BREAK:cooled_is_uncounted
+    redis.call('HSET', job(name), 'uc', uncounted, 'cnt', cnt)
+    redis.call('HSET', job(name), 'ps', '1') -- BREAK:uncounted_keeps_its_key
+end
 if was_shelved then
     to_outbox(name, r, now, due)
     done('outbox', 'ls', status, 'db', '0')
@@ -123,11 +170,11 @@ if r.st == 'in_doubt' then
     redis.call('HSET', job(name), 'er', '')
 end
 redis.call('ZADD', T .. 'w', int(due), name)
-if verdict == 'retry' then
+if verdict == 'retry' or verdict == 'elsewhere' then
     done('waiting', 'st', 'waiting', 'due', int(due), 'ls', status, 'db', '0')
 elseif verdict == 'unsent' then
     done('waiting', 'st', 'waiting', 'due', int(due), 'cnt', math.max(0, r.cnt - 1))
 else
     done('waiting', 'st', 'waiting', 'due', int(due), 'db', '1')
 end
-return {'waiting', int(due)}
+return {'waiting', int(due), int(due - now)}

@@ -1,3 +1,4 @@
+-- with: _order.lua
 -- ARGV: 1 epoch, 2 'list'|'count'|'redrive', 3 most matches, 4 most entries looked at, 5 only what was shelved
 -- before this time in ms ('' before now), 6 and 7 time and name of the last entry seen ('' from the start),
 -- 8 state or '', 9 error or '', 10 only what was shelved at or after this time in ms ('' any), 11 and 12 a label's

@@ -1,3 +1,4 @@
+-- with: _order.lua
 -- with: _load.lua
 -- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves, 4 'deadline' or 'hangup', 5 record_ms.
 -- Done only if nothing was claimed and either the latest deadline has passed, or the last waiter left

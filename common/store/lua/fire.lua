@@ -1,3 +1,4 @@
+-- with: _order.lua
 -- ARGV: 1 epoch, 2 schedule, 3 cursor as it was read ('' for a schedule never seen), 4 the new cursor,
 -- 5 name of the job ('' to move the cursor only), 6 '1' to skip while the last job has not ended,
 -- 7 shelf head, 8 shelf body, 9 ms until the job's own deadline (0 never), 10 lost_after in ms, 11… fields.
@@ -28,6 +29,7 @@ local own = tonumber(ARGV[9]) > 0 and now + tonumber(ARGV[9]) or 0
 redis.call('HSET', T .. 'c', schedule .. ':last', name, schedule .. ':fired', int(now))
 redis.call('HSET', job(name), 'st', 'queued', 'cl', 'normal', 'k', '', 'ca', int(now), 'ex', int(own), 'xa', int(own),
            'due', '0', 'rc', '', 'o2', '1', 'n', '0', 'cnt', '0', unpack(ARGV, 11))
+join_line(name, {ok = redis.call('HGET', job(name), 'ok') or '', due = 0}, now)
 next_check(name, own, now, now + tonumber(ARGV[10]))
 redis.call('HSET', T .. 'b:' .. name, 'h', ARGV[7], 'b', ARGV[8], 'q', #ARGV[7] + #ARGV[8])
 redis.call('HINCRBY', KEYS[1], 'sb', #ARGV[7] + #ARGV[8])

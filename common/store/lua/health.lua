@@ -8,11 +8,7 @@ for i = 2, #ARGV, 2 do
         woke = woke or ARGV[i + 1] == '1'
     end
 end
-local waiting = woke and redis.call('HGET', KEYS[1], 'ww')
-if waiting and waiting ~= '' then
-    redis.call('HDEL', KEYS[1], 'ww')
-    for channel in string.gmatch(waiting, '%S+') do
-        redis.call('PUBLISH', channel, 'slot ' .. string.sub(T, 2, -3))
-    end
+if woke then
+    wake_waiting()
 end
 return {woke and 1 or 0}

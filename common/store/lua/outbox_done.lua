@@ -10,6 +10,7 @@ end
 -- Back on the shelf already: the copy is the shelf's again.
 local is_copy_free = true
 is_copy_free = not redis.call('ZSCORE', T .. 'h', ARGV[2]) -- BREAK:shelf_keeps_copy
+is_copy_free = is_copy_free and redis.call('HGET', job(ARGV[2]), 'oo') ~= '1' -- out of turn again
 if is_copy_free then
     local size = redis.call('HGET', T .. 'b:' .. ARGV[2], 'q')
     if size then

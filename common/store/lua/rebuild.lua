@@ -1,3 +1,4 @@
+-- with: _order.lua
 -- A message of another epoch whose record is gone: everything was lost, and the message carries what accept wrote.
 -- ARGV: 1 epoch, 2 name, 3 '1' an attempt was made, perhaps, 4 in-doubt policy, 5 lease in ms, 6 lost_after in ms, 7 record_ms,
 -- 8 due, 9 the job's own deadline, 10 its synchronous caller's (times of the store, 0 none), 11 key, 12 fingerprint, 13 class,
@@ -59,6 +60,12 @@ local is_due = due <= now
 write(is_due and 'queued' or 'scheduled', 'ex', int(deadline), 'due', is_due and '0' or int(due), 'cnt', was_attempted and '1' or '0',
       'db', was_attempted and '1' or '0', 'rc', ARGV[15] ~= '' and (ARGV[15] .. '|-') or '')
 next_check(name, deadline, now, math.max(now, due) + tonumber(ARGV[6]))
+local ok = redis.call('HGET', job(name), 'ok') or ''
+if was_attempted then
+    stand_second(name, ok) -- only the first is attempted
+elseif ok ~= '' then
+    stand_at(name, ok, math.max(tonumber(ARGV[14]), due) * 1000) -- the places are gone; the next best is the time
+end
 if not is_due then
     redis.call('ZADD', T .. 'w', int(due), name)
 end

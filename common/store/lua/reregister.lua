@@ -1,6 +1,10 @@
+-- with: _moods.lua
+-- with: _pool.lua
+-- with: _order.lua
 -- A worker says again what it runs: the store may have forgotten. Rebuilds the record and the slot that fell behind.
 -- ARGV: 1 epoch, 2 name, 3 n, 4 token, 5 worker, 6 instance, 7 start, 8 slot's end, 9 counted attempts, 10 key, 11 fingerprint,
--- 12 class, 13 created, 14 reply channel or '', 15 lost_after in ms, 16 the job's own deadline, 17... further fields.
+-- 12 class, 13 created, 14 reply channel or '', 15 lost_after in ms, 16 the job's own deadline, 17... further fields;
+-- among them pk, the key of per_key.
 -- Gives {what}: kept (nothing to do) | restored | memory.
 local name, n, token, worker, instance, key = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[10]
 local now = now_ms()
@@ -13,7 +17,7 @@ if r and (r.n >= n or FINAL[r.st]) then
 end
 if r then
     leave(name, r)
-    if r.sh == '1' then
+    if r.sh == '1' or r.oo == '1' then
         unshelve(name)
     end
 else
@@ -26,17 +30,23 @@ end
 redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', instance, 'sa', ARGV[7], 'se', ARGV[8],
            'cnt', ARGV[9], 'due', '0', 'er', '', 'os', '')
 redis.call('PERSIST', job(name))
+stand_first(name, redis.call('HGET', job(name), 'ok') or '') -- BREAK:registered_again_is_first
 redis.call('HINCRBY', KEYS[1], 'run', 1)
 next_check(name, r and r.ex or tonumber(ARGV[16]), now, tonumber(ARGV[8]) + tonumber(ARGV[15]))
-local v = redis.call('HMGET', KEYS[1], 'il', 'tc')
-local limit = 0
-for entry, _, own in string.gmatch(v[1] or '', '([^\t\n]+)\t([^\t\n]+)\t(%d+)') do
-    limit = entry == instance and tonumber(own) or limit
+local t = read_tenant()
+local want = wanted(t, ARGV[12], options(17))
+local chosen = {name = instance, limit = 0}
+for _, i in ipairs(read_pool(t)) do
+    chosen = i.name == instance and i or chosen
 end
-if limit > 0 or tonumber(v[2] or '0') > 0 then
-    if redis.call('HSETNX', T .. 's', name .. ':' .. n .. ':' .. token, ARGV[8] .. '\t' .. worker .. '\t' .. instance) == 1 then
-        redis.call('HINCRBY', KEYS[1], 'c', 1)
-        redis.call('HINCRBY', KEYS[1], 'c:' .. instance, 1)
+-- Under an adaptive limit each slot counts; one too many does no harm.
+local is_adaptive = string.find(redis.call('GET', T .. 'doc') or '', '"adaptive"', 1, true)
+if is_adaptive or needs_slot(t, chosen, want) then
+    local row = slot_row(tonumber(ARGV[8]), worker, instance, want.kind, want.key)
+    if redis.call('HSETNX', T .. 's', name .. ':' .. n .. ':' .. token, row) == 1 then
+        local notes = {}
+        note_slot(notes, t, chosen, want)
+        redis.call('HSET', KEYS[1], unpack(notes))
     end
 end
 return {'restored'}

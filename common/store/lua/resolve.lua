@@ -1,3 +1,4 @@
+-- with: _order.lua
 -- ARGV: 1 epoch, 2 name, 3 'retry'|'succeeded'|'failed', 4 note, 5 record_ms, 6 window_ms, 7 result_ms.
 -- Gives {what happened, detail}: queued | settled | missing | not_on_shelf state | key_taken name | not_in_doubt state.
 local name, to = ARGV[2], ARGV[3]

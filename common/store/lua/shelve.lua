@@ -1,7 +1,8 @@
+-- with: _order.lua
 -- ARGV: 1 epoch, 2 name, 3 n seen, 4 token seen, 5 reason, 6 shelf head, 7 shelf body, 8 shelf bound,
 -- 9 'in_doubt' or 'failed' (dead: attempts used up), 10 window_ms, 11… fields for a record that is missing
 -- (n seen '-1'), or whose message cannot be read.
--- Gives {'shelved'} (also when it is so already), {'full'} or {'changed', state}: look again.
+-- Gives {'shelved'} (also when it is so already; of failed also whose turn it is now, as complete.lua), {'full'} or {'changed', state}: look again.
 local name, n, token, reason = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local now = now_ms()
 local r = read(name)
@@ -17,6 +18,8 @@ if n == -1 then
         leave(name, r)
         redis.call('HINCRBY', KEYS[1], 'ind', 1)
         redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'sh', '1', 'rc', '')
+        redis.call('HDEL', job(name), 'oo')
+        join_line(name, r, now)
         announce(name, r, 'in_doubt', '')
         return {'shelved', ''}
     end
@@ -29,6 +32,7 @@ if n == -1 then
     redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'ca', int(now), 'n', '0', 'cnt', '0', 'ex', '0',
                'due', '0', 'xa', '0', 'sh', '1', 'ps', '1', unpack(ARGV, 11)) -- it may have been sent: its key stays
     redis.call('ZADD', T .. 'u', int(now + 86400000), name)
+    stand_second(name, redis.call('HGET', job(name), 'ok') or '') -- it may have begun: it holds its key
     redis.call('HINCRBY', KEYS[1], 'ind', 1)
     local key = redis.call('HGET', job(name), 'k')
     if key and key ~= '' and not redis.call('SET', T .. 'k:' .. key, name, 'NX') then
@@ -64,7 +68,7 @@ if ARGV[9] == 'failed' then
     sets[#sets + 1] = '1'
     finish(name, r, 'failed', now, sets, {record_ms = 86400000, window_ms = tonumber(ARGV[10]), result_ms = 86400000}, '')
     redis.call('PERSIST', job(name))
-    return {'shelved', ''}
+    return and_whose_turn(name, {'shelved', ''})
 end
 leave(name, r)
 redis.call('HINCRBY', KEYS[1], 'ind', 1)

@@ -1,8 +1,9 @@
+-- with: _order.lua
 -- ARGV: 1 epoch, 2 lost_after in ms, 3 '1': the tenant's work queues were seen empty, 4 record_ms,
 -- 5 window_ms, 6 result_ms, 7 brief_ms. The leader's round over one tenant, bounded in work:
 -- frees slots whose end has passed and whose holder is dead or no longer runs the attempt; undoes
 -- accepts whose lease is over; ends what waits past its deadline; suspects what is overdue by lost_after
--- without a delivery seen, and with empty queues takes it for lost.
+-- without a delivery seen, and with empty queues takes it for lost; wakes the first of a line that nobody woke.
 -- Gives {slots freed, accepts undone, unended, running, in doubt, delayed, outbox, age of the oldest that
 -- waits in ms, checked, ended past their deadline, suspects, lost, on the shelf}.
 local LOOKS = 100
@@ -41,6 +42,7 @@ local function is_suspect(name, r)
         return false
     end
     if redis.call('ZSCORE', T .. 'o', name) then return false end -- BREAK:outbox_is_not_lost
+    if r.oo == '1' then return false end -- BREAK:out_of_turn_is_not_lost
     return true
 end
 
@@ -98,6 +100,8 @@ for _, name in ipairs(suspects) do
         lost = lost + 1
     end
 end
+
+sweep_lines(now, LOOKS) -- BREAK:lines_are_swept
 
 -- Behind a backlog that never ends suspects are not judged: the oldest go, and are suspected again at their
 -- next check.

@@ -1,3 +1,4 @@
+-- with: _order.lua
 -- ARGV: 1 epoch, 2 name, 3 ms that the final record is kept. Compare-and-set: only what is still accepted is undone.
 -- Gives {'undone'} (it will not run; the key is free) or {'lost', state}. No record: the final one is
 -- written, so that a message still under way finds it; {'unknown'} when the store may have forgotten that it was started.

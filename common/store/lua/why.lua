@@ -1,5 +1,8 @@
+-- with: _moods.lua
 -- with: _pool.lua
--- Why a job is not running. Nothing is written. ARGV: 1 epoch, 2 name.
+-- with: _order.lua
+-- Why a job is not running. Nothing is written. ARGV: 1 epoch, 2 name, 3… options:
+-- the policies that _moods.lua wants.
 -- Gives {'missing'} or {state, due, q, reason, until, place, note}; '' for what there is not. The reason and its instant are those
 -- that a claim would be given now; `until` only where the instant is known. place: 1 is next, as far as the order of
 -- arrival says.
@@ -22,7 +25,13 @@ local t = read_tenant()
 local rank = redis.call('ZRANK', T .. 'u', name)
 local before = rank and math.max(0, rank - tonumber(t.run or '0') - tonumber(t.ind or '0'))
 local place = before and int(before + 1) or ''
-local chosen, reason, till = choose(t, read_pool(t), now)
+if is_out_of_turn(name, r) then
+    local first = place_in_line(name, r)
+    return {r.st, int(r.due), r.q, 'order', '', first and int(first + 1) or '', ''}
+end
+local pool = read_pool(t)
+set_moods(t, pool, options(3), now)
+local chosen, reason, till = choose(t, pool, now, wanted(t, r.cl, {}))
 if chosen then
     return {r.st, int(r.due), r.q, '', '', place, ''}
 end

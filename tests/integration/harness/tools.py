@@ -28,7 +28,8 @@ class Tenant(Process):
         return answer.json()
 
     def stats(self):
-        """running, peak, received, served, dropped, polls, asked, limit, health, paused"""
+        """running, peak, received, served, dropped, polls, asked, limit, health, paused; busy_us, the time in which
+        anything ran, and clock_us, both by its own clock"""
         return self._ask("/stats")
 
     def control(self, **orders):

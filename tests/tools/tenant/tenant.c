@@ -26,6 +26,9 @@ struct tenant {
     struct buf headers; /* of the answer in the making */
     struct buf body;
     int64_t limit;
+    int64_t capacity;      /* calls beyond it get 503 at once; 0: none */
+    int64_t status;        /* that all calls get; 0: what they ask for */
+    int64_t retry_after_s; /* of such answers; 0: none */
     int64_t running;
     int64_t peak;
     uint64_t received;
@@ -33,6 +36,8 @@ struct tenant {
     uint64_t dropped;
     uint64_t polls;
     uint64_t asked;
+    struct mono busy_since; /* while anything runs */
+    int64_t busy_ns;        /* before that */
     int health;
     bool is_paused;
 };
@@ -112,6 +117,23 @@ static void answer_asked(struct tenant *t, struct http_exchange *x, struct str i
     http_answer(x, said, STR("X-Asked: 1\r\n"), json, buf_as_str(&t->body));
 }
 
+/* Every start and end of a call goes through these two, so that the time in which it was not idle
+ * is known by its own clock. */
+static void work_begins(struct tenant *t)
+{
+    if (t->running++ == 0) {
+        t->busy_since = clock_mono();
+    }
+    t->peak = t->running > t->peak ? t->running : t->peak;
+}
+
+static void work_ends(struct tenant *t)
+{
+    if (--t->running == 0) {
+        t->busy_ns += clock_mono().ns - t->busy_since.ns;
+    }
+}
+
 static void settle(struct tenant *t, const struct http_request *r)
 {
     struct job *j = job_of(t, r);
@@ -119,7 +141,7 @@ static void settle(struct tenant *t, const struct http_request *r)
     if (j != NULL) {
         j->is_done = true;
     }
-    t->running--;
+    work_ends(t);
     t->served++;
 }
 
@@ -323,6 +345,20 @@ static void begin(struct tenant *t, struct http_exchange *x, const struct plan *
     loop_timer_set(c->timer, p->sleep_ms);
 }
 
+/* What the tenant was told to answer comes before what the call asks for. */
+static void impose(const struct tenant *t, struct plan *p)
+{
+    bool is_over = t->capacity > 0 && t->running > t->capacity;
+
+    if (t->status == 0 && !is_over) {
+        return;
+    }
+    *p = (struct plan){.kind = PLAN_ECHO,
+                       .status = t->status > 0 ? (int)t->status : 503,
+                       .retry_after_s =
+                           t->status > 0 && t->retry_after_s > 0 ? t->retry_after_s : -1};
+}
+
 static void receive(struct tenant *t, struct http_exchange *x)
 {
     const struct http_request *r = http_exchange_request(x);
@@ -340,9 +376,9 @@ static void receive(struct tenant *t, struct http_exchange *x)
         return;
     }
     remember(t, r);
-    t->running++;
-    t->peak = t->running > t->peak ? t->running : t->peak;
+    work_begins(t);
     plan_of(r, &p);
+    impose(t, &p);
     if (p.sleep_ms > 0 || t->is_paused || p.kind == PLAN_DRIP) {
         begin(t, x, &p);
     } else {
@@ -352,14 +388,17 @@ static void receive(struct tenant *t, struct http_exchange *x)
 
 static void answer_stats(struct tenant *t, struct http_exchange *x)
 {
+    struct mono now = clock_mono();
+    int64_t busy_ns = t->busy_ns + (t->running > 0 ? now.ns - t->busy_since.ns : 0);
+
     buf_clear(&t->body);
     buf_printf(&t->body,
                "{\"running\": %" PRId64 ", \"peak\": %" PRId64 ", \"received\": %" PRIu64
                ", \"served\": %" PRIu64 ", \"dropped\": %" PRIu64 ", \"polls\": %" PRIu64
-               ", \"asked\": %" PRIu64 ", \"limit\": %" PRId64
-               ", \"health\": %d, \"paused\": %s}\n",
+               ", \"asked\": %" PRIu64 ", \"limit\": %" PRId64 ", \"busy_us\": %" PRId64
+               ", \"clock_us\": %" PRId64 ", \"health\": %d, \"paused\": %s}\n",
                t->running, t->peak, t->received, t->served, t->dropped, t->polls, t->asked,
-               t->limit, t->health, t->is_paused ? "true" : "false");
+               t->limit, busy_ns / 1000, now.ns / 1000, t->health, t->is_paused ? "true" : "false");
     http_answer(x, 200, STR(""), json, buf_as_str(&t->body));
 }
 
@@ -398,6 +437,9 @@ static void control(struct tenant *t, struct http_exchange *x)
 
     t->health = (int)http_query_number(r, "health", t->health);
     t->limit = http_query_number(r, "limit", t->limit);
+    t->capacity = http_query_number(r, "capacity", t->capacity);
+    t->status = http_query_number(r, "status", t->status);
+    t->retry_after_s = http_query_number(r, "retry_after", t->retry_after_s);
     if (http_query_number(r, "reset", 0) > 0) {
         t->peak = t->running;
         map_fini(&t->failures);
@@ -449,7 +491,7 @@ static void on_exchange(struct http_exchange *x, void *arg)
     }
     if (str_is(http_exchange_request(x)->path, STR("/health"))) {
         struct plan p = {.kind = PLAN_ECHO, .status = t->health, .retry_after_s = -1};
-        t->running++; /* a poll of a paused tenant hangs like a call, without a receipt */
+        work_begins(t); /* a poll of a paused tenant hangs like a call, without a receipt */
         begin(t, x, &p);
         return;
     }

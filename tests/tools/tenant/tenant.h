@@ -3,7 +3,9 @@
  * receipt, and *drops* what exceeds its limit, as single-call bridges do.
  *
  * Its own paths, which are neither calls nor receipts: GET /health (POLL: counted), GET /stats,
- * POST /control?health=503|200&pause=1|0&limit=K&refuse=1|0&refuse_ms=N, and its status path
+ * POST /control?health=503|200&pause=1|0&limit=K&refuse=1|0&refuse_ms=N&capacity=K&status=S&
+ * retry_after=N (beyond capacity calls get 503 at once; with a status all calls get it, with this
+ * Retry-After; 0 takes each back), and its status path
  * GET /jobs/{id}: what became of the call with this Sluice-Job-Id, if its query had `asked`. 404:
  * it never arrived (or had no `asked`); 202: it runs; 200: it is done, whether or not its caller
  * got the answer. With ?asked=404,202,500 these in turn instead, the last again and again. Thread:

@@ -50,6 +50,11 @@ struct document {
 
 static const struct document documents[] = {
     {"the least", {NULL}, NO_BODY, START "\"POST\",\"path\":\"/o?a=\\\"b\",\"headers\":{}}}"},
+    {"an ordering key",
+     {"--ordering-key", "customer \"9\""},
+     NO_BODY,
+     START
+     "\"POST\",\"path\":\"/o?a=\\\"b\",\"headers\":{}},\"ordering_key\":\"customer \\\"9\\\"\"}"},
     {"JSON says so",
      {NULL},
      {"{\"n\": 1}", 8},

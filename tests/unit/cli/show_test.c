@@ -104,6 +104,23 @@ static const char tenants[] =
     "\"queued\":12,\"running\":3,\"capacity\":null,\"runnable\":12,\"oldest_s\":1.250,"
     "\"desired_workers\":1}}}";
 
+static void test_the_moods_of_instances(void **state)
+{
+    static const char moody[] =
+        "{\"tenants\":{\"erp\":{\"instances\":{"
+        "\"a\":{\"healthy\":true,\"breaker\":\"open\",\"cooling_until\":\"2026-01-01T00:00:00."
+        "000Z\"},"
+        "\"b\":{\"healthy\":true,\"breaker\":\"half_open\",\"cooling_until\":null},"
+        "\"c\":{\"healthy\":false,\"breaker\":\"closed\",\"cooling_until\":null}}}}}";
+    struct buf out = {0};
+
+    (void)state;
+    assert_int_equal(show_tenants(STR(moody), (struct str){NULL, 0}, &out), ERR_OK);
+    buf_char(&out, '\0');
+    assert_non_null(strstr(out.p, "2 of 3 up, 1 cooling, 2 open"));
+    buf_fini(&out);
+}
+
 static void test_tenants_with_the_scale_figure(void **state)
 {
     static const char scale[] =
@@ -221,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_a_job_just_accepted),
         cmocka_unit_test(test_what_is_no_document),
         cmocka_unit_test(test_tenants_with_the_scale_figure),
+        cmocka_unit_test(test_the_moods_of_instances),
         cmocka_unit_test(test_tenants_alone),
         cmocka_unit_test(test_schedules),
         cmocka_unit_test(test_dead_letters),

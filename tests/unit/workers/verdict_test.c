@@ -37,6 +37,7 @@ struct verdict_case {
     uint32_t number;
     uint32_t counted;
     int64_t rest_ms; /* 0: none; AT_ONCE: 0 */
+    int64_t cool_ms;
 
     enum verdict_kind want;
     const char *want_error;
@@ -85,6 +86,42 @@ static const struct verdict_case CASES[] = {
     {.name = "POST 500", ANSWER(500), .want = VERDICT_FAILED},
     {.name = "POST 501", ANSWER(501), .want = VERDICT_FAILED},
     {.name = "PATCH 500", .method = "PATCH", ANSWER(500), .want = VERDICT_FAILED},
+    /* What said when it takes more. */
+    {.name = "503 that cools",
+     ANSWER(503),
+     .cool_ms = 7000,
+     .want = VERDICT_ELSEWHERE,
+     .want_delay_ms = 50},
+    {.name = "429 that cools, of a caller",
+     SYNC,
+     ANSWER(429),
+     .cool_ms = 1,
+     .want = VERDICT_ELSEWHERE},
+    {.name = "503 that cools, its attempts used up: the store knows the bound",
+     ANSWER(503),
+     .cool_ms = 7000,
+     .counted = 3,
+     .number = 3,
+     .want = VERDICT_ELSEWHERE},
+    {.name = "503 that cools, no time left: the store knows another instance",
+     ANSWER(503),
+     .cool_ms = 7000,
+     .rest_ms = 10,
+     .want = VERDICT_ELSEWHERE},
+    {.name = "a 503 that is not retried",
+     ANSWER(503),
+     .cool_ms = 7000,
+     .statuses = ONLY_418,
+     .n_statuses = 1,
+     .want = VERDICT_FAILED},
+    {.name = "a success that cools", ANSWER(200), .cool_ms = 7000, .want = VERDICT_SUCCEEDED},
+    {.name = "a 404 that cools", ANSWER(404), .cool_ms = 7000, .want = VERDICT_FAILED},
+    {.name = "GET 500 that cools",
+     .method = "GET",
+     ANSWER(500),
+     .cool_ms = 7000,
+     .want = VERDICT_RETRY,
+     .want_delay_ms = 50},
     /* Gateways: nobody knows. */
     {.name = "POST 502", ANSWER(502), .want = VERDICT_HOLD, .want_error = "gateway_in_doubt"},
     {.name = "POST 504", ANSWER(504), .want = VERDICT_HOLD, .want_error = "gateway_in_doubt"},
@@ -538,7 +575,8 @@ static struct verdict run(const struct verdict_case *c)
                                                                 : c->rest_ms,
                                .slot_ms = SLOT_MS,
                                .now = NOW,
-                               .unit = 0.5};
+                               .unit = 0.5,
+                               .cool_ms = c->cool_ms};
     int statuses[4] = {0};
 
     t.in_doubt.policy = c->policy;
@@ -573,6 +611,22 @@ static void test_cases(void **state)
             fail_msg("%s: %" PRId64 " ms, not %" PRId64, c->name, v.delay_ms, c->want_delay_ms);
         }
     }
+}
+
+static void test_instead_of_elsewhere(void **state)
+{
+    struct verdict v = run(&(struct verdict_case){ANSWER(503), .cool_ms = 7000});
+    struct verdict called = run(&(struct verdict_case){SYNC, ANSWER(503), .cool_ms = 7000});
+
+    (void)state;
+    assert_int_equal(v.max_attempts, 3);
+    assert_int_equal(verdict_instead(&v, STR("deadline")).kind, VERDICT_FAILED);
+    assert_string_equal(verdict_instead(&v, STR("deadline")).error, "deadline");
+    assert_int_equal(verdict_instead(&v, STR("attempts_used_up")).kind, VERDICT_DEAD);
+    assert_int_equal(verdict_instead(&called, STR("attempts_used_up")).kind, VERDICT_FAILED);
+    assert_string_equal(verdict_instead(&called, STR("attempts_used_up")).error,
+                        "attempts_used_up");
+    assert_true(verdict_instead(&v, STR("deadline")).frees_slot);
 }
 
 /* The slot of an attempt in doubt stays taken until its end: the tenant may be working still. All
@@ -702,9 +756,9 @@ static void test_retry_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),          cmocka_unit_test(test_frees_slot),
-        cmocka_unit_test(test_fates),          cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_retry_settings),
+        cmocka_unit_test(test_cases),       cmocka_unit_test(test_instead_of_elsewhere),
+        cmocka_unit_test(test_frees_slot),  cmocka_unit_test(test_fates),
+        cmocka_unit_test(test_retry_after), cmocka_unit_test(test_retry_settings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
