@@ -47,6 +47,7 @@ int cli_main(int argc, char **argv);
 int call_run(struct cli *c, const struct args *a);
 int submit_run(struct cli *c, const struct args *a);
 int job_status(struct cli *c, const struct args *a);
+int job_why(struct cli *c, const struct args *a);
 int job_wait(struct cli *c, const struct args *a);
 int job_result(struct cli *c, const struct args *a);
 int job_cancel(struct cli *c, const struct args *a);

@@ -59,6 +59,13 @@ static int add_label(struct buf *out, const char *label)
     return ERR_OK;
 }
 
+static bool is_state_sound(const struct args *a)
+{
+    const char *state = args_text(a, "--state");
+
+    return state == NULL || strcmp(state, "failed") == 0 || strcmp(state, "in_doubt") == 0;
+}
+
 /* The path with the filters; ERR_INVALID for a label that is none. */
 static int print_path(const struct args *a, const char *path, struct buf *out)
 {
@@ -354,6 +361,9 @@ static int about_many(struct cli *c, const struct args *a, bool is_list)
     if (args_text(a, "--tenant") == NULL || args_text(a, "--tenant")[0] == '\0') {
         return is_list ? cli_misused(c, "name the tenant: dead list --tenant NAME")
                        : cli_misused(c, "dead redrive takes an id, or --tenant NAME");
+    }
+    if (!is_state_sound(a)) {
+        return cli_misused(c, "--state is failed or in_doubt: nothing else is on the shelf");
     }
     if (print_path(a, is_list ? "/v1/dead" : "/v1/dead/redrive", &path) != ERR_OK) {
         code = cli_misused(c, "--label takes NAME=VALUE");

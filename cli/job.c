@@ -69,6 +69,32 @@ int job_status(struct cli *c, const struct args *a)
         c, &(struct ask){.base = c->ingress, .method = "GET", .path = path, .is_harmless = true});
 }
 
+int job_why(struct cli *c, const struct args *a)
+{
+    char path[PATH_SIZE];
+    struct client_answer answer;
+    struct buf text = {0};
+
+    if (!job_is_id(c, a->words[0])) {
+        return CLI_USAGE;
+    }
+    set_path(path, a->words[0], "/why");
+    int code = ask(
+        c, &(struct ask){.base = c->ingress, .method = "GET", .path = path, .is_harmless = true},
+        &answer);
+    if (code == CLI_OK && c->is_json) {
+        code = cli_put_json(c, buf_as_str(&answer.body), CLI_OK);
+    } else if (code == CLI_OK && show_document(buf_as_str(&answer.body), &text) == ERR_OK) {
+        code = cli_put_buf(c, &text, CLI_OK);
+    } else if (code == CLI_OK) {
+        cli_say(c, "the answer does not say why");
+        code = CLI_UNAVAILABLE;
+    }
+    client_answer_fini(&answer);
+    buf_fini(&text);
+    return code;
+}
+
 int job_wait(struct cli *c, const struct args *a)
 {
     struct buf document = {0};

@@ -154,7 +154,7 @@ void call_start(struct ingress *g, struct httpd_req *r, struct registry_entry *t
 {
     const struct tenant *t = tenant->tenant;
     struct prefer p = prefer_of(r);
-    struct submission_order o = {.tenant = str_of(t->name)};
+    struct submission_order o = {.tenant = str_of(t->name), .rate = pass->rate};
     struct buf head = {0};
     char key[65];
     char fingerprint[65];

@@ -3,7 +3,13 @@
 
 #include <stdio.h>
 
-enum { FIELDS_MAX = 128 };
+enum { FIELDS_MAX = 128, COMMON_FIELDS = 4 + QUOTA_FIELDS, NUMBER_SIZE = 16 };
+
+/* Room for the fields' values. */
+struct texts {
+    char backoff[NUMBER_SIZE];
+    char quota[QUOTA_FIELDS][QUOTA_TEXT_SIZE];
+};
 
 static struct httpd_req *take(struct caller *c)
 {
@@ -13,7 +19,9 @@ static struct httpd_req *take(struct caller *c)
     return r;
 }
 
-static size_t add_common(const struct caller *c, struct httpd_field *f)
+/* At most COMMON_FIELDS. */
+static size_t add_common(const struct caller *c, bool is_good, struct texts *texts,
+                         struct httpd_field *f)
 {
     size_t n = 0;
 
@@ -22,7 +30,11 @@ static size_t add_common(const struct caller *c, struct httpd_field *f)
     if (c->is_replayed) {
         f[n++] = (struct httpd_field){STR("Idempotent-Replayed"), STR("true")};
     }
-    return n;
+    if (is_good && c->backoff_s > 0) {
+        (void)snprintf(texts->backoff, sizeof texts->backoff, "%d", c->backoff_s);
+        f[n++] = (struct httpd_field){STR("Sluice-Backoff"), str_of(texts->backoff)};
+    }
+    return n + quota_fields(&c->quota, texts->quota, f + n);
 }
 
 static void print_time(struct buf *out, const char *member, int64_t ms)
@@ -61,14 +73,15 @@ void caller_accepted(struct caller *c, const char *state, const struct job_messa
 {
     char location[JOB_ID_SIZE + 16];
     char applied[32] = "respond-async";
-    struct httpd_field f[8];
+    struct httpd_field f[COMMON_FIELDS + 2];
+    struct texts texts;
     struct buf body = {0};
 
     if (c->request == NULL) {
         return;
     }
     (void)snprintf(location, sizeof location, "/v1/jobs/%s", c->id);
-    size_t n = add_common(c, f);
+    size_t n = add_common(c, /* is_good= */ true, &texts, f);
     f[n++] = (struct httpd_field){STR("Location"), str_of(location)};
     if (c->mode == CALLER_WAIT) {
         (void)snprintf(applied, sizeof applied, "wait=%lld", (long long)(c->wait_ms / 1000));
@@ -97,7 +110,8 @@ void caller_accepted(struct caller *c, const char *state, const struct job_messa
 void caller_answer(struct caller *c, const struct job_answer *answer, uint32_t attempts)
 {
     struct httpd_field f[FIELDS_MAX];
-    char number[16];
+    char number[NUMBER_SIZE];
+    struct texts texts;
     struct str rest = answer->head;
     struct str name;
     struct str value;
@@ -105,7 +119,8 @@ void caller_answer(struct caller *c, const struct job_answer *answer, uint32_t a
     if (c->request == NULL) {
         return;
     }
-    size_t n = add_common(c, f);
+    bool is_good = answer->status >= 200 && answer->status < 300;
+    size_t n = add_common(c, is_good, &texts, f);
     (void)snprintf(number, sizeof number, "%u", attempts);
     f[n++] = (struct httpd_field){STR("Sluice-Attempts"), str_of(number)};
     while (n < FIELDS_MAX && job_head_next(&rest, &name, &value)) {
@@ -118,12 +133,14 @@ void caller_answer(struct caller *c, const struct job_answer *answer, uint32_t a
 
 void caller_problem(struct caller *c, enum problem p, const char *detail, int retry_after_s)
 {
-    struct httpd_field vary[] = {{STR("Vary"), STR("Prefer")}};
+    struct httpd_field f[1 + QUOTA_FIELDS] = {{STR("Vary"), STR("Prefer")}};
+    char texts[QUOTA_FIELDS][QUOTA_TEXT_SIZE];
+    size_t n = 1 + quota_fields(&c->quota, texts, f + 1);
     struct problem_more more = {.detail = detail,
                                 .job = str_of(c->id),
                                 .retry_after_s = retry_after_s,
-                                .fields = vary,
-                                .n_fields = 1};
+                                .fields = f,
+                                .n_fields = n};
 
     if (c->request != NULL) {
         problem_answer(take(c), p, &more);

@@ -9,6 +9,7 @@
 #include "job/id.h"
 #include "job/message.h"
 #include "job/record.h"
+#include "quota.h"
 
 enum caller_mode {
     CALLER_ASYNC, /* 202 once accepted */
@@ -23,6 +24,8 @@ struct caller {
     bool is_preferred; /* its mode was asked for by Prefer */
     bool is_replayed;  /* joined a job that was there already */
     char id[JOB_ID_SIZE];
+    int backoff_s; /* Sluice-Backoff of a good answer; 0: none */
+    struct quota quota;
 };
 
 /* 202 with Location and the job: its id and state, and what was asked for with what was filled in.

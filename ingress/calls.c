@@ -4,9 +4,10 @@
 #include "base/fault.h"
 #include "job/id.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
-enum { KEY_SIZE = 160 };
+enum { KEY_SIZE = 160, POLICY_SIZE = 96 };
 
 /* A call about the job `id`, whose name is every script's first argument: its place is kept by `.n
  * = 1`. */
@@ -51,9 +52,31 @@ int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, 
     store_args_add(&a, m->path);
     add_field(&a, "cr", m->caller);
     add_field(&a, "lb", m->labels);
+    add_field(&a, "wn", in->takes_202 ? STR("1") : STR(""));
     add_field(&a, "ok", m->ordering_key);
     add_field(&a, "pr", job_message_priority(m));
     return call(g, STORE_ACCEPT, m->id, &a, cb, arg);
+}
+
+int calls_why(struct ingress *g, struct str id, const struct tenant *t, store_cb cb, void *arg)
+{
+    struct store_args a = {.n = 1};
+    char breaker[POLICY_SIZE];
+    char adaptive[POLICY_SIZE];
+
+    /* As the workers' claims name them (workers/mood.c). */
+    if (t != NULL && t->breaker.is_set) {
+        (void)snprintf(breaker, sizeof breaker, "%.6f %u %" PRId64 " %" PRId64 " %u",
+                       t->breaker.failure_ratio, (unsigned int)t->breaker.minimum_calls,
+                       t->breaker.window_ms, t->breaker.open_ms, (unsigned int)t->breaker.probes);
+        add_field(&a, "breaker", str_of(breaker));
+    }
+    if (t != NULL && t->adaptive.is_enabled) {
+        (void)snprintf(adaptive, sizeof adaptive, "%u %u", (unsigned int)t->adaptive.minimum,
+                       (unsigned int)t->adaptive.maximum);
+        add_field(&a, "adaptive", str_of(adaptive));
+    }
+    return call(g, STORE_WHY, id, &a, cb, arg);
 }
 
 int calls_undo(struct ingress *g, struct str id, store_cb cb, void *arg)

@@ -19,10 +19,14 @@ struct calls_accept {
     int64_t ttl_ms;         /* the job's own; 0 never */
     int64_t due_in_ms;
     const char *waiter; /* "channel|token", or "" */
+    bool takes_202;     /* in the end, when its wait is over */
 };
 
 MUST_CHECK int calls_accept(struct ingress *g, const struct calls_accept *a, store_cb cb,
                             void *arg);
+/* Why it is not running (why.h). t: NULL for a tenant that has left. */
+MUST_CHECK int calls_why(struct ingress *g, struct str id, const struct tenant *t, store_cb cb,
+                         void *arg);
 MUST_CHECK int calls_undo(struct ingress *g, struct str id, store_cb cb, void *arg);
 MUST_CHECK int calls_expire(struct ingress *g, struct str id, const char *waiter, bool is_hangup,
                             store_cb cb, void *arg);

@@ -6,6 +6,7 @@
 #include "daemon/problem.h"
 #include "dead_filter.h"
 #include "job/answer.h"
+#include "job/json.h"
 #include "job/record.h"
 
 #include <inttypes.h>
@@ -90,6 +91,14 @@ static void print_id(struct buf *out, const char *member, const char *tenant, st
     buf_printf(out, "\"%s\":\"%s.%.*s\"", member, tenant, STR_ARG(name));
 }
 
+/* What a message brought back after a loss of memory may be anything. */
+static bool is_object(struct str text)
+{
+    struct json_trouble trouble;
+
+    return text.n > 0 && text.p[0] == '{' && json_check(text, &trouble) == ERR_OK;
+}
+
 /* row: {name, shelved, state, error, created, ended, attempts, status, method, path, labels, bytes}
  */
 static void print_entry(struct buf *out, const char *tenant, const struct store_value *row)
@@ -107,7 +116,7 @@ static void print_entry(struct buf *out, const char *tenant, const struct store_
     print_text(out, "method", store_word(row, 8));
     print_text(out, "path", store_word(row, 9));
     buf_printf(out, ",\"bytes\":%" PRId64 ",\"labels\":", store_number(row, 11));
-    buf_str(out, labels.n > 0 ? labels : STR("{}"));
+    buf_str(out, is_object(labels) ? labels : STR("{}"));
     buf_char(out, '}');
 }
 

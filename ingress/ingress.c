@@ -314,6 +314,7 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     make_metrics(g);
     int rc = keyring_new(c, &g->keys);
     if (rc == ERR_OK) {
+        keyring_leave_submissions(g->keys);
         rc = open_links(g, c);
     }
     if (rc == ERR_OK) {
@@ -378,6 +379,7 @@ static void on_reload(void *self, const struct config *c)
     if (keyring_new(c, &keys) == ERR_OK) {
         keyring_free(g->keys);
         g->keys = keys;
+        keyring_leave_submissions(g->keys);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "job/id.h"
 #include "job/record.h"
 #include "prefer.h"
+#include "why.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 enum { POLL_MS = 250, RECORD_FIELDS_MAX = 512, BODY_MAX = 16384 };
 
 /* What is asked about a job; lives until it is answered or its caller left. */
-enum ask_kind { ASK_STATUS, ASK_RESULT, ASK_CANCEL, ASK_RESOLVE, ASK_DEAD, ASK_DROP };
+enum ask_kind { ASK_STATUS, ASK_RESULT, ASK_CANCEL, ASK_RESOLVE, ASK_DEAD, ASK_DROP, ASK_WHY };
 
 struct ask {
     struct ingress *ingress;
@@ -414,6 +415,33 @@ static void on_dead(int rc, const struct store_value *v, void *arg)
     release(a);
 }
 
+static void on_why(int rc, const struct store_value *v, void *arg)
+{
+    struct ask *a = arg;
+    struct httpd_req *r = a->request;
+    struct buf body = {0};
+
+    a->asking--;
+    if (r == NULL) {
+        release(a);
+        return;
+    }
+    if (rc != ERR_OK) {
+        no_store(a);
+    } else if (str_is(store_word(v, 0), STR("missing"))) {
+        problem(a, PROBLEM_UNKNOWN_JOB, NULL);
+    } else if (why_print(v, clock_wall(), &body) != ERR_OK || buf_failed(&body)) {
+        problem(a, PROBLEM_INTERNAL, "The record cannot be read.");
+    } else {
+        a->request = NULL;
+        httpd_answer(r, &(struct httpd_answer){.status = 200,
+                                               .content_type = "application/json",
+                                               .body = buf_as_str(&body)});
+    }
+    buf_fini(&body);
+    release(a);
+}
+
 /* {"state": "succeeded|failed|retry", "note": "…"}; the caller deletes the tree. */
 static const char *read_resolution(struct str body, cJSON **ret_tree, const char **ret_state,
                                    const char **ret_note)
@@ -519,7 +547,7 @@ static void refuse_method(struct httpd_req *r, const char *allow)
 
 static bool is_reading(enum ask_kind kind)
 {
-    return kind == ASK_STATUS || kind == ASK_RESULT || kind == ASK_DEAD;
+    return kind == ASK_STATUS || kind == ASK_RESULT || kind == ASK_DEAD || kind == ASK_WHY;
 }
 
 /* "no tenant of that name, thus no job", or "the registry is not here yet". */
@@ -559,6 +587,9 @@ static void begin(struct ingress *g, struct httpd_req *r, struct str id, enum as
     } else if (kind == ASK_DEAD) {
         rc = calls_dead_show(g, str_of(a->id), on_dead, a);
         a->asking += rc == ERR_OK ? 1u : 0u;
+    } else if (kind == ASK_WHY) {
+        rc = calls_why(g, str_of(a->id), t, on_why, a);
+        a->asking += rc == ERR_OK ? 1u : 0u;
     } else {
         ask_record(a);
     }
@@ -592,7 +623,8 @@ void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str 
 {
     struct job_id parts;
     bool is_get = is_method(r, "GET") || is_method(r, "HEAD");
-    bool is_read = action.n == 0 || str_is(action, STR("result"));
+    bool is_why = str_is(action, STR("why"));
+    bool is_read = action.n == 0 || is_why || str_is(action, STR("result"));
     const char *allow = action.n == 0 ? "GET, HEAD, DELETE" : is_read ? "GET, HEAD" : "POST";
     bool is_allowed =
         is_read ? is_get || (action.n == 0 && is_method(r, "DELETE")) : is_method(r, "POST");
@@ -607,6 +639,7 @@ void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str 
     }
     bool is_cancel = is_method(r, "DELETE");
     enum ask_kind kind = str_is(action, STR("result")) ? ASK_RESULT
+                         : is_why                      ? ASK_WHY
                          : is_cancel                   ? ASK_CANCEL
                          : action.n > 0                ? ASK_RESOLVE
                                                        : ASK_STATUS;
@@ -623,10 +656,10 @@ void jobs_dead(struct ingress *g, struct httpd_req *r, struct str id, struct str
     bool is_drop = is_method(r, "DELETE");
     bool is_allowed = action.n == 0 ? is_get || is_drop : is_method(r, "POST");
 
-    if (!job_id_parse(id, &parts)) {
-        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
-    } else if (!is_allowed) {
+    if (!is_allowed) {
         refuse_method(r, action.n == 0 ? "GET, HEAD, DELETE" : "POST");
+    } else if (!job_id_parse(id, &parts)) {
+        problem_answer(r, PROBLEM_UNKNOWN_JOB, NULL);
     } else {
         check_and_begin(g, r, id,
                         is_get    ? ASK_DEAD

@@ -54,7 +54,8 @@ static void submit(struct ingress *g, struct httpd_req *r, struct job_document *
     struct submission_order o = {.mode = CALLER_ASYNC,
                                  .ttl_ms = d->ttl_ms,
                                  .due_in_ms = d->due_in_ms,
-                                 .tenant = str_of(e->tenant->name)};
+                                 .tenant = str_of(e->tenant->name),
+                                 .rate = pass->rate};
 
     o.message = (struct job_message){
         .class = str_of(d->priority != NULL ? d->priority : "normal"),

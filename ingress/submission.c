@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "calls.h"
 #include "daemon/wire.h"
+#include "ease.h"
 #include "marks.h"
 #include "waiters.h"
 
@@ -14,7 +15,7 @@
 
 enum { STORE_PATIENCE_MS = 4500, AGAIN_MS = 100, ROUTE_LOOK_MS = 20, ROUTE_PATIENCE_MS = 3000 };
 
-enum step { STEP_ROUTE, STEP_ACCEPT, STEP_PUBLISH, STEP_UNDO, STEP_MARK };
+enum step { STEP_QUOTA, STEP_ROUTE, STEP_ACCEPT, STEP_PUBLISH, STEP_UNDO, STEP_MARK };
 
 struct submission {
     struct ingress *ingress;
@@ -29,6 +30,7 @@ struct submission {
     struct buf own;
     char *body;
     char epoch[64];
+    struct tenant_rate rate; /* the caller's, if it has one */
     int64_t ttl_ms;
     int64_t due_in_ms;
     struct mono arrived;
@@ -292,6 +294,8 @@ static void act_on(struct submission *s, const struct store_value *v)
     struct str word = store_word(v, 0);
 
     if (str_is(word, STR("new"))) {
+        s->caller.backoff_s =
+            ease_off_s(store_number(v, 3), store_number(v, 4), s->tenant->tenant->timeouts.sync_ms);
         on_new(s, store_number(v, 2));
     } else if (str_is(word, STR("replay"))) {
         on_replay(s, store_word(v, 1), store_word(v, 3));
@@ -305,7 +309,16 @@ static void act_on(struct submission *s, const struct store_value *v)
         refuse(s, PROBLEM_KEY_REUSED,
                "This Idempotency-Key belongs to a request with another method, path or body.", 0);
     } else if (str_is(word, STR("full"))) {
-        refuse(s, PROBLEM_QUEUE_FULL, "The tenant has max_queue unended jobs.", 5);
+        refuse(s, PROBLEM_QUEUE_FULL, "The tenant has max_queue unended jobs.",
+               seconds_up(store_number(v, 3)));
+    } else if (str_is(word, STR("shed"))) {
+        refuse(s, PROBLEM_OVERLOADED,
+               "The tenant's queue could not be worked off before this call's deadline. Nothing "
+               "ran, and nothing will.",
+               seconds_up(store_number(v, 3)));
+    } else if (str_is(word, STR("undone"))) {
+        refuse(s, PROBLEM_UNAVAILABLE,
+               "The store answered too late; the job was withdrawn. It may be repeated.", 1);
     } else {
         refuse(s, PROBLEM_UNAVAILABLE,
                "The store is new or was emptied; the registry is not written yet. Repeat later.",
@@ -352,7 +365,8 @@ static void accept_call(struct submission *s)
                                   s->caller.mode == CALLER_ASYNC ? s->ttl_ms : s->caller.wait_ms,
                               .ttl_ms = s->ttl_ms,
                               .due_in_ms = s->due_in_ms,
-                              .waiter = s->waiter};
+                              .waiter = s->waiter,
+                              .takes_202 = s->caller.mode == CALLER_WAIT};
 
     s->step = STEP_ACCEPT;
     if (is_first) {
@@ -384,6 +398,37 @@ static void find_route(struct submission *s)
     }
     routes_want(s->ingress->routes, tenant, m->class, m->lane.n > 0);
     loop_timer_set(s->timer, ROUTE_LOOK_MS);
+}
+
+/* --- quota ------------------------------------------------------------------------------------ */
+
+/* Without an answer nobody is refused: the accept that follows says what is the matter. */
+static void on_charged(int rc, const struct store_value *v, void *arg)
+{
+    struct submission *s = arg;
+
+    if (rc == ERR_BUG) {
+        log_event(LOG_ERROR, "script_failed", "job=%.*s script=quota err=\"%.*s\"",
+                  STR_ARG(s->message.id), STR_ARG(v->text));
+    }
+    if (s->is_gone) {
+        finish(s);
+    } else if (rc == ERR_OK && quota_read(v, &s->rate, &s->caller.quota) &&
+               s->caller.quota.next_ms > 0) {
+        refuse(s, PROBLEM_TOO_MANY, "The key's rate is used up. Nothing was accepted.",
+               seconds_up(s->caller.quota.next_ms));
+    } else {
+        find_route(s);
+    }
+}
+
+static void charge(struct submission *s)
+{
+    int rc = quota_charge(s->ingress->store, s->message.caller, &s->rate, on_charged, s);
+
+    if (rc != ERR_OK) {
+        on_charged(rc, NULL, s);
+    }
 }
 
 static void on_timer(struct loop_timer *t, void *arg)
@@ -435,6 +480,9 @@ static struct submission *submission_new(struct ingress *g, struct httpd_req *r,
     s->caller.mode = o->mode;
     s->caller.is_preferred = o->is_preferred;
     s->caller.wait_ms = o->wait_ms;
+    if (o->rate != NULL) {
+        s->rate = *o->rate;
+    }
     s->ttl_ms = o->ttl_ms;
     s->due_in_ms = o->due_in_ms;
     s->arrived = loop_now(g->loop);
@@ -477,7 +525,11 @@ void submission_start(struct ingress *g, struct httpd_req *r, struct registry_en
                "The tenant's queues are being declared. Nothing was accepted.", 1);
         return;
     }
-    find_route(s);
+    if (s->rate.is_set) {
+        charge(s);
+    } else {
+        find_route(s);
+    }
 }
 
 void submissions_free(struct ingress *g)

@@ -200,10 +200,13 @@ static void on_expired(int rc, const struct store_value *v, void *arg)
         waiter_read(w);
         return;
     }
+    bool has_started = is_known && store_number(v, 1) > 0;
     const char *detail =
         !is_known ? "No answer came in time; whether the job was started is not known. "
                     "Ask for it by its id."
         : state == JOB_EXPIRED ? "No answer came in time. The job was not started, and will not be."
+        : !has_started         ? "No answer came in time. The job is not started yet, but others "
+                                 "wait for it: it may be. Ask for it by its id."
                                : "No answer came in time. The job has started or waits for another "
                                  "attempt; ask for it by its id.";
     caller_problem(&w->caller, PROBLEM_SYNC_TIMEOUT, detail, 0);

@@ -21,6 +21,7 @@ struct key {
 struct keyring {
     struct key *keys;
     size_t n;
+    bool leaves_submissions;
 };
 
 static void key_fini(struct key *k)
@@ -88,6 +89,11 @@ int keyring_new(const struct config *c, struct keyring **ret)
     return ERR_OK;
 }
 
+void keyring_leave_submissions(struct keyring *k)
+{
+    k->leaves_submissions = true;
+}
+
 /* Every key is compared, whichever fits: the time tells nothing about which exist. */
 static struct key *find(struct keyring *k, struct str token)
 {
@@ -149,6 +155,12 @@ static bool may_now(struct key *k, struct mono now)
     return true;
 }
 
+static const struct tenant_rate *rate_of(const struct key *k)
+{
+    return k != NULL && k->rate.is_set && k->rate.period_ms > 0 && k->rate.limit > 0 ? &k->rate
+                                                                                     : NULL;
+}
+
 /* The key that the request carries, and by which header. */
 static struct key *identify(struct keyring *k, const struct httpd_req *r, enum keyring_source *ret)
 {
@@ -164,6 +176,7 @@ struct keyring_pass keyring_identify(struct keyring *k, const struct httpd_req *
     struct key *key = k->n == 0 ? NULL : identify(k, r, &pass.source);
 
     pass.caller = key == NULL ? (struct str){"", 0} : str_of(key->name);
+    pass.rate = rate_of(key);
     return pass;
 }
 
@@ -182,9 +195,11 @@ struct keyring_pass keyring_check(struct keyring *k, const struct httpd_req *r, 
         return pass;
     }
     pass.caller = str_of(key->name);
+    pass.rate = rate_of(key);
+    bool is_charged = !k->leaves_submissions || scope != CONFIG_SUBMIT;
     if ((key->scopes & scope) == 0 || !may_tenant(key, tenant)) {
         pass.verdict = KEYRING_NOT_ALLOWED;
-    } else if (!may_now(key, now)) {
+    } else if (is_charged && !may_now(key, now)) {
         pass.verdict = KEYRING_TOO_MANY;
     }
     return pass;

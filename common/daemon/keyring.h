@@ -25,11 +25,14 @@ struct keyring_pass {
     enum keyring_verdict verdict;
     enum keyring_source source;
     struct str caller; /* the key's name; empty without keys. Lives as long as the keyring. */
+    const struct tenant_rate *rate; /* the key's; NULL without one. Likewise. */
 };
 
 /* Copies what it needs of the configuration. */
 MUST_CHECK int keyring_new(const struct config *c, struct keyring **ret);
 void keyring_free(struct keyring *k);
+/* From now on submissions are charged to the rates elsewhere, for all processes together. */
+void keyring_leave_submissions(struct keyring *k);
 /* scope: of enum config_scope; tenant: empty for none. */
 struct keyring_pass keyring_check(struct keyring *k, const struct httpd_req *r, unsigned int scope,
                                   struct str tenant, struct mono now);

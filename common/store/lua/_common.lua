@@ -15,6 +15,7 @@
 --   {T}:d  zset    dead workers (incarnations)           {T}:h  zset   names on the shelf, by time
 --   {T}:o  zset    outbox: names by time                 {T}:b:<name>  hash, stored request: h, b, q; t '1' a turn
 --                                                        that has come: as it was accepted, not run again
+--   {T}:y  zset    synchronous jobs that nobody has claimed yet, by their callers' deadline
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
 --   {T}:q:<ordering key>  zset, its unended jobs by place; {T}:qk zset of these keys: _order.lua
@@ -27,6 +28,7 @@
 --   attempt, tk its token, w its worker, i its instance, sa its start, se its slot's end, cnt counted
 --   attempts, db '1' while an attempt is in doubt, ls status of the last answer, os outcome status,
 --   ob its bytes, er error, dn "<n>:<token>" last completed, dv what that gave, sh '1' on the shelf,
+--   wn '1' its caller takes a 202 when its wait is over (Prefer: wait=N),
 --   sn a delivery was last seen (written only when it is long overdue), dp dropped from the shelf,
 --   uc answers that cooled and were not counted,
 --   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
@@ -202,6 +204,7 @@ local function finish(name, r, state, now, sets, keep, answer)
     leave(name, r)
     redis.call('HSET', job(name), 'st', state, 'ea', int(now), 'rc', '', unpack(sets))
     redis.call('ZREM', T .. 'u', name)
+    redis.call('ZREM', T .. 'y', name)
     release_key(name, r, keep.window_ms)
     local record_ms = math.max(keep.record_ms, r.k ~= '' and keep.window_ms or 0)
     redis.call('PEXPIRE', job(name), int(record_ms))

@@ -1,8 +1,12 @@
+-- with: _moods.lua
+-- with: _pool.lua
 -- with: _order.lua
+-- with: _load.lua
 -- ARGV: 1 epoch, 2 name, 3 key or '', 4 fingerprint, 5 class, 6 'wait' or 'async', 7 ms until the
 -- caller's deadline (0 never), 8 ms until the job's own (0 never), 9 ms until it is due (0 now),
 -- 10 "channel|waiter" or '', 11 accept lease in ms, 12 max_queue, 13… further fields of the record.
--- Gives {verdict, name, now, …}: new | undone | replay state | busy ms | reused | full | memory.
+-- Gives {verdict, name, now, …}: new wait trend | undone | replay state | busy ms | reused | full ms | shed ms | memory.
+-- wait, trend: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
 local name, key, fingerprint, mode, waiter = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[10]
 if redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
     return {'memory', name, '0'}
@@ -55,12 +59,20 @@ end
 
 local bound = tonumber(ARGV[12])
 if bound > 0 and redis.call('ZCARD', T .. 'u') >= bound then
-    return {'full', name, int(now)}
+    return {'full', name, int(now), int(room_ms(now, bound))}
 end
 local own = from_now(ARGV[8])
 local due = from_now(ARGV[9])
 local deadline = mode == 'wait' and from_now(ARGV[7]) or own
 local lease = now + tonumber(ARGV[11])
+-- Who waits with a 202 at its end (wn) is not too late by then; who begins later has a queue that nobody knows.
+local is_sync = mode == 'wait'
+local is_call = is_sync and options(13).wn ~= '1'
+local within = due == 0 and (is_call and deadline or own) or 0
+local late_ms, wait_ms, trend_ms = look_at_load(now, within > 0 and within - now or 0, is_sync)
+if late_ms then
+    return {'shed', name, int(now), int(late_ms)}
+end
 redis.call('HSET', job(name), 'st', 'accepted', 'fp', fingerprint, 'k', key, 'cl', ARGV[5], 'ca', int(now),
            'al', int(lease), 'ex', int(deadline), 'xa', int(own), 'due', int(due), 'rc', waiter,
            'o2', mode == 'async' and '1' or '0', 'n', '0', 'cnt', '0', unpack(ARGV, 13))
@@ -68,4 +80,7 @@ if key ~= '' then
     redis.call('SET', T .. 'k:' .. key, name) -- BREAK:key_with_record
 end
 redis.call('ZADD', T .. 'u', int(lease), name)
-return {'new', name, int(now)}
+if is_sync then
+    redis.call('ZADD', T .. 'y', int(is_call and deadline or now + 3600000), name)
+end
+return {'new', name, int(now), int(wait_ms), int(trend_ms)}

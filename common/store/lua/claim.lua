@@ -171,6 +171,9 @@ end
 if r.due > 0 then
     redis.call('ZREM', T .. 'w', name)
 end
+if r.cl == 'sync' then
+    redis.call('ZREM', T .. 'y', name)
+end
 stop_asking(name, r) -- another policy now
 local n = r.n + 1
 local slot_end = now + tonumber(ARGV[6])

@@ -1,6 +1,7 @@
 -- with: _moods.lua
 -- with: _pool.lua
 -- with: _order.lua
+-- with: _load.lua
 -- ARGV: 1 epoch, 2 name, 3 n, 4 token, 5 verdict, 6 state, 7 status or '', 8 error or '', 9 answer or '',
 -- 10 answer's body bytes, 11 '1' when the slot is free now, 12 ms until the retry, 13 record_ms,
 -- 14 window_ms, 15 result_ms, 16 brief_ms, 17 shelf head, 18 shelf body, 19 shelf bound in bytes,
@@ -76,6 +77,10 @@ if verdict == 'elsewhere' then
     if r.ex > 0 and onward >= r.ex then
         return {'instead', 'deadline'}
     end
+end
+
+if ARGV[20] ~= '1' and ARGV[21] ~= '1' then
+    note_attempt(r, now)
 end
 
 -- What goes to the shelf must fit before anything changes.

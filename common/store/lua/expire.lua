@@ -1,4 +1,5 @@
 -- with: _order.lua
+-- with: _load.lua
 -- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves, 4 'deadline' or 'hangup', 5 record_ms.
 -- Done only if nothing was claimed and either the latest deadline has passed, or the last waiter left
 -- and no 202 was ever given. Gives {state afterwards, attempts}; a record that is gone: the final one is
@@ -35,6 +36,9 @@ end
 if may_expire then
     finish(name, r, 'expired', now, {'er', 'expired'}, keep, '')
     return {'expired', 0}
+end
+if ARGV[4] == 'deadline' then
+    note_overdue(r, now)
 end
 redis.call('HSET', job(name), 'rc', r.rc)
 return {r.st, r.n}

@@ -1,0 +1,204 @@
+-- How loaded a tenant is: what its attempts take, and how long a job that comes now would wait. For scripts that say
+-- "-- with: _load.lua" (and, to look, "-- with: _moods.lua" and "-- with: _pool.lua" before it).
+--   {T}:t ld  "<at> <took> <seen> <from> <least> <n> <least before> <n before>": when an attempt last ended, what
+--     attempts take (ms, smoothed), of how many that is; since when, the least that a synchronous call took, and of how
+--     many; both likewise of the time before
+--   {T}:t lq, lqs (of asynchronous jobs, of synchronous ones, which have a queue of their own)  "<since> <looked> <probe> <trend>": since when jobs wait, when that was looked at last, when a caller was last let
+--     through although it comes too late, what a job would have waited of late (ms, smoothed). Absent while nobody waits
+local FOLLOW_MS, TREND_MS, WINDOW_MS, STALE_MS, PROBE_MS = 2000, 5000, 3000, 10000, 1000
+local FEW_WAIT, FEW_SAMPLES, MANY_SAMPLES, BRIEF_MS, STILL_MS, MOST_MS = 2, 3, 20, 100, 1000, 300000
+
+local function named_numbers(text, names)
+    local found, i = {}, 1
+    for number in string.gmatch(text or '', '%S+') do
+        found[names[i]] = tonumber(number)
+        i = i + 1
+    end
+    for _, name in ipairs(names) do
+        found[name] = found[name] or 0
+    end
+    return found
+end
+
+local LOAD = {'at', 'took', 'seen', 'from', 'least', 'n', 'least_before', 'n_before'}
+local LOOK = {'since', 'looked', 'probe', 'trend'}
+
+local function write_numbers(field, from, names)
+    local texts = {}
+    for i, name in ipairs(names) do
+        texts[i] = int(from[name])
+    end
+    redis.call('HSET', KEYS[1], field, table.concat(texts, ' '))
+end
+
+-- The window goes on: what is older than two of them says nothing any more.
+local function turn_window(l, now)
+    if now - l.from < WINDOW_MS then
+        return
+    end
+    local is_next = now - l.from < 2 * WINDOW_MS
+    l.least_before, l.n_before = is_next and l.least or 0, is_next and l.n or 0
+    l.from, l.least, l.n = now, 0, 0
+end
+
+-- took: of an attempt that has ended, or nil; call: at least that long took a synchronous one, or nil.
+local function note_took(took, call, now)
+    local l = named_numbers(redis.call('HGET', KEYS[1], 'ld'), LOAD)
+    if took then
+        -- After a pause the new one counts most; in a stream of them some twenty count, or four that are quicker.
+        local weight = math.max(1 - math.exp((l.at - now) / FOLLOW_MS), took < l.took and 0.25 or 0.05, 1 / (l.seen + 1))
+        l.took = l.took + (took - l.took) * weight
+        l.at, l.seen = now, math.min(l.seen + 1, MANY_SAMPLES)
+    end
+    if call then
+        turn_window(l, now)
+        l.least = l.n == 0 and call or math.min(l.least, call)
+        l.n = l.n + 1
+    end
+    write_numbers('ld', l, LOAD)
+end
+
+-- The newest attempt of r has ended.
+local function note_attempt(r, now)
+    if r.st == 'running' then
+        local took = math.max(0, now - r.sa)
+        note_took(took, r.cl == 'sync' and took or nil, now)
+    end
+end
+
+-- A waiting caller's time is over, and its attempt has not ended. What it waited before the attempt counts only where that
+-- was no time.
+local function note_overdue(r, now)
+    if r.st == 'running' and r.cl == 'sync' then
+        local before = r.sa - r.ca
+        note_took(nil, now - r.sa + (before * 10 < now - r.ca and before or 0), now)
+    end
+end
+
+-- The least that a synchronous call took of late, and of how many that is.
+local function least_of(l, now)
+    turn_window(l, now)
+    if l.n == 0 or l.n_before == 0 then
+        return l.n == 0 and l.least_before or l.least, l.n + l.n_before
+    end
+    return math.min(l.least, l.least_before), l.n + l.n_before
+end
+
+-- What an attempt takes, as far as known. still: so long nothing has ended although jobs wait.
+local function takes_ms(l, now, still)
+    local is_known = l.seen >= FEW_SAMPLES and now - l.at < math.max(STALE_MS, 2 * l.took)
+    local took = is_known and l.took or 0
+    return still > STILL_MS and math.max(took, still) or took
+end
+
+-- How many calls it takes at a time; math.huge without a limit.
+local function calls_at_once(t, pool)
+    local sum = 0
+    for _, i in ipairs(pool) do
+        if i.is_up then
+            sum = sum + (i.limit > 0 and i.limit or math.huge)
+        end
+    end
+    local bound = tonumber(t.tc or '0')
+    return bound > 0 and math.min(bound, sum) or sum
+end
+
+-- When a breaker opens is its policy's; that it is open is stored.
+local OPEN_AS_STORED = '1 1 1 1 1'
+
+-- What is known to keep the whole tenant from taking anything, until when; else nil.
+local function blocked_until(t, pool, now, is_sync)
+    set_moods(t, pool, {breaker = OPEN_AS_STORED}, now)
+    local chosen, why, till = choose(t, pool, now, wanted(t, is_sync and 'sync' or '', {}))
+    return not chosen and (why == 'cooling' or why == 'breaker') and till or nil
+end
+
+-- How long a job that comes now waits until it is claimed. within: ms of its deadline; 0 without one. Gives ms, and true
+-- where that is more than anybody can say.
+local function queue_ms(l, q, now, waiting, running, within, is_sync)
+    local t = read_tenant()
+    local pool = read_pool(t)
+    local till = blocked_until(t, pool, now, is_sync)
+    if till and within > 0 and till - now > within then
+        return till - now, true
+    end
+    local still = now - math.max(l.at, q.since)
+    if running == 0 and within > 0 and still >= math.max(STILL_MS, within / 2) then
+        return still, true -- BREAK:shed_what_stands_still
+    end
+    local at_once = running
+    if running == 0 or now - q.since < FOLLOW_MS then
+        at_once = math.max(running, calls_at_once(t, pool)) -- BREAK:a_burst_is_no_overload
+    end
+    return at_once > 0 and waiting * takes_ms(l, now, still) / at_once or 0, false
+end
+
+-- How many jobs wait before one that comes now. Synchronous ones have a queue of their own, and go first; before another
+-- all are, but for those that are not due within the time.
+local function waiting_before(now, within, is_sync, running, in_doubt)
+    if is_sync then
+        return redis.call('ZCOUNT', T .. 'y', int(now), '+inf') -- BREAK:calls_have_a_queue_of_their_own
+    end
+    local waiting = redis.call('ZCARD', T .. 'u') - running - in_doubt
+    if waiting >= FEW_WAIT then
+        waiting = waiting - redis.call('ZCOUNT', T .. 'w', '(' .. int(now + within), '+inf')
+    end
+    return waiting
+end
+
+-- A job comes. within: the ms until its deadline, 0: it has none.
+-- Gives the ms after which it may be tried again if it comes too late (else nil), the ms that it would wait for
+-- its answer as far as known, and what that was of late.
+local function look_at_load(now, within, is_sync)
+    local field = is_sync and 'lqs' or 'lq'
+    local v = redis.call('HMGET', KEYS[1], 'ld', field, 'run', 'ind', 'gs')
+    local l, q = named_numbers(v[1], LOAD), named_numbers(v[2], LOOK)
+    local running = tonumber(v[3] or '0')
+    local waiting = waiting_before(now, within, is_sync, running, tonumber(v[4] or '0'))
+    local own, samples = least_of(l, now)
+    local is_short = waiting < FEW_WAIT or
+                     (l.seen >= FEW_SAMPLES and waiting * math.max(l.took, now - l.at) < BRIEF_MS * math.max(1, running))
+    -- A store that has forgotten something lets nobody claim for a while.
+    local is_settling = v[5] and now - tonumber(v[5]) < 60000
+    local too_slow = is_sync and within > 0 and samples >= FEW_SAMPLES and own * 1.05 >= within
+    if (is_short or is_settling) and not too_slow then
+        if v[2] then
+            redis.call('HDEL', KEYS[1], field)
+        end
+        local grown = l.n > 0 and l.least or own
+        return nil, grown, l.n_before > 0 and l.least_before or grown
+    end
+    local is_unseen = now - q.looked > FOLLOW_MS -- since when they wait is not known
+    if is_unseen or is_short then
+        q.since, q.trend = now, is_unseen and 0 or q.trend
+    end
+    local wait, is_stuck = 0, false
+    if not is_short and not is_settling then
+        wait, is_stuck = queue_ms(l, q, now, waiting, running, within, is_sync)
+    end
+    local all, before = wait + own, q.trend
+    q.trend = q.trend + (all - q.trend) * (1 - math.exp((q.looked - now) / TREND_MS))
+    q.looked = now
+    local is_late = false
+    is_late = within > 0 and (is_stuck or too_slow or (wait > 0 and all > within)) -- BREAK:shed_what_comes_too_late
+    -- That it is no longer too slow is found by those who wait, or else by one who tries.
+    if is_late and is_short and now - q.probe >= PROBE_MS then
+        q.probe, is_late = now, false -- BREAK:a_probe_goes_through
+    end
+    if is_sync then
+        redis.call('ZREMRANGEBYSCORE', T .. 'y', '-inf', int(now - 3600000)) -- whose record was lost
+    end
+    write_numbers(field, q, LOOK)
+    if is_late then
+        return math.min(MOST_MS, math.max(1000, all - within, too_slow and own or 0)), all, before
+    end
+    return nil, all, before
+end
+
+-- When there may be room again in a full queue: when a hundredth of it is done.
+local function room_ms(now, bound)
+    local v = redis.call('HMGET', KEYS[1], 'ld', 'run')
+    local l = named_numbers(v[1], LOAD)
+    local ms = math.max(1, bound / 100) * l.took / math.max(1, tonumber(v[2] or '0'))
+    return l.seen == 0 and 5000 or math.min(MOST_MS, math.max(1000, ms))
+end
