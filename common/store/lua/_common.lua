@@ -17,6 +17,7 @@
 --                                                        that has come: as it was accepted, not run again
 --   {T}:y  zset    synchronous jobs that nobody has claimed yet, by their callers' deadline
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
+--   {T}:x  zset    jobs that wait for their own key (per_key, or their ordering key) and for nobody else, by until when that is believed
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
 --   {T}:q:<ordering key>  zset, its unended jobs by place; {T}:qk zset of these keys: _order.lua
 --   of {T}:t also: cool, cool:<instance>, br:<instance>, ad:<instance> (_moods.lua); ql the last place given under an ordering key;
@@ -152,6 +153,7 @@ local function unshelve(name)
     redis.call('DEL', T .. 'b:' .. name)
     redis.call('ZREM', T .. 'h', name)
     redis.call('ZREM', T .. 'o', name)
+    redis.call('ZREM', T .. 'x', name)
     redis.call('HDEL', job(name), 'sh', 'oo')
 end
 
@@ -205,6 +207,9 @@ local function finish(name, r, state, now, sets, keep, answer)
     redis.call('HSET', job(name), 'st', state, 'ea', int(now), 'rc', '', unpack(sets))
     redis.call('ZREM', T .. 'u', name)
     redis.call('ZREM', T .. 'y', name)
+    if r.st ~= 'running' then
+        redis.call('ZREM', T .. 'x', name)
+    end
     release_key(name, r, keep.window_ms)
     local record_ms = math.max(keep.record_ms, r.k ~= '' and keep.window_ms or 0)
     redis.call('PEXPIRE', job(name), int(record_ms))
@@ -349,6 +354,7 @@ local function to_outbox(name, r, now, due)
     leave(name, r)
     redis.call('HSET', job(name), 'st', due > now and 'scheduled' or 'queued', 'due', int(due), 'sn', int(now))
     redis.call('HDEL', job(name), 'sh', 'oo', 'ea', 'er', 'os', 'ob')
+    redis.call('ZREM', T .. 'x', name)
     redis.call('PERSIST', job(name))
     redis.call('ZREM', T .. 'h', name)
     next_check(name, r.ex, now, math.max(now, due) + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))

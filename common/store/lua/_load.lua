@@ -134,7 +134,7 @@ local function queue_ms(l, q, now, waiting, running, within, is_sync)
 end
 
 -- How many jobs wait before one that comes now. Synchronous ones have a queue of their own, and go first; before another
--- all are, but for those that are not due within the time.
+-- all are, but for those that are not due within the time, and those that wait for their own key.
 local function waiting_before(now, within, is_sync, running, in_doubt)
     if is_sync then
         return redis.call('ZCOUNT', T .. 'y', int(now), '+inf') -- BREAK:calls_have_a_queue_of_their_own
@@ -142,8 +142,9 @@ local function waiting_before(now, within, is_sync, running, in_doubt)
     local waiting = redis.call('ZCARD', T .. 'u') - running - in_doubt
     if waiting >= FEW_WAIT then
         waiting = waiting - redis.call('ZCOUNT', T .. 'w', '(' .. int(now + within), '+inf')
+        waiting = waiting - redis.call('ZCOUNT', T .. 'x', int(now), '+inf')
     end
-    return waiting
+    return math.max(0, waiting)
 end
 
 -- A job comes. within: the ms until its deadline, 0: it has none.

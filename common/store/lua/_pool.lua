@@ -363,6 +363,18 @@ local function note_begun(notes, t, i, is_new)
     end
 end
 
+-- Its key has no room. It is parked for a minute at most, and is meanwhile before nobody else (_load.lua).
+local function wait_for_key(name, r, now)
+    if r.st == 'running' or r.st == 'in_doubt' then
+        return -- counted as such
+    end
+    redis.call('ZREMRANGEBYSCORE', T .. 'x', '-inf', int(now))
+    redis.call('ZADD', T .. 'x', int(now + 75000), name)
+    if r.cl == 'sync' then
+        redis.call('ZREM', T .. 'y', name)
+    end
+end
+
 -- The kind waits no more, until it is refused again. What was kept free for it and is not needed goes to whoever waits.
 local function served(t, pool, kind)
     local mark = kind == 's' and 'ws' or 'wn'

@@ -143,6 +143,7 @@ set_moods(t, pool, opt, now)
 local chosen, next_turn, till = choose(t, pool, now, want)
 if not chosen and next_turn == 'key' then
     seen()
+    wait_for_key(name, r, now) -- BREAK:own_key_is_no_queue
     return {'park', 'concurrency', '1000'} -- the worker doubles it
 end
 local called = chosen and turn_of_other(t, pool, want.kind, now)
@@ -173,6 +174,9 @@ if r.due > 0 then
 end
 if r.cl == 'sync' then
     redis.call('ZREM', T .. 'y', name)
+end
+if want.key ~= '' then
+    redis.call('ZREM', T .. 'x', name)
 end
 stop_asking(name, r) -- another policy now
 local n = r.n + 1
