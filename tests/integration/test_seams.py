@@ -86,3 +86,42 @@ def test_a_key_without_room_sheds_nobody_elses_work(load, mode):
     load.end(names[0])
     assert claim(names[1], "k1") == "go"
     assert load.redis.zscore("{t}:x", names[1]) is None
+
+
+# --- shares of what is left of a pool ---
+
+def shares(pool, rounds, others_first=False):
+    """Both kinds always want more than there is, and one of them always asks first."""
+    waiting = {"wait": pool.new("wait"), "async": pool.new()}
+    running, grants = [], collections.Counter()
+    for step in range(rounds):
+        for mode in ("async", "wait") if others_first else ("wait", "async"):
+            while pool.try_claim(waiting[mode])[0] == "go":
+                running.append((mode, waiting[mode]))
+                grants[mode] += step > 10
+                waiting[mode] = pool.new(mode)
+        pool.end(running.pop(0)[1])
+    return grants
+
+
+AILING = {
+    "cooling": lambda pool: pool.redis.hset("{t}:t", "cool:b", pool.now() + 600000),
+    "down": lambda pool: pool("health", "b", "0"),
+    "rate": lambda pool: pool.redis.hset("{t}:t", "tat:b", pool.now() + 600000),
+}
+
+
+@pytest.mark.parametrize("slots", [1, 5])
+@pytest.mark.parametrize("others_first", [False, True])
+@pytest.mark.parametrize("why", sorted(AILING))
+def test_an_ailing_pool_is_shared_like_a_whole_one(pool, why, slots, others_first):
+    pool.pool({"a": {"limit": slots}, "b": {"limit": slots, "rate": "1 900000 1" if why == "rate" else ""}}, sync_share="0.8")
+    AILING[why](pool)
+    grants = shares(pool, 80, others_first)
+    assert grants["async"] / sum(grants.values()) == pytest.approx(0.2, abs=0.08), grants
+
+
+def test_an_instance_without_weight_is_nobodys_share(pool):
+    pool.pool({"a": {"limit": 5}, "b": {"limit": 20, "weight": 0}}, sync_share="0.8", balance="weighted")
+    grants = shares(pool, 80)
+    assert grants["async"] / sum(grants.values()) == pytest.approx(0.2, abs=0.08), grants

@@ -197,6 +197,15 @@ local function instance_mood(t, i, now)
     return reason, at
 end
 
+-- Behind a breaker that is not closed: how many probes may be sent. nil: it is none of the breaker's business.
+local function probes_left(i)
+    local b = i.breaker
+    if not b or b.state == 'closed' then
+        return nil
+    end
+    return math.max(0, i.probes - (b.n or 0) - (b.successes or 0))
+end
+
 -- A claim was given out: behind an open breaker it is a probe.
 local function take_probe(i, token, now, ends)
     local b = i.breaker

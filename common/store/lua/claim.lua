@@ -192,5 +192,5 @@ if needs_slot(t, chosen, want) then
 end
 note_begun(notes, t, chosen, r.st ~= 'running')
 redis.call('HSET', KEYS[1], unpack(notes))
-served(t, pool, want.kind)
+served(t, pool, want.kind, now)
 return {'go', n, chosen.name, chosen.url, int(slot_end), r.cnt + 1, rest}
