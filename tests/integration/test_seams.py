@@ -125,3 +125,43 @@ def test_an_instance_without_weight_is_nobodys_share(pool):
     pool.pool({"a": {"limit": 5}, "b": {"limit": 20, "weight": 0}}, sync_share="0.8", balance="weighted")
     grants = shares(pool, 80)
     assert grants["async"] / sum(grants.values()) == pytest.approx(0.2, abs=0.08), grants
+
+
+# --- who waits is woken ---
+
+def test_a_full_instance_wakes_who_was_told_of_anothers_rate(pool):
+    """What comes free first is not what the claim was told of."""
+    pool.pool({"a": {"limit": 1}, "b": {"rate": "1 1000 1"}}, sync_share="0.8")
+    held = dict(pool.go() for _ in range(2))
+    assert pool.try_claim(pool.new("wait"), worker="w9")[:2] == ["wait", "rate"]
+    assert pool.t("ww") == " cw-w9", "nobody would tell it that a is free"
+    assert pool.t("ws"), "it waits for a slot, too"
+    channel = pool.redis.pubsub(ignore_subscribe_messages=True)
+    channel.subscribe("cw-w9")
+    channel.get_message(timeout=1)
+    pool.end(held["a"])
+    assert channel.get_message(timeout=2)["data"] == "slot t"
+
+
+def test_a_half_open_breaker_counts_for_its_probes(pool):
+    pool.pool({"a": {"limit": 5}, "b": {"limit": 50}}, sync_share="0.8")
+    pool.redis.hset("{t}:t", "br:b", f"h 0 x={pool.now() + HOUR}")
+    breaker = {"breaker": "0.5 4 60000 1000 1"}
+    waiting = {"wait": pool.new("wait"), "async": pool.new()}
+    running, grants = [], collections.Counter()
+    for _ in range(60):
+        for mode in ("wait", "async"):
+            while pool.try_claim(waiting[mode], **breaker)[0] == "go":
+                running.append(waiting[mode])
+                grants[mode] += 1
+                waiting[mode] = pool.new(mode)
+        pool.end(running.pop(0))
+    assert grants["async"] >= 6, grants
+
+
+def test_a_rate_alone_writes_nothing(pool):
+    pool.pool({"a": {"rate": "1 900 1"}, "b": {"rate": "1 900 1"}}, sync_share="0.8")
+    for _ in range(2):
+        pool.go()
+    assert pool.try_claim(pool.new("wait"))[:2] == ["wait", "rate"]
+    assert pool.t("ww") is None and pool.t("ws") is None

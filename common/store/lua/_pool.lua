@@ -289,15 +289,30 @@ local function call_other(t, kind, till, now)
     return till
 end
 
+-- Whether a slot that comes free would do, though the claim is told of what comes free sooner: another instance's rate, say.
+local function is_full_somewhere(t, pool, now)
+    if tenant_waits(t, now) then
+        return false
+    end
+    for _, i in ipairs(pool) do
+        if instance_waits(t, i, now) == 'concurrency' then
+            return true
+        end
+    end
+    return false
+end
+
 -- A claim finds no room: its worker is told when there is some, and the kind of work waits.
 local function refuse(t, pool, kind, reason, till, deadline, now)
     local notes = {}
     local waiting = t.ww or ''
+    local waits_for_slot = reason == 'concurrency'
+    waits_for_slot = waits_for_slot or is_full_somewhere(t, pool, now) -- BREAK:what_comes_first_wakes
     -- Of a rate nobody has to tell.
-    if (reason ~= 'rate' or till > now + 1000) and not string.find(waiting, ARGV[5], 1, true) then
+    if (reason ~= 'rate' or waits_for_slot or till > now + 1000) and not string.find(waiting, ARGV[5], 1, true) then
         notes = {'ww', waiting .. ' ' .. ARGV[5]}
     end
-    if reason == 'concurrency' and policy_of(t, 'sync_share') and capacity_of(t, pool, now) then
+    if waits_for_slot and policy_of(t, 'sync_share') and capacity_of(t, pool, now) then
         local at = deadline > 0 and math.min(deadline, now + WAITS_MS) or now + WAITS_MS
         notes[#notes + 1] = kind == 's' and 'ws' or 'wn'
         notes[#notes + 1] = int(at)
