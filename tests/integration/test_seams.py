@@ -165,3 +165,24 @@ def test_a_rate_alone_writes_nothing(pool):
         pool.go()
     assert pool.try_claim(pool.new("wait"))[:2] == ["wait", "rate"]
     assert pool.t("ww") is None and pool.t("ws") is None
+
+
+# --- probes ---
+
+@pytest.mark.parametrize("policy", ["hold", "ask", "retry"])
+def test_a_dead_workers_probe_is_let_go_whatever_becomes_of_its_job(moods, policy):
+    """Else nobody tries the instance until that attempt's slot ends: half an hour, perhaps."""
+    moods.opened()
+    moods.options = {"breaker": "0.5 4 60000 1000 1"}
+    moods.forget_the_open_second()
+    moods.queued("j")
+    assert moods.claim("j", policy=policy)[:2] == ["go", 1]
+    moods.queued("x")
+    assert moods.claim("x", token="x")[:2] == ["wait", "breaker"], "one probe at a time"
+    moods("mourn", "w1")
+    said = moods.claim("j", token="t2", worker="w2", policy=policy)
+    assert said[0] == {"hold": "hold", "ask": "park", "retry": "go"}[policy], said
+    if policy == "retry":
+        assert "t1=" not in moods.field("br:a")
+    else:
+        assert moods.claim("x", token="x", worker="w2")[0] == "go"

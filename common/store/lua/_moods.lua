@@ -219,12 +219,14 @@ local function take_probe(i, token, now, ends)
     write_breaker(i.name, b)
 end
 
--- A probe's outcome will never be said: its worker is dead, and its job goes on.
+-- A probe's outcome will never be said: its worker is dead. Whatever becomes of its job, another may try.
 local function drop_probe(t, instance, token, now)
     local b = read_breaker(t['br:' .. instance], now)
     if b.state == 'half_open' and b.probes[token] then
         b.probes[token] = nil
         t['br:' .. instance] = write_breaker(instance, b)
+        wake_waiting()
+        t.ww = nil
     end
 end
 

@@ -96,6 +96,9 @@ if r.st == 'running' or is_lost(r) then
         seen()
         return {'park', 'holder', int(pause)} -- BREAK:one_attempt_at_a_time
     end
+    if r.i ~= '' then
+        drop_probe(t, r.i, r.tk, now) -- BREAK:nobodys_probe_is_let_go
+    end
     local is_asked_in_time = ARGV[7] == 'ask' and (r.ex == 0 or math.max(now, r.se) < r.ex)
     if is_asked_in_time then
         begin_asking(name, r, now, 'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'os', '', 'er', '')
@@ -136,9 +139,6 @@ if r.q == '1' and ARGV[7] == 'ask' and not t.paused then
     return {'ask', r.n, r.tk, asked.name, asked.url, redis.call('HGET', job(name), 'qn') or '0'}
 end
 local want = wanted(t, r.cl, opt)
-if r.st == 'running' and opt.breaker then
-    drop_probe(t, r.i, r.tk, now)
-end
 set_moods(t, pool, opt, now)
 local chosen, next_turn, till = choose(t, pool, now, want)
 if not chosen and next_turn == 'key' then
