@@ -186,3 +186,46 @@ def test_a_dead_workers_probe_is_let_go_whatever_becomes_of_its_job(moods, polic
         assert "t1=" not in moods.field("br:a")
     else:
         assert moods.claim("x", token="x", worker="w2")[0] == "go"
+
+
+# --- what is noted of an instance ---
+
+def test_what_was_noted_of_an_instance_goes_with_it(pool):
+    pool.pool({"a": {"limit": 2}, "b": {}})
+    now = pool.now()
+    noted = {f: v for f, v in {"up": "0", "n": "7", "tat": now - 1000, "ew": f"10 {now}", "cool": now - 1, "br": f"o {now - 1}",
+                               "ad": "3 1 1 1 1 1 1 1"}.items()}
+    pool.redis.hset("{t}:t", mapping={f"{f}:{i}": v for f, v in noted.items() for i in "ab"})
+    pool.pool({"a": {"limit": 2}})
+    left = {f for f in pool.redis.hkeys("{t}:t") if ":" in f}
+    assert left == {f"{f}:a" for f in noted}
+
+
+def test_a_limit_outlives_an_instance_that_is_soon_back(pool):
+    """Discovery may lose sight of it for a moment: what it asked for still holds, and its slots still count."""
+    pool.pool({"a": {"limit": 2, "rate": "1 600000 1"}, "b": {"limit": 2}})
+    now = pool.now()
+    held = dict(pool.go() for _ in range(2))
+    pool.redis.hset("{t}:t", mapping={"cool:b": now + 60000, "br:b": f"o {now + 60000}"})
+    pool.pool({"c": {"limit": 1}})
+    for i in "ab":
+        assert pool.t(f"c:{i}") == "1"
+    assert float(pool.t("tat:a")) > now and int(pool.t("cool:b")) == now + 60000 and pool.t("br:b")
+    for name in held.values():
+        pool.end(name)
+    pool.pool({"d": {"limit": 1}})
+    assert pool.t("c:a") is None and pool.t("c:b") is None
+    pool.counts()
+
+
+def test_a_late_refusal_is_not_the_next_attempts(pool):
+    """The worker was taken for dead; its job runs on another instance by now."""
+    pool.pool({"a": {"limit": 1}, "b": {"limit": 1}})
+    first, name = pool.go()
+    pool("mourn", "w1")
+    again = pool("claim", name, "t2", "w2", "cw", 60000, "retry", 5, 15000, 600000, 600000, 600000, 60000)
+    assert again[0] == "go" and again[2] != first
+    said = pool("complete", name, 1, "t" + name, "unsent", "failed", "", "connect_refused", "", 0, 1, 100, 600000, 600000, 600000,
+                60000, "", "", 1000, 1, 1)
+    assert said[0] == "late"
+    assert pool.t("up:" + again[2]) is None
