@@ -34,14 +34,15 @@ end
 if ARGV[11] == '1' then
     free_slot(name, n, token)
 end
-if ARGV[20] == '1' then
+local is_newest = r.n == n and r.tk == token
+if ARGV[20] == '1' and is_newest then -- else r.i is another's instance
     redis.call('HSET', KEYS[1], 'up:' .. r.i, '0')
 end
 -- A complete answer settles what is in doubt by now, too; only the newest attempt settles anything.
 local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry' or verdict == 'elsewhere'
 local settles = r.st == 'running'
 settles = settles or is_answer -- BREAK:late_answer_settles
-settles = settles and r.n == n and r.tk == token -- BREAK:fence
+settles = settles and is_newest -- BREAK:fence
 -- A dead letter of what a person has run again meanwhile: its shelf copy may have left the shelf's queue.
 local has_no_copy = false
 has_no_copy = verdict == 'dead' and r.st ~= 'running' and r.sh ~= '1' -- BREAK:dead_has_its_copy
