@@ -229,3 +229,43 @@ def test_a_late_refusal_is_not_the_next_attempts(pool):
                 60000, "", "", 1000, 1, 1)
     assert said[0] == "late"
     assert pool.t("up:" + again[2]) is None
+
+
+# --- a clock that was set back ---
+
+def test_a_clock_set_back_spoils_no_estimate(load):
+    load.busy(took=1000, waiting=10)
+    load.arrive(deadline=60000)
+    for hours in (HOUR // 60, 2 * HOUR):
+        load.pass_time(-hours)
+        said = load.arrive(deadline=60000)[1]
+        assert said[0] == "new" and 0 <= int(said[3]) <= 100000 and 0 <= int(said[4]) <= 100000, said
+
+
+def test_a_clock_set_back_does_not_stop_an_adaptive_limit(moods):
+    moods.pool("a", concurrency=0)
+    moods.options = {"adaptive": "4 100"}
+    moods.redis.hset("{t}:t", "ad:a", f"10.00 5.00 {moods.now() + HOUR} 0 0 0 0 1")
+    for n in range(3):
+        moods.run(f"j{n}", "bad", load="busy")
+    assert float(moods.field("ad:a").split()[0]) < 10, "it feels nothing for an hour"
+
+
+def test_a_breaker_is_open_no_longer_than_its_policy_says_by_now(moods):
+    """The policy was changed, or the clock set back."""
+    moods.opened()
+    moods.redis.hset("{t}:t", "br:a", f"o {moods.now() + HOUR}")
+    moods.queued("x")
+    said = moods.claim("x", token="x")
+    assert said[:2] == ["wait", "breaker"] and int(said[2]) <= 1000
+
+
+def test_an_open_breaker_is_waited_for_by_who_has_the_time(load):
+    load.busy(took=1000, waiting=3)
+    for name in ("n4", "n5"):
+        load.end(name)
+    load.redis.hset("{t}:t", "br:a", f"o {int(load.time()) + 20000}")
+    assert load.verdict(deadline=15000) == "shed"
+    assert load.verdict(deadline=30000) == "new"
+    load.redis.hset("{t}:t", "br:a", f"h 1 x={int(load.time()) + 20000}")
+    assert load.verdict(deadline=1500) == "new", "it is about to close"

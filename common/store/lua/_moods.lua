@@ -140,6 +140,7 @@ local function adapt(t, instance, policy, word, began, taken, took, now)
         return
     end
     local a = adaptive_of(t['ad:' .. instance], p[1], p[2])
+    a.since = math.min(a.since, now) -- a clock may be set back
     if began < a.since then
         return
     end
@@ -173,6 +174,9 @@ local function set_moods(t, pool, opt, now)
         if breaker then
             i.breaker = read_breaker(t['br:' .. i.name], now)
             i.probes = breaker.probes
+            if i.breaker.till then
+                i.breaker.till = math.min(i.breaker.till, now + breaker.open) -- by what the policy says now
+            end
         end
     end
 end
