@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attempt.h"
 
+#include "asking.h"
+#include "attempt_inside.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/random.h"
-#include "calls.h"
 #include "daemon/wire.h"
-#include "forward.h"
+#include "forgotten.h"
 #include "job/answer.h"
 #include "job/id.h"
 
@@ -15,77 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    AGAIN_MS = 500,
-    TOKEN_SIZE = 17,
-    SHELF_FULL_MS = 60000,
-    SHELF_FULL_MAX_MS = 3600000,
-    QUESTION_MS = 30000 /* a status path is quick, or it is asked again */
-};
-
-/* What is under way: exactly one answer is awaited at a time, or the timer. */
-enum step {
-    STEP_CLAIM,    /* the claim script */
-    STEP_REBUILD,  /* the rebuild script: everything was lost */
-    STEP_REFUSED,  /* nothing: the lane tries again */
-    STEP_FORWARD,  /* the HTTP call */
-    STEP_ASK,      /* the HTTP call that asks what became of an attempt */
-    STEP_ASKED,    /* the asked script */
-    STEP_REGISTER, /* the reregister script, before STEP_SETTLE: the store has forgotten */
-    STEP_SHELF,    /* the confirm of the shelf queue's copy, before STEP_SETTLE or STEP_SHELVE */
-    STEP_SETTLE,   /* the complete script */
-    STEP_SHELVE,   /* the shelve script */
-    STEP_DELAY     /* the confirm of the message that takes this one's place */
-};
-
-struct attempt {
-    struct worker *worker;
-    struct lane *lane;
-    struct bus_delivery *delivery;
-    struct job_message message; /* borrows from the delivery */
-    struct registry_entry *tenant;
-    struct list all;
-    struct list refused;
-    struct loop_timer *timer;
-    enum step step;
-    char token[TOKEN_SIZE];
-    char fallback_id[JOB_ID_SIZE]; /* for an undecodable message */
-    bool is_undecodable;
-    bool is_claim_open; /* a claim was sent and not answered: it may have been granted */
-    char claimant[RANDOM_NAME_SIZE]; /* the incarnation that claims */
-    bool is_running;                 /* claimed here, and not settled */
-    uint32_t number;
-    uint32_t counted;
-    int64_t rest_ms;
-    char *instance;      /* that was chosen; owned */
-    int64_t slot_end_ms; /* by the store's clock */
-    struct mono claimed;
-    struct httpc_call *call;
-    struct forward forward;
-    struct verdict verdict;
-    int status;
-    size_t body_bytes;
-    bool is_refused_connection;
-    bool is_unsent;
-    struct buf answer;
-    int64_t seen_number; /* what the claim's answer named: for the scripts shelve and asked */
-    char seen_token[TOKEN_SIZE];
-    int64_t question;
-    enum verdict_fate fate;
-    const char *reason;
-    bool is_dead;
-    int64_t delay_ms;
-    bool is_counted_park;
-};
+enum { AGAIN_MS = ATTEMPT_AGAIN_MS, SHELF_FULL_MS = 60000, SHELF_FULL_MAX_MS = 3600000 };
 
 static void claim(struct attempt *a);
 static void forward(struct attempt *a, const struct store_value *v);
-static void ask(struct attempt *a, const struct store_value *v);
-static void asked(struct attempt *a);
 static void settle(struct attempt *a);
 static void shelve(struct attempt *a);
 static void rebuild(struct attempt *a);
-static void register_again(struct attempt *a);
 static void publish_shelf(struct attempt *a);
 static void delay(struct attempt *a);
 
@@ -175,7 +112,7 @@ static void on_timer(struct loop_timer *t, void *arg)
         rebuild(a);
         break;
     case STEP_REGISTER:
-        register_again(a);
+        forgotten_register(a);
         break;
     case STEP_SHELF:
         publish_shelf(a);
@@ -190,7 +127,7 @@ static void on_timer(struct loop_timer *t, void *arg)
         delay(a);
         break;
     case STEP_ASKED:
-        asked(a);
+        asking_record(a);
         break;
     case STEP_FORWARD:
     case STEP_ASK:
@@ -415,7 +352,7 @@ static void act_on(struct attempt *a, const struct store_value *v)
     } else if (str_is(word, STR("park"))) {
         delay_for(a, store_number(v, 2));
     } else if (str_is(word, STR("ask"))) {
-        ask(a, v);
+        asking_begin(a, v);
     } else if (str_is(word, STR("hold"))) {
         a->is_dead = false;
         to_shelf(a, store_number(v, 1), store_word(v, 2), reason_of(store_word(v, 3)));
@@ -647,7 +584,7 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
         metric_add(a->worker->metrics.shelf_full, (struct str[]){str_of(l->tenant)}, 1);
         again(a, SHELF_FULL_MS);
     } else if (str_is(word, STR("missing"))) {
-        register_again(a);
+        forgotten_register(a);
     } else if (str_is(word, STR("late"))) {
         set_running(a, false);
         claim(a); /* somebody else decided: the record says what this delivery is worth */
@@ -657,148 +594,6 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
         end(a, /* is_done= */ true);
     }
     lane_hint(l);
-}
-
-/* --- what the store has forgotten ------------------------------------------------------------- */
-
-static int say_again(struct attempt *a, store_cb cb, void *arg)
-{
-    struct calls_job j = job_of(a);
-    struct calls_running r = {.worker = a->claimant,
-                              .instance = a->instance == NULL ? "" : a->instance,
-                              .slot_end_ms = a->slot_end_ms,
-                              .counted = a->counted};
-
-    return calls_reregister(&j, &r, cb, arg);
-}
-
-static void on_registered(int rc, const struct store_value *v, void *arg)
-{
-    struct attempt *a = arg;
-
-    if (rc != ERR_OK || str_is(store_word(v, 0), STR("memory"))) {
-        again(a, AGAIN_MS);
-        return;
-    }
-    if (str_is(store_word(v, 0), STR("restored"))) {
-        metric_add(a->worker->metrics.rebuilt, NULL, 1);
-    }
-    settle(a);
-}
-
-static void register_again(struct attempt *a)
-{
-    a->step = STEP_REGISTER;
-    if (say_again(a, on_registered, a) != ERR_OK) {
-        again(a, AGAIN_MS);
-    }
-}
-
-void attempt_say_again(struct worker *w)
-{
-    for (struct list *l = w->attempts.next; l != &w->attempts; l = l->next) {
-        struct attempt *a = LIST_OF(l, struct attempt, all);
-        /* Nobody waits for the answer: it is said again each second for a lease. */
-        if (RULE(running_is_said_again) && a->is_running && say_again(a, NULL, NULL) != ERR_OK) {
-            return;
-        }
-    }
-}
-
-/* --- in doubt, policy ask --------------------------------------------------------------------- */
-
-static void on_asked(int rc, const struct store_value *v, void *arg)
-{
-    struct attempt *a = arg;
-    struct str word = store_word(v, 0);
-
-    a->worker->moved = loop_now(a->worker->loop);
-    if (rc != ERR_OK) {
-        if (rc == ERR_BUG) {
-            log_event(LOG_ERROR, "script_failed", "job=%.*s script=asked err=\"%.*s\"",
-                      STR_ARG(a->message.id), STR_ARG(v->text));
-        }
-        again(a, AGAIN_MS);
-        return;
-    }
-    struct lane *l = a->lane;
-    if (str_is(word, STR("waiting"))) {
-        delay_for(a, store_number(v, 1));
-    } else if (str_is(word, STR("ended"))) {
-        a->verdict.kind = VERDICT_SUCCEEDED;
-        count_end(a);
-        end(a, /* is_done= */ true);
-    } else if (str_is(word, STR("unclear")) || str_is(word, STR("silent"))) {
-        a->is_dead = false;
-        a->reason = str_is(word, STR("unclear")) ? "asked_unclear" : "asked_silent";
-        publish_shelf(a);
-    } else {
-        claim(a); /* it never arrived, or the record changed */
-    }
-    lane_hint(l);
-}
-
-static void asked(struct attempt *a)
-{
-    struct calls_job j = job_of(a);
-    struct calls_question q = {a->seen_number, str_of(a->seen_token), a->question};
-    bool is_known = a->fate == FATE_KNOWN;
-    const char *error = is_known && a->answer.n == 0 ? "result_too_large" : "";
-
-    a->step = STEP_ASKED;
-    if (calls_asked(&j, &q, a->fate, error, a->status, buf_as_str(&a->answer), a->body_bytes,
-                    on_asked, a) != ERR_OK) {
-        again(a, AGAIN_MS);
-    }
-}
-
-static void on_told(const struct httpc_result *r, void *arg)
-{
-    struct attempt *a = arg;
-
-    a->call = NULL;
-    a->fate = verdict_fate_of(r);
-    keep_answer(a, r);
-    if (a->fate != FATE_KNOWN) {
-        buf_clear(&a->answer);
-    }
-    metric_add(a->worker->metrics.asked,
-               (struct str[]){str_of(a->lane->tenant), verdict_fate_word(a->fate)}, 1);
-    asked(a);
-}
-
-/* Asking is harmless: it needs neither slot nor lease, and several workers may do it. */
-static void ask(struct attempt *a, const struct store_value *v)
-{
-    const struct tenant *t = a->tenant->tenant;
-    struct str base = store_word(v, 4);
-    struct httpc_result unasked = {.kind = HTTPC_UNSENT, .error = "not_sent"};
-
-    a->step = STEP_ASK;
-    a->seen_number = store_number(v, 1);
-    (void)snprintf(a->seen_token, sizeof a->seen_token, "%.*s", STR_ARG(store_word(v, 2)));
-    a->question = store_number(v, 5);
-    a->number = (uint32_t)a->seen_number;
-    forward_fini(&a->forward);
-    if (base.n == 0 || t->in_doubt.ask_path == NULL ||
-        forward_make_question(&a->message, base, str_of(t->in_doubt.ask_path), a->number,
-                              &a->forward) != ERR_OK) {
-        on_told(&unasked, a);
-        return;
-    }
-    struct httpc_request r = {.method = STR("GET"),
-                              .url = a->forward.url.p,
-                              .head = (const char *const *)a->forward.lines,
-                              .connect_ms = t->timeouts.connect_ms,
-                              .first_byte_ms = t->timeouts.first_byte_ms,
-                              .total_ms = t->timeouts.total_ms < QUESTION_MS ? t->timeouts.total_ms
-                                                                             : QUESTION_MS,
-                              .max_answer_bytes = t->max_result_bytes,
-                              .done = on_told,
-                              .arg = a};
-    if (httpc_start(a->worker->http, &r, &a->call) != ERR_OK) {
-        on_told(&unasked, a);
-    }
 }
 
 static void settle(struct attempt *a)
@@ -867,4 +662,47 @@ void attempt_drop_all(struct worker *w)
     while (!list_is_empty(&w->attempts)) {
         end(LIST_OF(w->attempts.next, struct attempt, all), /* is_done= */ false);
     }
+}
+
+/* --- for the files beside this one ------------------------------------------------------------ */
+
+struct calls_job attempt_job(const struct attempt *a)
+{
+    return job_of(a);
+}
+
+void attempt_again(struct attempt *a, int64_t ms)
+{
+    again(a, ms);
+}
+
+void attempt_claim(struct attempt *a)
+{
+    claim(a);
+}
+
+void attempt_delay_for(struct attempt *a, int64_t ms)
+{
+    delay_for(a, ms);
+}
+
+void attempt_publish_shelf(struct attempt *a)
+{
+    publish_shelf(a);
+}
+
+void attempt_settle(struct attempt *a)
+{
+    settle(a);
+}
+
+void attempt_keep_answer(struct attempt *a, const struct httpc_result *r)
+{
+    keep_answer(a, r);
+}
+
+void attempt_ended(struct attempt *a)
+{
+    count_end(a);
+    end(a, /* is_done= */ true);
 }
