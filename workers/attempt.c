@@ -10,13 +10,22 @@
 #include "daemon/wire.h"
 #include "forgotten.h"
 #include "job/answer.h"
+#include "job/complete_token.h"
 #include "job/id.h"
+#include "polling.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { AGAIN_MS = ATTEMPT_AGAIN_MS, SHELF_FULL_MS = 60000, SHELF_FULL_MAX_MS = 3600000 };
+enum {
+    AGAIN_MS = ATTEMPT_AGAIN_MS,
+    SHELF_FULL_MS = 60000,
+    SHELF_FULL_MAX_MS = 3600000,
+    /* An offloaded job may end without a delivery, and its message must find the record, which
+     * lives for a minute at least: it comes back sooner, and waits again. */
+    POLL_DELAY_MS = 45000
+};
 
 static void claim(struct attempt *a);
 static void forward(struct attempt *a, const struct store_value *v);
@@ -79,6 +88,7 @@ static void end(struct attempt *a, bool is_done)
     forward_fini(&a->forward);
     free(a->instance);
     buf_fini(&a->answer);
+    buf_fini(&a->poll_url);
     registry_unref(a->tenant);
     a->lane->in_hand--;
     w->in_hand--;
@@ -129,8 +139,12 @@ static void on_timer(struct loop_timer *t, void *arg)
     case STEP_ASKED:
         asking_record(a);
         break;
+    case STEP_POLLED:
+        polling_record(a);
+        break;
     case STEP_FORWARD:
     case STEP_ASK:
+    case STEP_POLL:
         PANIC("a forward has no timer of the attempt's");
     }
 }
@@ -169,7 +183,7 @@ static void delay(struct attempt *a)
 static void delay_for(struct attempt *a, int64_t ms)
 {
     set_running(a, false);
-    a->delay_ms = ms;
+    a->delay_ms = a->is_polling && ms > POLL_DELAY_MS ? POLL_DELAY_MS : ms;
     delay(a);
 }
 
@@ -331,7 +345,8 @@ static void on_missing(struct attempt *a, int64_t now_ms)
 
 static const char *reason_of(struct str word)
 {
-    static const char *const known[] = {"deadline", "worker_lost", "policy_changed"};
+    static const char *const known[] = {"deadline", "worker_lost", "policy_changed",
+                                        "offload_unknown", "offload_over"};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (str_is(word, str_of(known[i]))) {
@@ -353,6 +368,8 @@ static void act_on(struct attempt *a, const struct store_value *v)
         delay_for(a, store_number(v, 2));
     } else if (str_is(word, STR("ask"))) {
         asking_begin(a, v);
+    } else if (str_is(word, STR("poll"))) {
+        polling_begin(a, v);
     } else if (str_is(word, STR("hold"))) {
         a->is_dead = false;
         to_shelf(a, store_number(v, 1), store_word(v, 2), reason_of(store_word(v, 3)));
@@ -479,6 +496,7 @@ static void on_answered(const struct httpc_result *r, void *arg)
     metric_add(w->metrics.attempts, (struct str[]){tenant, str_of(outcome_word(r))}, 1);
     metric_observe(w->metrics.seconds, (struct str[]){tenant}, (double)took_ms / 1000.0);
     keep_answer(a, r);
+    polling_look(a, r);
     bool is_shelved = a->verdict.kind == VERDICT_HOLD || a->verdict.kind == VERDICT_DEAD;
     if (is_shelved && RULE(shelf_copy_first)) {
         publish_shelf(a);
@@ -501,8 +519,10 @@ static void forward(struct attempt *a, const struct store_value *v)
 {
     const struct tenant *t = a->tenant->tenant;
     struct calls_job j = job_of(a);
+    char token[JOB_COMPLETE_TOKEN_SIZE] = "";
 
     a->step = STEP_FORWARD;
+    a->is_polling = false;
     set_running(a, true);
     lane_served(a->lane);
     a->number = (uint32_t)store_number(v, 1);
@@ -513,8 +533,11 @@ static void forward(struct attempt *a, const struct store_value *v)
     a->instance = str_dup(store_word(v, 2));
     a->claimed = loop_now(a->worker->loop);
     forward_fini(&a->forward);
-    if (a->instance == NULL ||
-        forward_make(&a->message, store_word(v, 3), a->number, &a->forward) != ERR_OK) {
+    if (t->offload.is_enabled) {
+        job_complete_token(a->message.id, a->number, str_of(a->token), token);
+    }
+    if (a->instance == NULL || forward_make(&a->message, store_word(v, 3), a->number, str_of(token),
+                                            &a->forward) != ERR_OK) {
         fail_to_start(a);
         return;
     }
@@ -694,6 +717,11 @@ void attempt_publish_shelf(struct attempt *a)
 void attempt_settle(struct attempt *a)
 {
     settle(a);
+}
+
+void attempt_set_running(struct attempt *a)
+{
+    set_running(a, true);
 }
 
 void attempt_keep_answer(struct attempt *a, const struct httpc_result *r)

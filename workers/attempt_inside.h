@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attempt_inside — what attempt.c shares with the files that take single steps of an attempt's
- * life: asking.c (policy ask), forgotten.c (the store has forgotten). Nobody else includes it. */
+ * life: asking.c (policy ask), polling.c (offloaded), forgotten.c (the store has forgotten). Nobody
+ * else includes it. */
 #pragma once
 
 #include "attempt.h"
@@ -18,6 +19,8 @@ enum step {
     STEP_FORWARD,  /* the HTTP call */
     STEP_ASK,      /* the HTTP call that asks what became of an attempt */
     STEP_ASKED,    /* the asked script */
+    STEP_POLL,     /* the HTTP call that polls an offloaded job */
+    STEP_POLLED,   /* the polled script */
     STEP_REGISTER, /* the reregister script, before STEP_SETTLE: the store has forgotten */
     STEP_SHELF,    /* the confirm of the shelf queue's copy, before STEP_SETTLE or STEP_SHELVE */
     STEP_SETTLE,   /* the complete script */
@@ -59,6 +62,10 @@ struct attempt {
     char seen_token[ATTEMPT_TOKEN_SIZE];
     int64_t question;
     enum verdict_fate fate;
+    struct buf poll_url;   /* where an offloaded job is polled */
+    const char *poll_word; /* what the poll said, as the script knows it */
+    int64_t poll_wait_ms;
+    bool is_polling; /* its next message goes where polls are delivered */
     const char *reason;
     bool is_dead;
     int64_t delay_ms;
@@ -75,6 +82,9 @@ void attempt_delay_for(struct attempt *a, int64_t ms);
 /* To the shelf's queue, then settled or shelved. */
 void attempt_publish_shelf(struct attempt *a);
 void attempt_settle(struct attempt *a);
+/* From now on the attempt is this worker's until it is settled, whatever becomes of its delivery.
+ */
+void attempt_set_running(struct attempt *a);
 /* Keeps what a script needs of an answer: its bytes live only until httpc's callback returns. */
 void attempt_keep_answer(struct attempt *a, const struct httpc_result *r);
 /* The job has ended by a->verdict: counts it and acknowledges. `a` is gone. */

@@ -5,7 +5,10 @@
 #include "daemon/shelving.h"
 #include "job/id.h"
 
-enum { DAY_MS = 86400000 };
+enum {
+    DAY_MS = 86400000,
+    POLL_LEASE_MS = CALLS_POLL_MS + 5000 /* the poll, and the script that is told */
+};
 
 /* An ended record outlives its result, and every message published for it, by a day; that of an
  * unkeyed synchronous call need not. */
@@ -64,6 +67,10 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
     store_args_number(&a, retry.max_attempts);
     store_args_number(&a, lease_ms);
     add_keeping(&a, j);
+    if (j->tenant->offload.is_enabled) {
+        store_args_add(&a, STR("poll_lease_ms"));
+        store_args_number(&a, POLL_LEASE_MS);
+    }
     return call(j, STORE_CLAIM, &a, cb, arg);
 }
 
@@ -130,6 +137,8 @@ static struct str verdict_word(enum verdict_kind kind)
         return STR("doubt");
     case VERDICT_ASK:
         return STR("ask");
+    case VERDICT_OFFLOAD:
+        return STR("offload");
     case VERDICT_HOLD:
         break;
     }
@@ -143,6 +152,16 @@ static void pack_attempted(const struct job_message *m, struct buf *ret_head)
 
     copy.was_attempted = true;
     job_message_pack(&copy, ret_head);
+}
+
+static void add_offload(struct store_args *a, const struct tenant *t, const struct verdict *v)
+{
+    store_args_add(a, STR("ofu"));
+    store_args_add(a, str_of(v->poll_url));
+    store_args_add(a, STR("ofm"));
+    store_args_number(a, t->offload.max_ms);
+    store_args_add(a, STR("ofg"));
+    store_args_number(a, t->slot_linger_ms);
 }
 
 int calls_complete(const struct calls_job *j, const struct verdict *v, int status,
@@ -176,6 +195,9 @@ int calls_complete(const struct calls_job *j, const struct verdict *v, int statu
     store_args_number(&a, (int64_t)j->shelf_max_bytes);
     store_args_flag(&a, is_refused);
     store_args_flag(&a, is_unsent);
+    if (v->kind == VERDICT_OFFLOAD) {
+        add_offload(&a, j->tenant, v);
+    }
     int rc = buf_failed(&head) ? ERR_NOMEM : call(j, STORE_COMPLETE, &a, cb, arg);
     buf_fini(&head);
     return rc;
@@ -199,6 +221,20 @@ int calls_asked(const struct calls_job *j, const struct calls_question *q, enum 
     store_args_number(&a, j->tenant->timeouts.total_ms);
     add_keeping(&a, j);
     return call(j, STORE_ASKED, &a, cb, arg);
+}
+
+int calls_polled(const struct calls_job *j, const struct calls_question *q, const char *word,
+                 int64_t wait_ms, store_cb cb, void *arg)
+{
+    struct store_args a = {.n = 1};
+
+    store_args_number(&a, q->number);
+    store_args_add(&a, q->token);
+    store_args_number(&a, q->question);
+    store_args_add(&a, str_of(j->token));
+    store_args_add(&a, str_of(word));
+    store_args_number(&a, wait_ms);
+    return call(j, STORE_POLLED, &a, cb, arg);
 }
 
 int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,

@@ -15,7 +15,8 @@ enum verdict_kind {
     VERDICT_UNSENT, /* provably never left; again after delay_ms, not counted */
     VERDICT_DOUBT,  /* may have arrived, policy retry; again after delay_ms */
     VERDICT_ASK,    /* in doubt, policy ask: the tenant is asked after delay_ms, its slot's end */
-    VERDICT_HOLD    /* in doubt: to the shelf */
+    VERDICT_HOLD,   /* in doubt: to the shelf */
+    VERDICT_OFFLOAD /* answered, and not yet: polled, or posted by the tenant; after delay_ms */
 };
 
 struct verdict_input {
@@ -35,6 +36,7 @@ struct verdict {
     const char *error; /* stable word, or "" */
     int64_t delay_ms;
     bool frees_slot;
+    const char *poll_url; /* VERDICT_OFFLOAD: where, or "": the tenant will post the outcome */
 };
 
 struct verdict verdict_of(const struct verdict_input *in);

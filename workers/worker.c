@@ -274,6 +274,9 @@ static void make_metrics(struct worker *w)
     w->metrics.asked =
         metrics_counter(m, "sluice_asked_total",
                         "Questions after attempts in doubt, by what was said", "tenant,answer");
+    w->metrics.polls =
+        metrics_counter(m, "sluice_offload_polls_total",
+                        "Polls of offloaded jobs, by what was said", "tenant,outcome");
     w->metrics.running = metrics_gauge(m, "sluice_worker_running", "Attempts that run here", "");
     w->metrics.in_hand = metrics_gauge(m, "sluice_worker_in_hand", "Deliveries in hand", "");
 }

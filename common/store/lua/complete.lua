@@ -4,13 +4,16 @@
 -- 20 '1': the instance refused the connection, 21 '1': it never left.
 -- Verdicts: end (state succeeded|failed), dead (failed, to the shelf), retry (answered, again later),
 -- unsent (again later, not counted), doubt (may have arrived; policy retry: again later), ask (likewise,
--- policy ask: the tenant is asked after the slot's end), hold (in doubt, to the shelf).
+-- policy ask: the tenant is asked after the slot's end), hold (in doubt, to the shelf), offload (a pending answer: polled from 12 on; options
+-- ofu URL to poll or '' when the tenant will post the outcome, ofm most ms, ofg ms of linger). An outcome that the tenant posted has the
+-- option cd, its digest: only the same one gets the same answer.
 -- Gives {what happened, due}: ended | waiting | in_doubt | outbox | late | full | missing (no record, or one that has forgotten
 -- this attempt: register it again first).
 local name, n, token, verdict, status, error = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[7], ARGV[8]
 local now = now_ms()
 local r = read(name)
 local mine = n .. ':' .. token
+local opt = options(22)
 if not r and MEMORY == 'k' and redis.call('HGET', KEYS[1], 'ep') == EPOCH then
     -- Nothing was forgotten: somebody else ended it, so long ago that its record went in order. It must not come back to life.
     free_slot(name, n, token)
@@ -19,7 +22,11 @@ end
 if not r or (r.n < n and not FINAL[r.st]) then
     return {'missing', '0'} -- BREAK:registered_before_complete
 end
-if r.dn == mine then
+if verdict == 'offload' and redis.call('HGET', job(name), 'ofd') == mine and r.dn ~= mine then
+    return {'waiting', int(r.ofp)} -- BREAK:offload_once
+end
+local is_other = opt.cd and redis.call('HGET', job(name), 'cd') ~= mine .. ':' .. opt.cd
+if r.dn == mine and verdict ~= 'offload' and not is_other then
     return {r.dv, int(r.due)} -- BREAK:complete_once
 end
 if ARGV[11] == '1' then
@@ -44,6 +51,20 @@ local keep = keeping(r, ARGV, 13)
 local was_shelved = r.sh == '1'
 local row = attempt_row(r, now, status, error)
 
+if verdict == 'offload' then
+    local till = now + tonumber(opt.ofm)
+    local due = opt.ofu ~= '' and math.min(now + tonumber(ARGV[12]), till) or till
+    local slot_end = till + tonumber(opt.ofg)
+    local field = name .. ':' .. n .. ':' .. token
+    if redis.call('HEXISTS', T .. 's', field) == 1 then
+        redis.call('HSET', T .. 's', field, int(slot_end) .. '\t' .. r.w .. '\t' .. r.i)
+    end
+    redis.call('HSET', job(name), 'of', '1', 'ofu', opt.ofu, 'oft', int(till), 'ofp', int(due), 'ofn', '0', 'ofz', '0', 'ofx', '', 'ofl', '0',
+               'se', int(slot_end), 'ofd', mine, 'a' .. n, r.i .. '\t' .. int(r.sa) .. '\t\t' .. status .. '\t')
+    next_check(name, r.ex, now, due + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
+    return {'waiting', int(due)}
+end
+
 -- What goes to the shelf must fit before anything changes.
 if verdict == 'dead' or verdict == 'hold' then
     if not put_on_shelf(name, now, ARGV[17], ARGV[18], tonumber(ARGV[19])) then
@@ -60,6 +81,9 @@ local function done(gave, ...)
     redis.call('HSET', job(name), 'dn', mine, 'dv', gave, 'a' .. n, row, ...)
 end
 
+if opt.cd then
+    redis.call('HSET', job(name), 'cd', mine .. ':' .. opt.cd)
+end
 if verdict == 'end' or verdict == 'dead' then
     local answer = ARGV[9]
     if verdict == 'end' and ARGV[21] == '1' then

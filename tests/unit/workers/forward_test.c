@@ -65,7 +65,7 @@ static void test_table(void **state)
     for (size_t i = 0; i < COUNT(ROWS); i++) {
         struct forward f = {0};
         size_t n = 0;
-        assert_int_equal(forward_make(&ROWS[i].message, ROWS[i].base, ROWS[i].number, &f), ERR_OK);
+        assert_int_equal(forward_make(&ROWS[i].message, ROWS[i].base, ROWS[i].number, STR(""), &f), ERR_OK);
         assert_string_equal(f.url.p, ROWS[i].url);
         for (; f.lines[n] != NULL && ROWS[i].lines[n] != NULL; n++) {
             if (!str_is(str_of(f.lines[n]), str_of(ROWS[i].lines[n]))) {
@@ -90,7 +90,7 @@ static void test_many_lines(void **state)
         buf_printf(&head, "X-%d: value %d\r\n", i, i);
     }
     struct job_message m = {.id = STR("erp.abc"), .path = STR("/"), .head = buf_as_str(&head)};
-    assert_int_equal(forward_make(&m, STR("http://h"), 1, &f), ERR_OK);
+    assert_int_equal(forward_make(&m, STR("http://h"), 1, STR(""), &f), ERR_OK);
     for (int i = 0; i < 1000; i++) {
         char want[40];
         (void)snprintf(want, sizeof want, "X-%d: value %d", i, i);
