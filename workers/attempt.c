@@ -175,7 +175,8 @@ static void delay(struct attempt *a)
     a->step = STEP_DELAY;
     m.was_attempted = was_attempted(a);
     m.parks = a->is_counted_park ? m.parks + 1 : m.parks;
-    if (wire_publish(a->worker->publisher, &m, a->delay_ms, on_delayed, a) != ERR_OK) {
+    if ((a->is_polling ? wire_publish_poll : wire_publish)(a->worker->publisher, &m, a->delay_ms,
+                                                           on_delayed, a) != ERR_OK) {
         again(a, AGAIN_MS);
     }
 }
@@ -190,6 +191,7 @@ static void delay_for(struct attempt *a, int64_t ms)
 void attempt_give_back(struct attempt *a)
 {
     list_remove(&a->refused);
+    a->is_polling = false;
     /* A delivery whose channel is gone is with somebody else already. */
     if (!RULE(give_back_as_new) || bus_link_state(a->worker->publisher) != BUS_OPEN ||
         !bus_delivery_is_live(a->delivery)) {
@@ -211,6 +213,7 @@ static void shelf_is_full(struct attempt *a)
         ms *= 2;
     }
     a->is_counted_park = true;
+    a->is_polling = false;
     delay_for(a, ms);
 }
 
@@ -644,7 +647,7 @@ static void make_decodable(struct attempt *a)
         job_id_print(str_of(a->lane->tenant), name, a->fallback_id);
         a->message.id = str_of(a->fallback_id);
     }
-    a->message.class = str_of(a->lane->class);
+    a->message.class = lane_is_for_polls(a->lane) ? STR("normal") : str_of(a->lane->class);
     a->message.method = a->message.method.n > 0 ? a->message.method : STR("POST");
     a->message.path = a->message.path.n > 0 ? a->message.path : STR("/");
 }
@@ -664,6 +667,7 @@ void attempt_begin(struct lane *l, struct bus_delivery *d)
     a->worker = w;
     a->lane = l;
     a->delivery = d;
+    a->is_polling = lane_is_for_polls(l);
     a->tenant = registry_ref(tenant);
     (void)snprintf(a->token, sizeof a->token, "%016" PRIx64, random_u64());
     w->in_hand++;

@@ -37,6 +37,11 @@ enum lane_state lane_next(enum lane_state from, enum lane_event event)
     return to == 0 ? LANE_STATES : (enum lane_state)(to - 1);
 }
 
+bool lane_is_for_polls(const struct lane *l)
+{
+    return str_is(str_of(l->class), STR(TOPOLOGY_POLL));
+}
+
 static void on_delivery(struct bus_delivery *d, void *arg)
 {
     struct lane *l = arg;
@@ -74,7 +79,7 @@ static uint16_t prefetch_of(const struct lane *l)
     if (e != NULL && e->tenant->concurrency > 0 && e->tenant->concurrency < capacity) {
         capacity = e->tenant->concurrency;
     }
-    share = share < capacity ? share : capacity;
+    share = share < capacity || lane_is_for_polls(l) ? share : capacity; /* a poll takes no slot */
     share = share < 1 ? 1 : share;
     return share > UINT16_MAX ? UINT16_MAX : (uint16_t)share;
 }
@@ -127,8 +132,8 @@ static void declare(struct lane *l)
     d->worker = l->worker;
     d->number = ++l->declares;
     topology_work_key(l->tenant, l->class, d->lane);
-    int rc = topology_declare_tenant(l->worker->consumer, l->tenant, l->worker->is_quorum,
-                                     on_declared, d);
+    int rc = (lane_is_for_polls(l) ? topology_declare_polls : topology_declare_tenant)(
+        l->worker->consumer, l->tenant, l->worker->is_quorum, on_declared, d);
     if (rc != ERR_OK) {
         free(d);
         lane_move(l, LANE_TROUBLE);
@@ -227,7 +232,9 @@ static void on_timer(struct loop_timer *t, void *arg)
 
 void lane_refused(struct lane *l, struct attempt *a)
 {
-    if (l->state != LANE_CONSUMING) {
+    /* Polls go on: what needs a slot by now waits with its own class. */
+    bool is_elsewhere = lane_is_for_polls(l) && bus_link_state(l->worker->publisher) == BUS_OPEN;
+    if (l->state != LANE_CONSUMING || is_elsewhere) {
         attempt_give_back(a);
         return;
     }

@@ -34,7 +34,7 @@ enum lane_event {
 struct lane {
     struct worker *worker;
     char *tenant;
-    const char *class; /* "sync" or "normal" */
+    const char *class; /* "sync", "normal", or TOPOLOGY_POLL */
     enum lane_state state;
     struct bus_consumer *consumer;
     uint16_t prefetch;   /* of the consumer */
@@ -58,6 +58,8 @@ struct attempt;
 void lane_refused(struct lane *l, struct attempt *a);
 /* A claim was granted: the tenant has room. */
 void lane_served(struct lane *l);
+/* What is delivered here are polls of offloaded jobs. */
+bool lane_is_for_polls(const struct lane *l);
 /* The tenant's limits, or the number of lanes, changed: consumes anew when its prefetch is another.
  */
 void lane_refit(struct lane *l);

@@ -79,6 +79,19 @@ static void add_lane(struct worker *w, const char *tenant, const char *class)
     wake_lane(w, l);
 }
 
+/* Polls have a lane of their own, which stays while the tenant does: some may be under way when it
+ * no longer offloads. */
+static void on_offloading(struct worker *w, const char *tenant, const struct registry_entry *now)
+{
+    struct lane *l = find_lane(w, tenant, TOPOLOGY_POLL);
+
+    if (now == NULL && l != NULL) {
+        lane_move(l, LANE_LEAVE);
+    } else if (now != NULL && l == NULL && now->tenant->offload.is_enabled) {
+        add_lane(w, tenant, TOPOLOGY_POLL);
+    }
+}
+
 static void on_tenant(struct str name, struct registry_entry *before, struct registry_entry *now,
                       void *arg)
 {
@@ -98,6 +111,7 @@ static void on_tenant(struct str name, struct registry_entry *before, struct reg
             lane_move(l, LANE_LEAVE);
         }
     }
+    on_offloading(w, tenant, now);
     while (map_next(&w->lanes, &cursor, &key, &value)) {
         lane_refit(value);
     }
@@ -140,6 +154,7 @@ static void add_missing_lanes(struct worker *w)
         for (size_t i = 0; i < 2; i++) {
             add_lane(w, e->tenant->name, classes[i]);
         }
+        on_offloading(w, e->tenant->name, e);
     }
 }
 

@@ -221,6 +221,21 @@ static void declare_class(struct plan *p, const char *tenant, const char *class,
     bind_queue(p, name, TOPOLOGY_DELIVER, any);
 }
 
+int topology_declare_polls(struct bus_link *k, const char *tenant, bool is_quorum, topology_cb cb,
+                           void *arg)
+{
+    const struct bus_arg args[] = {{"x-queue-type", is_quorum ? "quorum" : "classic", 0},
+                                   {"x-delivery-limit", NULL, -1}};
+    size_t n = is_quorum && bus_link_server_major(k) >= DELIVERY_LIMIT_SINCE ? 2 : 1;
+    struct plan *p = plan_new(k, cb, arg);
+
+    if (p == NULL) {
+        return ERR_NOMEM;
+    }
+    declare_class(p, tenant, TOPOLOGY_POLL, args, n);
+    return plan_sealed(p);
+}
+
 int topology_declare_tenant(struct bus_link *k, const char *tenant, bool is_quorum, topology_cb cb,
                             void *arg)
 {

@@ -18,6 +18,9 @@ enum { TOPOLOGY_LEVELS = 28, TOPOLOGY_KEY_SIZE = 200, TOPOLOGY_UNIT_MS = 125 };
 #define TOPOLOGY_WORK "sluice.work"
 #define TOPOLOGY_SHELF "sluice.shelf"
 #define TOPOLOGY_ORPHAN "sluice.orphan"
+/* The class of the queue where the polls of offloaded jobs are delivered: they must not stand
+ * behind a backlog that waits for the very slots they free. */
+#define TOPOLOGY_POLL "poll"
 
 /* rc: 0, or the first error (ERR_INVALID: something of another shape is there already). */
 typedef void (*topology_cb)(int rc, void *arg);
@@ -30,6 +33,9 @@ MUST_CHECK int topology_declare_shared(struct bus_link *k, topology_cb cb, void 
 /* Declares a tenant's queues (sync, normal, shelf) and their bindings. is_quorum: else classic. */
 MUST_CHECK int topology_declare_tenant(struct bus_link *k, const char *tenant, bool is_quorum,
                                        topology_cb cb, void *arg);
+/* Likewise its queue for polls, of a tenant that offloads. */
+MUST_CHECK int topology_declare_polls(struct bus_link *k, const char *tenant, bool is_quorum,
+                                      topology_cb cb, void *arg);
 /* "sluice.erp.normal" */
 void topology_queue(const char *tenant, const char *class, char out[TOPOLOGY_KEY_SIZE]);
 /* "erp.normal" */

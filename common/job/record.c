@@ -175,6 +175,17 @@ static void print_outcome(const struct job_record_field *fields, size_t n, enum 
     buf_fini(&inner);
 }
 
+static void print_offloaded(const struct job_record_field *fields, size_t n, struct buf *out)
+{
+    if (!str_is(job_record_get(fields, n, "of"), STR("1"))) {
+        return;
+    }
+    buf_text(out, ",\"offloaded\":true");
+    if (job_record_get(fields, n, "ofu").n > 0) {
+        print_time(out, "poll_at", get_number(fields, n, "ofp"));
+    }
+}
+
 /* What tells about the job beyond its state, each only when it is there. */
 static void print_optional(const struct job_record_field *fields, size_t n, struct buf *out)
 {
@@ -203,6 +214,7 @@ static void print_optional(const struct job_record_field *fields, size_t n, stru
             print_word(out, words[i].member, value);
         }
     }
+    print_offloaded(fields, n, out);
     buf_printf(out, ",\"synchronous\":%s",
                str_is(job_record_get(fields, n, "cl"), STR("sync")) ? "true" : "false");
 }
