@@ -175,17 +175,6 @@ static void print_outcome(const struct job_record_field *fields, size_t n, enum 
     buf_fini(&inner);
 }
 
-static void print_offloaded(const struct job_record_field *fields, size_t n, struct buf *out)
-{
-    if (!str_is(job_record_get(fields, n, "of"), STR("1"))) {
-        return;
-    }
-    buf_text(out, ",\"offloaded\":true");
-    if (job_record_get(fields, n, "ofu").n > 0) {
-        print_time(out, "poll_at", get_number(fields, n, "ofp"));
-    }
-}
-
 /* What tells about the job beyond its state, each only when it is there. */
 static void print_optional(const struct job_record_field *fields, size_t n, struct buf *out)
 {
@@ -214,9 +203,19 @@ static void print_optional(const struct job_record_field *fields, size_t n, stru
             print_word(out, words[i].member, value);
         }
     }
-    print_offloaded(fields, n, out);
     buf_printf(out, ",\"synchronous\":%s",
                str_is(job_record_get(fields, n, "cl"), STR("sync")) ? "true" : "false");
+}
+
+static void print_offloaded(const struct job_record_field *fields, size_t n, struct buf *out)
+{
+    if (!str_is(job_record_get(fields, n, "of"), STR("1"))) {
+        return;
+    }
+    buf_text(out, ",\"offloaded\":true");
+    if (job_record_get(fields, n, "ofu").n > 0) {
+        print_time(out, "poll_at", get_number(fields, n, "ofp"));
+    }
 }
 
 int job_record_print(struct str id, const struct job_record_field *fields, size_t n,
@@ -239,6 +238,7 @@ int job_record_print(struct str id, const struct job_record_field *fields, size_
     buf_printf(out, ",\"state\":\"%s\"", job_state_word(state));
     print_time(out, "created_at", get_number(fields, n, "ca"));
     print_optional(fields, n, out);
+    print_offloaded(fields, n, out);
     buf_text(out, ",\"labels\":");
     buf_str(out, labels.n > 0 ? labels : STR("{}"));
     print_attempts(fields, n, state, out);

@@ -67,7 +67,8 @@ def test_an_asynchronous_job_says_that_it_is_offloaded(stack):
     assert (attempt["status"], attempt["ended_at"], attempt["error"]) == (202, None, None)
     wait_until(lambda: stack.unacknowledged() == 0, 10, "no delivery in hand")
     expect_problem(stack.call("DELETE", f"/v1/jobs/{job}"), 409, "not_cancelable")
-    ended = stack.wait_job(job)
+    stack.wait_job(job)
+    ended = stack.job(job)
     assert ended["state"] == "succeeded" and "offloaded" not in ended and "poll_at" not in ended
     assert [(a["number"], a["status"]) for a in ended["attempts"]] == [(1, 200)]
     assert stack.result(job).json() == {"polled": True}
