@@ -61,10 +61,11 @@ def job(store):  # noqa: F811
 def test_it_runs_and_no_worker_holds_it(job):
     said = job.offload()
     assert said[0] == "waiting" and said[1] == job.field("ofp")
-    assert job.offload() == said, "sent again"
+    job.redis.hset("{t}:j:j", "ofp", int(said[1]) + 300)
+    assert job.offload()[1] == str(int(said[1]) + 300), "sent again"
     job.expect("j", "running", of="1", ofu=URL, n="1")
     parked = job.look()
-    assert parked[:2] == ["park", "poll"] and 0 < int(parked[2]) <= 500
+    assert parked[:2] == ["park", "poll"] and 0 < int(parked[2]) <= 800
     assert job.claim("j")[:2] == ["park", "poll"], "its own token gives no second call"
     job("mourn", "w1")
     assert job.look()[:2] == ["park", "poll"], "whoever called it may die: nothing is in doubt"

@@ -23,7 +23,7 @@ if not r or (r.n < n and not FINAL[r.st]) then
     return {'missing', '0'} -- BREAK:registered_before_complete
 end
 if verdict == 'offload' and redis.call('HGET', job(name), 'ofd') == mine and r.dn ~= mine then
-    return {'waiting', int(r.ofp)} -- BREAK:offload_once
+    return {'waiting', int(r.ofp), int(math.max(0, r.ofp - now))} -- BREAK:offload_once
 end
 local is_other = opt.cd and redis.call('HGET', job(name), 'cd') ~= mine .. ':' .. opt.cd
 if r.dn == mine and verdict ~= 'offload' and not is_other then
@@ -62,7 +62,7 @@ if verdict == 'offload' then
     redis.call('HSET', job(name), 'of', '1', 'ofu', opt.ofu, 'oft', int(till), 'ofp', int(due), 'ofn', '0', 'ofz', '0', 'ofx', '', 'ofl', '0',
                'se', int(slot_end), 'ofd', mine, 'a' .. n, r.i .. '\t' .. int(r.sa) .. '\t\t' .. status .. '\t')
     next_check(name, r.ex, now, due + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
-    return {'waiting', int(due)}
+    return {'waiting', int(due), int(due - now)}
 end
 
 -- What goes to the shelf must fit before anything changes.
