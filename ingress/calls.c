@@ -2,6 +2,7 @@
 #include "calls.h"
 
 #include "base/fault.h"
+#include "job/answer.h"
 #include "job/id.h"
 
 #include <inttypes.h>
@@ -126,6 +127,46 @@ int calls_resolve(struct ingress *g, struct str id, const struct tenant *t, cons
     store_args_number(&a, t->idempotency.window_ms);
     store_args_number(&a, t->result_ttl_ms);
     return call(g, STORE_RESOLVE, id, &a, cb, arg);
+}
+
+/* As a worker would, who has a complete answer (complete.lua). */
+int calls_complete(struct ingress *g, struct str id, const struct tenant *t, uint32_t number,
+                   struct str fence, const struct job_completion *c, store_cb cb, void *arg)
+{
+    struct job_answer answer = {c->status, buf_as_str(&c->head), buf_as_str(&c->body)};
+    bool is_too_large = c->body.n > t->max_result_bytes;
+    struct store_args a = {.n = 1};
+    struct buf packed = {0};
+    char digest[65];
+
+    if (!is_too_large) {
+        job_answer_pack(&answer, &packed);
+    }
+    job_completion_digest(c, digest);
+    store_args_number(&a, number);
+    store_args_add(&a, fence);
+    store_args_add(&a, STR("end"));
+    store_args_add(&a, c->status < 400 ? STR("succeeded") : STR("failed"));
+    store_args_number(&a, c->status);
+    store_args_add(&a, is_too_large ? STR("result_too_large") : STR(""));
+    store_args_add(&a, buf_as_str(&packed));
+    store_args_number(&a, (int64_t)c->body.n);
+    store_args_flag(&a, /* frees_slot= */ true);
+    store_args_number(&a, 0);
+    store_args_number(&a, t->result_ttl_ms + CALLS_DAY_MS);
+    store_args_number(&a, t->idempotency.window_ms);
+    store_args_number(&a, t->result_ttl_ms);
+    store_args_number(&a, t->sync_result_ttl_ms);
+    store_args_add(&a, STR("")); /* nothing goes to the shelf */
+    store_args_add(&a, STR(""));
+    store_args_number(&a, 0);
+    store_args_flag(&a, /* is_refused= */ false);
+    store_args_flag(&a, /* is_unsent= */ false);
+    store_args_add(&a, STR("cd"));
+    store_args_add(&a, str_of(digest));
+    int rc = buf_failed(&packed) ? ERR_NOMEM : call(g, STORE_COMPLETE, id, &a, cb, arg);
+    buf_fini(&packed);
+    return rc;
 }
 
 int calls_dead_show(struct ingress *g, struct str id, store_cb cb, void *arg)

@@ -6,6 +6,7 @@
 #include "config/tenant.h"
 #include "dead_filter.h"
 #include "ingress.h"
+#include "job/completion.h"
 #include "job/message.h"
 #include "store/args.h"
 
@@ -37,6 +38,10 @@ MUST_CHECK int calls_cancel(struct ingress *g, struct str id, const struct tenan
 /* to: "retry", "succeeded", "failed". */
 MUST_CHECK int calls_resolve(struct ingress *g, struct str id, const struct tenant *t,
                              const char *to, struct str note, store_cb cb, void *arg);
+/* What the tenant posted as the outcome of attempt (number, fence). */
+MUST_CHECK int calls_complete(struct ingress *g, struct str id, const struct tenant *t,
+                              uint32_t number, struct str fence, const struct job_completion *c,
+                              store_cb cb, void *arg);
 /* A dead letter as it stands, and one that a person drops. */
 MUST_CHECK int calls_dead_show(struct ingress *g, struct str id, store_cb cb, void *arg);
 MUST_CHECK int calls_drop(struct ingress *g, struct str id, const struct tenant *t, store_cb cb,

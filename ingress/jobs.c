@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs.h"
 
+#include "base/fault.h"
 #include "calls.h"
 #include "daemon/problem.h"
 #include "dead.h"
@@ -17,7 +18,16 @@
 enum { POLL_MS = 250, RECORD_FIELDS_MAX = 512, BODY_MAX = 16384 };
 
 /* What is asked about a job; lives until it is answered or its caller left. */
-enum ask_kind { ASK_STATUS, ASK_RESULT, ASK_CANCEL, ASK_RESOLVE, ASK_DEAD, ASK_DROP, ASK_WHY };
+enum ask_kind {
+    ASK_STATUS,
+    ASK_RESULT,
+    ASK_CANCEL,
+    ASK_RESOLVE,
+    ASK_DEAD,
+    ASK_DROP,
+    ASK_WHY,
+    ASK_COMPLETE
+};
 
 struct ask {
     struct ingress *ingress;
@@ -32,6 +42,8 @@ struct ask {
     unsigned int asking;
     char attempts[24];   /* of the job whose result is asked for */
     bool is_conditional; /* If-None-Match counts */
+    struct job_completion completion;
+    struct registry_entry *tenant; /* of a completion; owned */
 };
 
 static void ask_free(struct ask *a)
@@ -40,6 +52,8 @@ static void ask_free(struct ask *a)
 
     list_remove(&a->all);
     loop_timer_free(a->timer);
+    job_completion_fini(&a->completion);
+    registry_unref(a->tenant);
     free(a);
     g->n_asks--;
     ingress_note(g);
@@ -270,6 +284,63 @@ static void want_result(struct ask *a, const struct record *rec)
     }
 }
 
+/* --- the outcome that a tenant posts ---------------------------------------------------------- */
+
+static void on_completed(int rc, const struct store_value *v, void *arg)
+{
+    struct ask *a = arg;
+    struct str word = store_word(v, 0);
+
+    a->asking--;
+    if (a->request == NULL) {
+        release(a);
+        return;
+    }
+    if (rc != ERR_OK || str_is(word, STR("missing"))) {
+        no_store(a);
+    } else if (str_is(word, STR("ended"))) {
+        a->kind = ASK_STATUS;
+        ask_record(a);
+    } else {
+        problem(a, PROBLEM_COMPLETED, "The job has another outcome, or a newer attempt.");
+    }
+    release(a);
+}
+
+/* The token names an attempt; only that of the newest one can be right. */
+static void want_completion(struct ask *a, const struct record *rec)
+{
+    struct str fence = job_record_get(rec->at, rec->n, "tk");
+    struct str given = str_of(a->completion.token);
+    char token[JOB_COMPLETE_TOKEN_SIZE];
+    struct str number;
+    uint64_t named = 0;
+    uint64_t newest = 0;
+
+    (void)str_cut(&given, '.', &number);
+    int rc = str_to_u64(number, UINT32_MAX, &named);
+    if (str_to_u64(job_record_get(rec->at, rec->n, "n"), UINT32_MAX, &newest) != ERR_OK) {
+        newest = 0;
+    }
+    if (rc == ERR_OK && named > 0 && named < newest) {
+        problem(a, PROBLEM_COMPLETED, "The job has a newer attempt.");
+        return;
+    }
+    job_complete_token(str_of(a->id), (uint32_t)newest, fence, token);
+    bool is_right = newest > 0 && fence.n > 0 &&
+                    str_is_constant_time(str_of(token), str_of(a->completion.token));
+    if (!is_right && RULE(token_completes)) {
+        problem(a, PROBLEM_WRONG_TOKEN, NULL);
+        return;
+    }
+    if (calls_complete(a->ingress, str_of(a->id), a->tenant->tenant, (uint32_t)newest, fence,
+                       &a->completion, on_completed, a) == ERR_OK) {
+        a->asking++;
+    } else {
+        no_store(a);
+    }
+}
+
 static void on_record(int rc, const struct store_value *v, void *arg)
 {
     struct ask *a = arg;
@@ -288,6 +359,8 @@ static void on_record(int rc, const struct store_value *v, void *arg)
         read_record(v, &rec);
         if (a->kind == ASK_RESULT) {
             want_result(a, &rec);
+        } else if (a->kind == ASK_COMPLETE) {
+            want_completion(a, &rec);
         } else {
             answer_status(a, &rec);
         }
@@ -619,6 +692,35 @@ static void check_and_begin(struct ingress *g, struct httpd_req *r, struct str i
     begin(g, r, id, kind, is_retry, e == NULL ? NULL : e->tenant);
 }
 
+/* For the tenant: it has the attempt's token, and needs no key. */
+static void begin_completion(struct ingress *g, struct httpd_req *r, struct str id)
+{
+    struct job_id parts = {0};
+    struct buf why = {0};
+    struct registry_entry *e =
+        job_id_parse(id, &parts) ? registry_find(g->registry, parts.tenant) : NULL;
+
+    if (e == NULL) {
+        refuse_job(g, r);
+        return;
+    }
+    struct ask *a = ask_new(g, r, id, ASK_COMPLETE);
+    if (a == NULL) {
+        return;
+    }
+    a->tenant = registry_ref(e);
+    int rc = job_completion_parse(httpd_body(r), &a->completion, &why);
+    if (rc == ERR_INVALID) {
+        problem(a, PROBLEM_INVALID, why.p);
+    } else if (rc != ERR_OK) {
+        no_store(a);
+    } else {
+        ask_record(a);
+    }
+    buf_fini(&why);
+    release(a);
+}
+
 void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str action)
 {
     struct job_id parts;
@@ -635,6 +737,10 @@ void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str 
     }
     if (!is_allowed) {
         refuse_method(r, allow);
+        return;
+    }
+    if (str_is(action, STR("complete"))) {
+        begin_completion(g, r, id);
         return;
     }
     bool is_cancel = is_method(r, "DELETE");

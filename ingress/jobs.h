@@ -8,7 +8,7 @@
 
 /* POST /v1/jobs */
 void jobs_submit(struct ingress *g, struct httpd_req *r);
-/* The rest, about the job `id`; action: "", "result", "retry", "resolve". */
+/* The rest, about the job `id`; action: "", "result", "retry", "resolve", "complete". */
 void jobs_act(struct ingress *g, struct httpd_req *r, struct str id, struct str action);
 /* /v1/dead/{id}; action: "", "redrive". */
 void jobs_dead(struct ingress *g, struct httpd_req *r, struct str id, struct str action);

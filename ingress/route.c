@@ -107,7 +107,8 @@ static void to_jobs(struct ingress *g, struct httpd_req *r)
         action = rest;
     }
     if (action.n > 0 && !str_is(action, STR("result")) && !str_is(action, STR("retry")) &&
-        !str_is(action, STR("resolve")) && !str_is(action, STR("why"))) {
+        !str_is(action, STR("resolve")) && !str_is(action, STR("why")) &&
+        !str_is(action, STR("complete"))) {
         problem_answer(r, PROBLEM_NOT_FOUND, NULL);
         return;
     }

@@ -427,7 +427,7 @@ static void charge(struct submission *s)
     int rc = quota_charge(s->ingress->store, s->message.caller, &s->rate, on_charged, s);
 
     if (rc != ERR_OK) {
-        on_charged(rc, NULL, s);
+        find_route(s);
     }
 }
 

@@ -1,96 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "attempt.h"
 
+#include "asking.h"
+#include "attempt_inside.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/random.h"
-#include "calls.h"
 #include "daemon/wire.h"
-#include "forward.h"
+#include "forgotten.h"
 #include "job/answer.h"
+#include "job/complete_token.h"
 #include "job/id.h"
+#include "polling.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    AGAIN_MS = 500,
-    TOKEN_SIZE = 17,
+    AGAIN_MS = ATTEMPT_AGAIN_MS,
     SHELF_FULL_MS = 60000,
     SHELF_FULL_MAX_MS = 3600000,
     KEY_FULL_MS = 1000,
     KEY_FULL_MAX_MS = 60000,
-    QUESTION_MS = 30000 /* a status path is quick, or it is asked again */
-};
-
-/* What is under way: exactly one answer is awaited at a time, or the timer. */
-enum step {
-    STEP_CLAIM,    /* the claim script */
-    STEP_REBUILD,  /* the rebuild script: everything was lost */
-    STEP_REFUSED,  /* nothing: the lane tries again */
-    STEP_FORWARD,  /* the HTTP call */
-    STEP_ASK,      /* the HTTP call that asks what became of an attempt */
-    STEP_ASKED,    /* the asked script */
-    STEP_REGISTER, /* the reregister script, before STEP_SETTLE: the store has forgotten */
-    STEP_SHELF,    /* the confirm of the shelf queue's copy, before STEP_SETTLE or STEP_SHELVE */
-    STEP_SETTLE,   /* the complete script */
-    STEP_SHELVE,   /* the shelve script */
-    STEP_DELAY     /* the confirm of the message that takes this one's place */
-};
-
-struct attempt {
-    struct worker *worker;
-    struct lane *lane;
-    struct bus_delivery *delivery;
-    struct job_message message; /* borrows from the delivery */
-    struct registry_entry *tenant;
-    struct list all;
-    struct list refused;
-    struct loop_timer *timer;
-    enum step step;
-    char token[TOKEN_SIZE];
-    char fallback_id[JOB_ID_SIZE]; /* for an undecodable message */
-    bool is_undecodable;
-    bool is_turn;       /* its claim went out by turns (turns.h) */
-    bool is_claim_open; /* a claim was sent and not answered: it may have been granted */
-    char claimant[RANDOM_NAME_SIZE]; /* the incarnation that claims */
-    bool is_running;                 /* claimed here, and not settled */
-    uint32_t number;
-    uint32_t counted;
-    int64_t rest_ms;
-    char *instance;      /* that was chosen; owned */
-    int64_t slot_end_ms; /* by the store's clock */
-    struct mono claimed;
-    struct httpc_call *call;
-    struct forward forward;
-    struct verdict verdict;
-    struct mood mood;
-    int status;
-    size_t body_bytes;
-    bool is_refused_connection;
-    bool is_unsent;
-    struct buf answer;
-    int64_t seen_number; /* what the claim's answer named: for the scripts shelve and asked */
-    char seen_token[TOKEN_SIZE];
-    int64_t question;
-    enum verdict_fate fate;
-    const char *reason;
-    bool is_dead;
-    bool is_out_of_turn; /* to the shelf for another job, not for a person */
-    int64_t delay_ms;
-    bool is_counted_park;
+    /* An offloaded job may end without a delivery, and its message must find the record, which
+     * lives for a minute at least: it comes back sooner, and waits again. */
+    POLL_DELAY_MS = 45000
 };
 
 static void claim(struct attempt *a);
 static void forward(struct attempt *a, const struct store_value *v);
-static void ask(struct attempt *a, const struct store_value *v);
-static void asked(struct attempt *a);
 static void settle(struct attempt *a);
 static void shelve(struct attempt *a);
 static void rebuild(struct attempt *a);
-static void register_again(struct attempt *a);
 static void publish_shelf(struct attempt *a);
 static void delay(struct attempt *a);
 
@@ -154,6 +97,7 @@ static void end(struct attempt *a, bool is_done)
     forward_fini(&a->forward);
     free(a->instance);
     buf_fini(&a->answer);
+    buf_fini(&a->poll_url);
     registry_unref(a->tenant);
     a->lane->in_hand--;
     w->in_hand--;
@@ -187,7 +131,7 @@ static void on_timer(struct loop_timer *t, void *arg)
         rebuild(a);
         break;
     case STEP_REGISTER:
-        register_again(a);
+        forgotten_register(a);
         break;
     case STEP_SHELF:
         publish_shelf(a);
@@ -202,12 +146,23 @@ static void on_timer(struct loop_timer *t, void *arg)
         delay(a);
         break;
     case STEP_ASKED:
-        asked(a);
+        asking_record(a);
+        break;
+    case STEP_POLLED:
+        polling_record(a);
         break;
     case STEP_FORWARD:
     case STEP_ASK:
+    case STEP_POLL:
         PANIC("a forward has no timer of the attempt's");
     }
+}
+
+/* Polls have a queue of their own, once it stands. */
+static bool goes_to_polls(const struct attempt *a)
+{
+    return a->is_polling && routes_have(a->worker->routes, str_of(a->lane->tenant),
+                                        STR(TOPOLOGY_POLL), (struct str){NULL, 0});
 }
 
 /* --- another message takes this one's place --------------------------------------------------- */
@@ -237,7 +192,8 @@ static void delay(struct attempt *a)
     m.was_attempted = was_attempted(a);
     /* What ran has had room: it is counted anew. */
     m.parks = a->is_counted_park ? m.parks + 1 : a->number > 0 ? 0 : m.parks;
-    if (wire_publish(a->worker->publisher, &m, a->delay_ms, on_delayed, a) != ERR_OK) {
+    if ((goes_to_polls(a) ? wire_publish_poll : wire_publish)(a->worker->publisher, &m, a->delay_ms,
+                                                              on_delayed, a) != ERR_OK) {
         again(a, AGAIN_MS);
     }
 }
@@ -245,7 +201,7 @@ static void delay(struct attempt *a)
 static void delay_for(struct attempt *a, int64_t ms)
 {
     set_running(a, false);
-    a->delay_ms = ms;
+    a->delay_ms = a->is_polling && ms > POLL_DELAY_MS ? POLL_DELAY_MS : ms;
     delay(a);
 }
 
@@ -256,12 +212,14 @@ static void park_doubling(struct attempt *a, int64_t ms, int64_t max_ms)
         ms *= 2;
     }
     a->is_counted_park = true;
+    a->is_polling = false;
     delay_for(a, ms < max_ms ? ms : max_ms);
 }
 
 void attempt_give_back(struct attempt *a)
 {
     list_remove(&a->refused);
+    a->is_polling = false;
     /* A delivery whose channel is gone is with somebody else already. */
     if (!RULE(give_back_as_new) || bus_link_state(a->worker->publisher) != BUS_OPEN ||
         !bus_delivery_is_live(a->delivery)) {
@@ -428,7 +386,8 @@ static void on_missing(struct attempt *a, int64_t now_ms)
 
 static const char *reason_of(struct str word)
 {
-    static const char *const known[] = {"deadline", "worker_lost", "policy_changed"};
+    static const char *const known[] = {"deadline", "worker_lost", "policy_changed",
+                                        "offload_unknown", "offload_over"};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (str_is(word, str_of(known[i]))) {
@@ -455,7 +414,9 @@ static void act_on(struct attempt *a, const struct store_value *v)
         a->is_out_of_turn = true;
         publish_shelf(a);
     } else if (str_is(word, STR("ask"))) {
-        ask(a, v);
+        asking_begin(a, v);
+    } else if (str_is(word, STR("poll"))) {
+        polling_begin(a, v);
     } else if (str_is(word, STR("hold"))) {
         a->is_dead = false;
         to_shelf(a, store_number(v, 1), store_word(v, 2), reason_of(store_word(v, 3)));
@@ -630,6 +591,7 @@ static void on_answered(const struct httpc_result *r, void *arg)
     metric_observe(w->metrics.seconds, (struct str[]){tenant}, (double)took_ms / 1000.0);
     keep_answer(a, r);
     a->is_out_of_turn = false;
+    polling_look(a, r);
     conclude(a);
 }
 
@@ -645,8 +607,10 @@ static void forward(struct attempt *a, const struct store_value *v)
 {
     const struct tenant *t = a->tenant->tenant;
     struct calls_job j = job_of(a);
+    char token[JOB_COMPLETE_TOKEN_SIZE] = "";
 
     a->step = STEP_FORWARD;
+    a->is_polling = false;
     set_running(a, true);
     lane_served(a->lane);
     a->number = (uint32_t)store_number(v, 1);
@@ -657,8 +621,11 @@ static void forward(struct attempt *a, const struct store_value *v)
     a->instance = str_dup(store_word(v, 2));
     a->claimed = loop_now(a->worker->loop);
     forward_fini(&a->forward);
-    if (a->instance == NULL ||
-        forward_make(&a->message, store_word(v, 3), a->number, &a->forward) != ERR_OK) {
+    if (t->offload.is_enabled) {
+        job_complete_token(a->message.id, a->number, str_of(a->token), token);
+    }
+    if (a->instance == NULL || forward_make(&a->message, store_word(v, 3), a->number, str_of(token),
+                                            &a->forward) != ERR_OK) {
         fail_to_start(a);
         return;
     }
@@ -746,7 +713,7 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
         metric_add(a->worker->metrics.shelf_full, (struct str[]){str_of(l->tenant)}, 1);
         again(a, SHELF_FULL_MS);
     } else if (str_is(word, STR("missing"))) {
-        register_again(a);
+        forgotten_register(a);
     } else if (str_is(word, STR("late"))) {
         set_running(a, false);
         claim(a); /* somebody else decided: the record says what this delivery is worth */
@@ -757,150 +724,6 @@ static void on_settled(int rc, const struct store_value *v, void *arg)
         end(a, /* is_done= */ true);
     }
     lane_hint(l);
-}
-
-/* --- what the store has forgotten ------------------------------------------------------------- */
-
-static int say_again(struct attempt *a, store_cb cb, void *arg)
-{
-    struct calls_job j = job_of(a);
-    struct calls_running r = {.worker = a->claimant,
-                              .instance = a->instance == NULL ? "" : a->instance,
-                              .slot_end_ms = a->slot_end_ms,
-                              .counted = a->counted};
-
-    return calls_reregister(&j, &r, cb, arg);
-}
-
-static void on_registered(int rc, const struct store_value *v, void *arg)
-{
-    struct attempt *a = arg;
-
-    if (rc != ERR_OK || str_is(store_word(v, 0), STR("memory"))) {
-        again(a, AGAIN_MS);
-        return;
-    }
-    if (str_is(store_word(v, 0), STR("restored"))) {
-        metric_add(a->worker->metrics.rebuilt, NULL, 1);
-    }
-    settle(a);
-}
-
-static void register_again(struct attempt *a)
-{
-    a->step = STEP_REGISTER;
-    if (say_again(a, on_registered, a) != ERR_OK) {
-        again(a, AGAIN_MS);
-    }
-}
-
-void attempt_say_again(struct worker *w)
-{
-    for (struct list *l = w->attempts.next; l != &w->attempts; l = l->next) {
-        struct attempt *a = LIST_OF(l, struct attempt, all);
-        /* Nobody waits for the answer: it is said again each second for a lease. */
-        if (RULE(running_is_said_again) && a->is_running && say_again(a, NULL, NULL) != ERR_OK) {
-            return;
-        }
-    }
-}
-
-/* --- in doubt, policy ask --------------------------------------------------------------------- */
-
-static void on_asked(int rc, const struct store_value *v, void *arg)
-{
-    struct attempt *a = arg;
-    struct str word = store_word(v, 0);
-
-    a->worker->moved = loop_now(a->worker->loop);
-    if (rc != ERR_OK) {
-        if (rc == ERR_BUG) {
-            log_event(LOG_ERROR, "script_failed", "job=%.*s script=asked err=\"%.*s\"",
-                      STR_ARG(a->message.id), STR_ARG(v->text));
-        }
-        again(a, AGAIN_MS);
-        return;
-    }
-    struct lane *l = a->lane;
-    if (str_is(word, STR("waiting"))) {
-        delay_for(a, store_number(v, 1));
-    } else if (str_is(word, STR("ended"))) {
-        a->verdict.kind = VERDICT_SUCCEEDED;
-        publish_next(a, v, 2);
-        count_end(a);
-        end(a, /* is_done= */ true);
-    } else if (str_is(word, STR("unclear")) || str_is(word, STR("silent"))) {
-        a->is_dead = false;
-        a->is_out_of_turn = false;
-        a->reason = str_is(word, STR("unclear")) ? "asked_unclear" : "asked_silent";
-        publish_shelf(a);
-    } else {
-        claim(a); /* it never arrived, or the record changed */
-    }
-    lane_hint(l);
-}
-
-static void asked(struct attempt *a)
-{
-    struct calls_job j = job_of(a);
-    struct calls_question q = {a->seen_number, str_of(a->seen_token), a->question};
-    bool is_known = a->fate == FATE_KNOWN;
-    const char *error = is_known && a->answer.n == 0 ? "result_too_large" : "";
-
-    a->step = STEP_ASKED;
-    if (calls_asked(&j, &q, a->fate, error, a->status, buf_as_str(&a->answer), a->body_bytes,
-                    on_asked, a) != ERR_OK) {
-        again(a, AGAIN_MS);
-    }
-}
-
-static void on_told(const struct httpc_result *r, void *arg)
-{
-    struct attempt *a = arg;
-
-    a->call = NULL;
-    a->fate = verdict_fate_of(r);
-    keep_answer(a, r);
-    if (a->fate != FATE_KNOWN) {
-        buf_clear(&a->answer);
-    }
-    metric_add(a->worker->metrics.asked,
-               (struct str[]){str_of(a->lane->tenant), verdict_fate_word(a->fate)}, 1);
-    asked(a);
-}
-
-/* Asking is harmless: it needs neither slot nor lease, and several workers may do it. */
-static void ask(struct attempt *a, const struct store_value *v)
-{
-    const struct tenant *t = a->tenant->tenant;
-    struct str base = store_word(v, 4);
-    struct httpc_result unasked = {.kind = HTTPC_UNSENT, .error = "not_sent"};
-
-    a->step = STEP_ASK;
-    a->seen_number = store_number(v, 1);
-    (void)snprintf(a->seen_token, sizeof a->seen_token, "%.*s", STR_ARG(store_word(v, 2)));
-    a->question = store_number(v, 5);
-    a->number = (uint32_t)a->seen_number;
-    forward_fini(&a->forward);
-    if (base.n == 0 || t->in_doubt.ask_path == NULL ||
-        forward_make_question(&a->message, base, str_of(t->in_doubt.ask_path), a->number,
-                              &a->forward) != ERR_OK) {
-        on_told(&unasked, a);
-        return;
-    }
-    struct httpc_request r = {.method = STR("GET"),
-                              .url = a->forward.url.p,
-                              .head = (const char *const *)a->forward.lines,
-                              .connect_ms = t->timeouts.connect_ms,
-                              .first_byte_ms = t->timeouts.first_byte_ms,
-                              .total_ms = t->timeouts.total_ms < QUESTION_MS ? t->timeouts.total_ms
-                                                                             : QUESTION_MS,
-                              .max_answer_bytes = t->max_result_bytes,
-                              .done = on_told,
-                              .arg = a};
-    if (httpc_start(a->worker->http, &r, &a->call) != ERR_OK) {
-        on_told(&unasked, a);
-    }
 }
 
 static void settle(struct attempt *a)
@@ -928,7 +751,7 @@ static void make_decodable(struct attempt *a)
         job_id_print(str_of(a->lane->tenant), name, a->fallback_id);
         a->message.id = str_of(a->fallback_id);
     }
-    a->message.class = str_of(a->lane->class);
+    a->message.class = lane_is_for_polls(a->lane) ? STR("normal") : str_of(a->lane->class);
     a->message.lane = str_of(a->lane->fair);
     a->message.method = a->message.method.n > 0 ? a->message.method : STR("POST");
     a->message.path = a->message.path.n > 0 ? a->message.path : STR("/");
@@ -949,6 +772,7 @@ void attempt_begin(struct lane *l, struct bus_delivery *d)
     a->worker = w;
     a->lane = l;
     a->delivery = d;
+    a->is_polling = lane_is_for_polls(l);
     a->tenant = registry_ref(tenant);
     draw_token(a);
     w->in_hand++;
@@ -970,4 +794,57 @@ void attempt_drop_all(struct worker *w)
     while (!list_is_empty(&w->attempts)) {
         end(LIST_OF(w->attempts.next, struct attempt, all), /* is_done= */ false);
     }
+}
+
+/* --- for the files beside this one ------------------------------------------------------------ */
+
+struct calls_job attempt_job(const struct attempt *a)
+{
+    return job_of(a);
+}
+
+void attempt_again(struct attempt *a, int64_t ms)
+{
+    again(a, ms);
+}
+
+void attempt_claim(struct attempt *a)
+{
+    claim(a);
+}
+
+void attempt_delay_for(struct attempt *a, int64_t ms)
+{
+    delay_for(a, ms);
+}
+
+void attempt_publish_shelf(struct attempt *a)
+{
+    publish_shelf(a);
+}
+
+void attempt_settle(struct attempt *a)
+{
+    settle(a);
+}
+
+void attempt_publish_next(struct attempt *a, const struct store_value *v, size_t i)
+{
+    publish_next(a, v, i);
+}
+
+void attempt_set_running(struct attempt *a)
+{
+    set_running(a, true);
+}
+
+void attempt_keep_answer(struct attempt *a, const struct httpc_result *r)
+{
+    keep_answer(a, r);
+}
+
+void attempt_ended(struct attempt *a)
+{
+    count_end(a);
+    end(a, /* is_done= */ true);
 }

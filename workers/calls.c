@@ -6,7 +6,10 @@
 #include "job/id.h"
 #include "per_key.h"
 
-enum { DAY_MS = 86400000 };
+enum {
+    DAY_MS = 86400000,
+    POLL_LEASE_MS = CALLS_POLL_MS + 5000 /* the poll, and the script that is told */
+};
 
 /* An ended record outlives its result, and every message published for it, by a day; that of an
  * unkeyed synchronous call need not. */
@@ -86,6 +89,10 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
     }
     add_key(&a, j, key);
     mood_add_policies(j->tenant, &policies, &a);
+    if (j->tenant->offload.is_enabled) {
+        store_args_add(&a, STR("poll_lease_ms"));
+        store_args_number(&a, POLL_LEASE_MS);
+    }
     return call(j, STORE_CLAIM, &a, cb, arg);
 }
 
@@ -156,6 +163,8 @@ static struct str verdict_word(enum verdict_kind kind)
         return STR("doubt");
     case VERDICT_ASK:
         return STR("ask");
+    case VERDICT_OFFLOAD:
+        return STR("offload");
     case VERDICT_HOLD:
         break;
     }
@@ -169,6 +178,16 @@ static void pack_attempted(const struct job_message *m, struct buf *ret_head)
 
     copy.was_attempted = true;
     job_message_pack(&copy, ret_head);
+}
+
+static void add_offload(struct store_args *a, const struct tenant *t, const struct verdict *v)
+{
+    store_args_add(a, STR("ofu"));
+    store_args_add(a, str_of(v->poll_url));
+    store_args_add(a, STR("ofm"));
+    store_args_number(a, t->offload.max_ms);
+    store_args_add(a, STR("ofg"));
+    store_args_number(a, t->slot_linger_ms);
 }
 
 int calls_complete(const struct calls_job *j, const struct verdict *v, const struct mood *mood,
@@ -205,7 +224,9 @@ int calls_complete(const struct calls_job *j, const struct verdict *v, const str
     store_args_flag(&a, is_unsent);
     mood_add_policies(j->tenant, &policies, &a);
     mood_add(mood, j->tenant, &a);
-    if (v->kind == VERDICT_ELSEWHERE) {
+    if (v->kind == VERDICT_OFFLOAD) {
+        add_offload(&a, j->tenant, v);
+    } else if (v->kind == VERDICT_ELSEWHERE) {
         store_args_add(&a, STR("attempts"));
         store_args_number(&a, v->max_attempts);
         store_args_add(&a, STR("uncounted"));
@@ -234,6 +255,20 @@ int calls_asked(const struct calls_job *j, const struct calls_question *q, enum 
     store_args_number(&a, j->tenant->timeouts.total_ms);
     add_keeping(&a, j);
     return call(j, STORE_ASKED, &a, cb, arg);
+}
+
+int calls_polled(const struct calls_job *j, const struct calls_question *q, const char *word,
+                 int64_t wait_ms, store_cb cb, void *arg)
+{
+    struct store_args a = {.n = 1};
+
+    store_args_number(&a, q->number);
+    store_args_add(&a, q->token);
+    store_args_number(&a, q->question);
+    store_args_add(&a, str_of(j->token));
+    store_args_add(&a, str_of(word));
+    store_args_number(&a, wait_ms);
+    return call(j, STORE_POLLED, &a, cb, arg);
 }
 
 int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,

@@ -9,6 +9,8 @@
 #include "store/args.h"
 #include "verdict.h"
 
+enum { CALLS_POLL_MS = 30000 /* a poll takes at most */ };
+
 /* Who asks, about which job. */
 struct calls_job {
     struct store *store;
@@ -39,6 +41,10 @@ struct calls_question {
 MUST_CHECK int calls_asked(const struct calls_job *j, const struct calls_question *q,
                            enum verdict_fate fate, const char *error, int status, struct str answer,
                            size_t body_bytes, store_cb cb, void *arg);
+/* What an offloaded job's tenant said, but for an outcome. word: "pending", "trouble", "unknown";
+ * wait_ms: until the next poll. */
+MUST_CHECK int calls_polled(const struct calls_job *j, const struct calls_question *q,
+                            const char *word, int64_t wait_ms, store_cb cb, void *arg);
 /* seen_number, seen_token: what the claim's answer named. is_dead: attempts used up, else in doubt.
  * For a job without a record, seen_number is −1. */
 MUST_CHECK int calls_shelve(const struct calls_job *j, int64_t seen_number, struct str seen_token,

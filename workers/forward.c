@@ -55,7 +55,8 @@ static int index_lines(struct forward *f, size_t n)
     return ERR_OK;
 }
 
-int forward_make(const struct job_message *m, struct str base, uint32_t number, struct forward *ret)
+int forward_make(const struct job_message *m, struct str base, uint32_t number, struct str token,
+                 struct forward *ret)
 {
     struct forward f = {0};
     size_t n = 0;
@@ -66,6 +67,7 @@ int forward_make(const struct job_message *m, struct str base, uint32_t number, 
     add_line(&f, &n, "Idempotency-Key", m->key_value.n > 0 ? m->key_value : m->id);
     add_line(&f, &n, "Sluice-Job-Id", m->id);
     add_attempt(&f, &n, number);
+    add_optional(&f, &n, "Sluice-Complete-Token", token);
     add_optional(&f, &n, "traceparent", m->traceparent);
     add_optional(&f, &n, "Sluice-Schedule", m->schedule);
     add_optional(&f, &n, "Sluice-Scheduled-Time", m->scheduled_time);
@@ -101,6 +103,43 @@ int forward_make_question(const struct job_message *m, struct str base, struct s
 
     buf_str(&f.url, base);
     add_path(&f.url, path, m->id);
+    add_line(&f, &n, "Sluice-Job-Id", m->id);
+    add_attempt(&f, &n, number);
+    add_optional(&f, &n, "traceparent", m->traceparent);
+    int rc = index_lines(&f, n);
+    if (rc != ERR_OK) {
+        forward_fini(&f);
+        return rc;
+    }
+    *ret = f;
+    return ERR_OK;
+}
+
+static void add_polls(struct forward *f, size_t *n, struct str head)
+{
+    struct str name;
+    struct str value;
+
+    while (job_head_next(&head, &name, &value)) {
+        if (str_is_nocase(name, STR("Authorization")) || str_is_nocase(name, STR("Cookie")) ||
+            str_is_nocase(name, STR("Accept"))) {
+            buf_str(&f->text, name);
+            buf_text(&f->text, ": ");
+            buf_str(&f->text, value);
+            buf_char(&f->text, '\0');
+            ++*n;
+        }
+    }
+}
+
+int forward_make_poll(const struct job_message *m, struct str url, uint32_t number,
+                      struct forward *ret)
+{
+    struct forward f = {0};
+    size_t n = 0;
+
+    buf_str(&f.url, url);
+    add_polls(&f, &n, m->head);
     add_line(&f, &n, "Sluice-Job-Id", m->id);
     add_attempt(&f, &n, number);
     add_optional(&f, &n, "traceparent", m->traceparent);

@@ -40,6 +40,11 @@ enum lane_state lane_next(enum lane_state from, enum lane_event event)
     return to == 0 ? LANE_STATES : (enum lane_state)(to - 1);
 }
 
+bool lane_is_for_polls(const struct lane *l)
+{
+    return str_is(str_of(l->class), STR(TOPOLOGY_POLL));
+}
+
 static void on_delivery(struct bus_delivery *d, void *arg)
 {
     struct lane *l = arg;
@@ -66,6 +71,9 @@ uint32_t lane_capacity(const struct lane *l)
     struct registry_entry *e = registry_find(l->worker->registry, str_of(l->tenant));
     uint64_t capacity = 0;
 
+    if (lane_is_for_polls(l)) {
+        return UINT16_MAX; /* a poll takes no slot */
+    }
     for (size_t i = 0; e != NULL && i < e->tenant->n_instances; i++) {
         uint32_t own = e->tenant->instances[i].concurrency;
         if (own == 0) {
@@ -286,7 +294,9 @@ void lane_begin(struct lane *l, struct attempt *a)
 
 void lane_refused(struct lane *l, struct attempt *a, int64_t ms)
 {
-    if (l->state != LANE_CONSUMING) {
+    /* Polls go on: what needs a slot by now waits with its own class. */
+    bool is_elsewhere = lane_is_for_polls(l) && bus_link_state(l->worker->publisher) == BUS_OPEN;
+    if (l->state != LANE_CONSUMING || is_elsewhere) {
         attempt_give_back(a);
         return;
     }
@@ -310,7 +320,7 @@ void lane_hint(struct lane *l)
 
 static int name_route(struct lane *l, const char *route)
 {
-    static const char *const classes[] = {"sync", "high", "normal", "low"};
+    static const char *const classes[] = {"sync", "high", "normal", "low", TOPOLOGY_POLL};
     struct str class;
     struct str fair;
 

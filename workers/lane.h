@@ -42,7 +42,7 @@ struct lane {
     struct worker *worker;
     char *tenant;
     char route[16];    /* "normal" or "normal.3" */
-    const char *class; /* "sync", "high", "normal" or "low"; constant */
+    const char *class; /* "sync", "high", "normal", "low" or "poll"; constant */
     const char *fair;  /* the fair lane, "0" to "7", in `route`; or "" */
     int place;         /* among the lanes of its class: 0, or the fair lane and one */
     enum lane_state state;
@@ -84,6 +84,8 @@ void lane_refused(struct lane *l, struct attempt *a, int64_t ms);
 void lane_served(struct lane *l);
 /* A claim by turns has its answer. */
 void lane_turn_over(struct lane *l);
+/* What is delivered here are polls of offloaded jobs. */
+bool lane_is_for_polls(const struct lane *l);
 /* A slot may be free: those refused try again, or the lanes of the tenant do. */
 void lane_hint(struct lane *l);
 

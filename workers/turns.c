@@ -3,6 +3,7 @@
 
 #include "attempt.h"
 #include "base/fault.h"
+#include "bus/topology.h"
 
 #include <stdlib.h>
 
@@ -276,6 +277,9 @@ int turns_new(struct worker *w, struct turns **ret)
     if (rc == ERR_OK) {
         rc = group_init(t, &t->async);
     }
+    if (rc == ERR_OK) {
+        rc = group_init(t, &t->polls);
+    }
     if (rc != ERR_OK) {
         turns_free(t);
         return rc;
@@ -291,10 +295,14 @@ void turns_free(struct turns *t)
     }
     loop_timer_free(t->sync.timer);
     loop_timer_free(t->async.timer);
+    loop_timer_free(t->polls.timer);
     free(t);
 }
 
 struct turns_group *turns_group_of(struct turns *t, const char *class)
 {
+    if (str_is(str_of(class), STR(TOPOLOGY_POLL))) {
+        return &t->polls;
+    }
     return str_is(str_of(class), STR("sync")) ? &t->sync : &t->async;
 }

@@ -39,6 +39,7 @@ struct turns {
     struct worker *worker;
     struct turns_group sync;
     struct turns_group async;
+    struct turns_group polls; /* of offloaded jobs: nothing of them waits */
 };
 
 MUST_CHECK int turns_new(struct worker *w, struct turns **ret);

@@ -15,8 +15,9 @@ enum verdict_kind {
     VERDICT_ELSEWHERE, /* answered, and the answer cools: again when an instance may take it */
     VERDICT_UNSENT,    /* provably never left; again after delay_ms, not counted */
     VERDICT_DOUBT,     /* may have arrived, policy retry; again after delay_ms */
-    VERDICT_ASK, /* in doubt, policy ask: the tenant is asked after delay_ms, its slot's end */
-    VERDICT_HOLD /* in doubt: to the shelf */
+    VERDICT_ASK,    /* in doubt, policy ask: the tenant is asked after delay_ms, its slot's end */
+    VERDICT_HOLD,   /* in doubt: to the shelf */
+    VERDICT_OFFLOAD /* answered, and not yet: polled, or posted by the tenant; after delay_ms */
 };
 
 struct verdict_input {
@@ -39,6 +40,7 @@ struct verdict {
     bool frees_slot;
     uint32_t max_attempts; /* of VERDICT_ELSEWHERE: beyond its bound it is counted, up to so many */
     bool is_sync_safe;     /* likewise, for verdict_instead */
+    const char *poll_url;  /* VERDICT_OFFLOAD: where, or "": the tenant will post the outcome */
 };
 
 struct verdict verdict_of(const struct verdict_input *in);

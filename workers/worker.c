@@ -123,6 +123,15 @@ static void on_route(const char *tenant, const char *route, void *arg)
     }
 }
 
+/* Polls have a queue of their own, which stays: some may be under way when the tenant no longer
+ * offloads. */
+static void want_polls(struct worker *w, const struct tenant *t)
+{
+    if (t->offload.is_enabled) {
+        routes_want(w->routes, str_of(t->name), STR(TOPOLOGY_POLL), /* is_laned= */ false);
+    }
+}
+
 static void leave_tenant(struct worker *w, const char *tenant)
 {
     size_t cursor = 0;
@@ -152,6 +161,7 @@ static void on_tenant(struct str name, struct registry_entry *before, struct reg
     for (size_t i = 0; i < 2; i++) {
         add_lane(w, tenant, plain_routes[i]);
     }
+    want_polls(w, now->tenant);
 }
 
 static void each_lane(struct worker *w, void (*do_it)(struct lane *l, enum lane_event event),
@@ -191,6 +201,7 @@ static void add_missing_lanes(struct worker *w)
         for (size_t i = 0; i < 2; i++) {
             add_lane(w, e->tenant->name, plain_routes[i]);
         }
+        want_polls(w, e->tenant);
     }
     add_listed_lanes(w);
 }
@@ -331,6 +342,9 @@ static void make_metrics(struct worker *w)
     w->metrics.asked =
         metrics_counter(m, "sluice_asked_total",
                         "Questions after attempts in doubt, by what was said", "tenant,answer");
+    w->metrics.polls =
+        metrics_counter(m, "sluice_offload_polls_total",
+                        "Polls of offloaded jobs, by what was said", "tenant,outcome");
     w->metrics.running = metrics_gauge(m, "sluice_worker_running", "Attempts that run here", "");
     w->metrics.in_hand = metrics_gauge(m, "sluice_worker_in_hand", "Deliveries in hand", "");
 }

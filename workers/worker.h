@@ -60,6 +60,7 @@ struct worker {
         struct metric *in_hand;
         struct metric *shelf_full;
         struct metric *asked;
+        struct metric *polls;
     } metrics;
 };
 

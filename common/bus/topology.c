@@ -99,7 +99,7 @@ static int plan_sealed(struct plan *p)
 
 bool topology_route_read(struct str route, struct str *ret_class, struct str *ret_lane)
 {
-    static const char *const classes[] = {"sync", "high", "normal", "low"};
+    static const char *const classes[] = {"sync", "high", "normal", "low", TOPOLOGY_POLL};
     struct str lane = route;
     struct str class;
 

@@ -21,6 +21,9 @@ enum { TOPOLOGY_LANES = 8, TOPOLOGY_LEVELS = 28, TOPOLOGY_KEY_SIZE = 200, TOPOLO
 #define TOPOLOGY_WORK "sluice.work"
 #define TOPOLOGY_SHELF "sluice.shelf"
 #define TOPOLOGY_ORPHAN "sluice.orphan"
+/* The class of the queue where the polls of offloaded jobs are delivered: they must not stand
+ * behind a backlog that waits for the very slots they free. */
+#define TOPOLOGY_POLL "poll"
 
 /* rc: 0, or the first error (ERR_INVALID: something of another shape is there already). */
 typedef void (*topology_cb)(int rc, void *arg);

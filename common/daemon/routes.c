@@ -399,6 +399,7 @@ void routes_probe(struct routes *r, const char *tenant)
         }
         probe(r, tenant, classes[i], /* is_laned= */ true);
     }
+    probe(r, tenant, TOPOLOGY_POLL, /* is_laned= */ false);
 }
 
 bool routes_next(const struct routes *r, size_t *cursor, const char **ret_tenant,

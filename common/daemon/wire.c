@@ -33,8 +33,8 @@ static int names_of(const struct job_message *m, char tenant[JOB_TENANT_MAX + 1]
     return ERR_OK;
 }
 
-int wire_publish(struct bus_link *k, const struct job_message *m, int64_t delay_ms,
-                 bus_outcome_cb cb, void *arg)
+static int publish_to(struct bus_link *k, const struct job_message *m, const char *lane,
+                      int64_t delay_ms, bus_outcome_cb cb, void *arg)
 {
     char tenant[JOB_TENANT_MAX + 1];
     char route[ROUTE_SIZE];
@@ -48,8 +48,20 @@ int wire_publish(struct bus_link *k, const struct job_message *m, int64_t delay_
         return rc;
     }
     lay_out(m, &fields, &out);
-    topology_delay(delay_ms, tenant, route, exchange, key);
+    topology_delay(delay_ms, tenant, lane != NULL ? lane : route, exchange, key);
     return bus_publish(k, exchange, key, &out, cb, arg);
+}
+
+int wire_publish(struct bus_link *k, const struct job_message *m, int64_t delay_ms,
+                 bus_outcome_cb cb, void *arg)
+{
+    return publish_to(k, m, NULL, delay_ms, cb, arg);
+}
+
+int wire_publish_poll(struct bus_link *k, const struct job_message *m, int64_t delay_ms,
+                      bus_outcome_cb cb, void *arg)
+{
+    return publish_to(k, m, TOPOLOGY_POLL, delay_ms, cb, arg);
 }
 
 int wire_publish_shelf(struct bus_link *k, const struct job_message *m, bus_outcome_cb cb,

@@ -10,6 +10,9 @@
  * through the ladder. Returns and calls back as bus_publish does. */
 MUST_CHECK int wire_publish(struct bus_link *k, const struct job_message *m, int64_t delay_ms,
                             bus_outcome_cb cb, void *arg);
+/* Likewise to the tenant's queue for polls. */
+MUST_CHECK int wire_publish_poll(struct bus_link *k, const struct job_message *m, int64_t delay_ms,
+                                 bus_outcome_cb cb, void *arg);
 /* Publishes to the tenant's shelf queue. */
 MUST_CHECK int wire_publish_shelf(struct bus_link *k, const struct job_message *m,
                                   bus_outcome_cb cb, void *arg);

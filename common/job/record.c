@@ -208,6 +208,17 @@ static void print_optional(const struct job_record_field *fields, size_t n, stru
                str_is(job_record_get(fields, n, "cl"), STR("sync")) ? "true" : "false");
 }
 
+static void print_offloaded(const struct job_record_field *fields, size_t n, struct buf *out)
+{
+    if (!str_is(job_record_get(fields, n, "of"), STR("1"))) {
+        return;
+    }
+    buf_text(out, ",\"offloaded\":true");
+    if (job_record_get(fields, n, "ofu").n > 0) {
+        print_time(out, "poll_at", get_number(fields, n, "ofp"));
+    }
+}
+
 int job_record_print(struct str id, const struct job_record_field *fields, size_t n,
                      struct wall now, struct buf *out)
 {
@@ -228,6 +239,7 @@ int job_record_print(struct str id, const struct job_record_field *fields, size_
     buf_printf(out, ",\"state\":\"%s\"", job_state_word(state));
     print_time(out, "created_at", get_number(fields, n, "ca"));
     print_optional(fields, n, out);
+    print_offloaded(fields, n, out);
     buf_text(out, ",\"labels\":");
     buf_str(out, labels.n > 0 ? labels : STR("{}"));
     print_attempts(fields, n, state, out);

@@ -37,6 +37,11 @@
 --   While the tenant is asked what became of attempt n (policy ask; state waiting, db '1'): q '1', qn questions
 --   answered or given up, qh when it was last heard of (at first: when the first question was over), qu when it
 --   was first unknown there. Of the last question, for good: qt "<n>:<question>:<token>", qv what it gave, qw its wait in ms.
+--   Offloaded (attempt n was answered with a pending status; state running, no worker holds it; _offload.lua): of '1', ofu the URL to
+--   poll ('': its tenant will post the outcome), oft till when at most, ofp the next poll's time, ofn polls answered, ofz failed ones in a
+--   row, ofx why it is in doubt by now. The poll's lease: ofk token, ofw worker, ofl end. Of the last answer, for good: ofa
+--   "<n>:<poll>:<token>", ofv what it gave, ofi its wait in ms. ofd "<n>:<token>" of the attempt that was offloaded last, cd
+--   "<n>:<token>:<digest>" of the outcome that a tenant posted.
 local T = string.sub(KEYS[1], 1, -2)
 local FINAL = {succeeded = true, failed = true, expired = true, canceled = true}
 
@@ -68,9 +73,9 @@ local function options(from)
 end
 
 local FIELDS = {'st', 'n', 'tk', 'w', 'i', 'sa', 'se', 'due', 'ex', 'xa', 'cnt', 'k', 'rc', 'cl', 'db',
-                'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps', 'q', 'ca', 'er', 'sn', 'ok', 'oo'}
+                 'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps', 'q', 'ca', 'er', 'sn', 'ok', 'oo', 'of', 'ofp'}
 local NUMBERS = {n = true, sa = true, se = true, due = true, ex = true, xa = true, cnt = true, al = true,
-                 ca = true, sn = true}
+                 ca = true, sn = true, ofp = true}
 
 -- The record as a table, numbers as numbers (0 when absent); nil when there is none.
 local function read(name)
@@ -166,7 +171,13 @@ local function stop_asking(name, r)
     end
 end
 
--- Leaves whatever counted it: the running, the in doubt, the delayed, the asked about.
+local function stop_polling(name, r)
+    if r.of == '1' then
+        redis.call('HDEL', job(name), 'of', 'ofu', 'oft', 'ofp', 'ofn', 'ofz', 'ofx', 'ofk', 'ofw', 'ofl')
+    end
+end
+
+-- Leaves whatever counted it: the running, the in doubt, the delayed, the asked about, the polled.
 local function leave(name, r)
     if r.st == 'running' then
         redis.call('HINCRBY', KEYS[1], 'run', -1)
@@ -177,6 +188,7 @@ local function leave(name, r)
         redis.call('ZREM', T .. 'w', name)
     end
     stop_asking(name, r)
+    stop_polling(name, r)
 end
 
 -- The tenant will be asked what became of the newest attempt, from its slot's end on.
@@ -264,6 +276,7 @@ end
 
 -- From when on it counts as overdue: it was due then, or a delivery of it was seen.
 local function overdue_since(r)
+    if r.of == '1' then return math.max(r.ofp, r.sn) end -- BREAK:polls_are_looked_for
     return math.max(r.st == 'running' and r.se or math.max(r.ca, r.due), r.sn)
 end
 
@@ -273,6 +286,7 @@ local function lose(name, r, now)
     if r.st == 'running' then
         sets = {'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'db', '1'}
     end
+    r.of = '' -- still offloaded: whatever turns up goes on polling
     leave(name, r)
     redis.call('HINCRBY', KEYS[1], 'ind', 1)
     redis.call('HSET', job(name), 'st', 'in_doubt', 'er', 'message_lost', 'rc', '', unpack(sets))

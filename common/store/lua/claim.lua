@@ -1,6 +1,7 @@
 -- with: _moods.lua
 -- with: _pool.lua
 -- with: _order.lua
+-- with: _offload.lua
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
 -- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms,
@@ -9,6 +10,7 @@
 --   ack state [name at]           superfluous, or ended just now; whose turn it is now (_order.lua), in the outbox since
 --   go n instance url slot_end counted rest       rest: ms until the deadline, -1 without one
 --   park reason ms                wait on the ladder; concurrency: of its key
+--   poll n token url poll instance slot_end counted   offloaded, and due: poll it (polled.lua); options: poll_lease_ms
 --   ask n token instance url question   in doubt, policy ask: ask the tenant (asked.lua); url '': nobody to ask
 --   hold n token reason           in doubt by policy: shelve, naming what was seen
 --   used_up n token               dead: likewise
@@ -55,7 +57,7 @@ end
 
 local overdue = r.ex > 0 and now >= r.ex
 local rest = r.ex > 0 and int(math.max(0, r.ex - now)) or '-1'
-if r.st == 'running' and r.tk == token and (r.w == worker or now < r.se) then
+if r.st == 'running' and r.of ~= '1' and r.tk == token and (r.w == worker or now < r.se) then
     if r.w ~= worker then
         if redis.call('ZSCORE', T .. 'd', worker) then
             return {'dead'}
@@ -80,6 +82,25 @@ if settling > 0 then
     return {'wait', 'settling', int(settling)} -- BREAK:settle_before_claims
 end
 
+-- Offloaded: no worker holds it, and none needs to.
+local lost_by = 'worker_lost'
+local is_over_there = false
+if r.of == '1' and (r.st == 'running' or is_lost(r)) then
+    if is_lost(r) then
+        redis.call('HINCRBY', KEYS[1], 'ind', -1)
+        redis.call('HINCRBY', KEYS[1], 'run', 1)
+        redis.call('HSET', job(name), 'st', 'running', 'er', '', 'sn', int(now))
+        next_check(name, r.ex, now, now + tonumber(t.la or '3600000'))
+        r.st, r.er, r.sn = 'running', '', now
+    end
+    local row, why = offload_row(name, r, token, worker, now, tonumber(opt.poll_lease_ms or '30000'))
+    if row then
+        seen()
+        return row -- BREAK:offloaded_is_polled
+    end
+    lost_by, is_over_there = why or lost_by, true
+end
+
 if r.st ~= 'running' and overdue then
     if r.db == '1' then
         return {'hold', r.n, r.tk, 'deadline'}
@@ -88,7 +109,7 @@ if r.st ~= 'running' and overdue then
 end
 
 if r.st == 'running' or is_lost(r) then
-    local is_dead = is_lost(r) or redis.call('ZSCORE', T .. 'd', r.w)
+    local is_dead = is_lost(r) or is_over_there or redis.call('ZSCORE', T .. 'd', r.w)
     local lease = tonumber(ARGV[9])
     -- Half a lease at most: what the dead held is given by policy within two.
     local pause = math.max(1000, math.min(r.se + lease - now, lease / 2, 5000))
@@ -101,9 +122,9 @@ if r.st == 'running' or is_lost(r) then
     end
     local is_asked_in_time = ARGV[7] == 'ask' and (r.ex == 0 or math.max(now, r.se) < r.ex)
     if is_asked_in_time then
-        begin_asking(name, r, now, 'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'os', '', 'er', '')
+        begin_asking(name, r, now, 'a' .. r.n, attempt_row(r, now, '', lost_by), 'os', '', 'er', '')
     elseif ARGV[7] ~= 'retry' or overdue then
-        return {'hold', r.n, r.tk, 'worker_lost'} -- BREAK:no_silent_repeat
+        return {'hold', r.n, r.tk, lost_by} -- BREAK:no_silent_repeat
     elseif r.cnt >= tonumber(ARGV[8]) then
         return {'used_up', r.n, r.tk}
     end
@@ -162,7 +183,7 @@ if r.oo == '1' then
 end
 local sets = {}
 if r.st == 'running' then
-    sets = {'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'db', '1'}
+    sets = {'a' .. r.n, attempt_row(r, now, '', lost_by), 'db', '1'}
 end
 if is_lost(r) then
     redis.call('HINCRBY', KEYS[1], 'ind', -1)
@@ -179,6 +200,7 @@ if want.key ~= '' then
     redis.call('ZREM', T .. 'x', name)
 end
 stop_asking(name, r) -- another policy now
+stop_polling(name, r)
 local n = r.n + 1
 local slot_end = now + tonumber(ARGV[6])
 take_probe(chosen, token, now, slot_end)

@@ -10,7 +10,9 @@
 -- Verdicts: end (state succeeded|failed), dead (failed, to the shelf), retry (answered, again later), elsewhere (answered,
 -- and the answer cools: again when some instance may take it, not counted; beyond the bound like retry),
 -- unsent (again later, not counted), doubt (may have arrived; policy retry: again later), ask (likewise,
--- policy ask: the tenant is asked after the slot's end), hold (in doubt, to the shelf).
+-- policy ask: the tenant is asked after the slot's end), hold (in doubt, to the shelf), offload (a pending answer: polled from 12
+-- on; options ofu URL to poll or '' when the tenant will post the outcome, ofm most ms, ofg ms of linger). An outcome that the
+-- tenant posted has the option cd, its digest: only the same one gets the same answer.
 -- Gives {what happened, due} (waiting: also the ms until then): ended | waiting | in_doubt | outbox | late | full | missing (no
 -- record, or one that has forgotten this attempt: register it again first); for elsewhere also {instead, why}: deadline |
 -- attempts_used_up (nothing was changed: another verdict is due). Of ended also: the name of the job whose turn it is now
@@ -20,6 +22,7 @@ local opt = options(22)
 local now = now_ms()
 local r = read(name)
 local mine = n .. ':' .. token
+local opt = options(22)
 if not r and MEMORY == 'k' and redis.call('HGET', KEYS[1], 'ep') == EPOCH then
     -- Nothing was forgotten: somebody else ended it, so long ago that its record went in order. It must not come back to life.
     free_slot(name, n, token)
@@ -28,7 +31,11 @@ end
 if not r or (r.n < n and not FINAL[r.st]) then
     return {'missing', '0'} -- BREAK:registered_before_complete
 end
-if r.dn == mine then
+if verdict == 'offload' and redis.call('HGET', job(name), 'ofd') == mine and r.dn ~= mine then
+    return {'waiting', int(r.ofp), int(math.max(0, r.ofp - now))} -- BREAK:offload_once
+end
+local is_other = opt.cd and redis.call('HGET', job(name), 'cd') ~= mine .. ':' .. opt.cd
+if r.dn == mine and verdict ~= 'offload' and not is_other then
     return and_whose_turn_it_was(name, {r.dv, int(r.due), r.dv == 'waiting' and int(math.max(0, r.due - now)) or nil}) -- BREAK:complete_once
 end
 if ARGV[11] == '1' then
@@ -53,6 +60,22 @@ end
 local keep = keeping(r, ARGV, 13)
 local was_shelved = r.sh == '1' or r.oo == '1'
 local row = attempt_row(r, now, status, error)
+
+if verdict == 'offload' then
+    local till = now + tonumber(opt.ofm)
+    local due = opt.ofu ~= '' and math.min(now + tonumber(ARGV[12]), till) or till
+    local slot_end = till + tonumber(opt.ofg)
+    local field = name .. ':' .. n .. ':' .. token
+    local slot = redis.call('HGET', T .. 's', field)
+    if slot then
+        local _, holder, instance, kind, key = slot_parts(slot)
+        redis.call('HSET', T .. 's', field, slot_row(slot_end, holder, instance, kind, key))
+    end
+    redis.call('HSET', job(name), 'of', '1', 'ofu', opt.ofu, 'oft', int(till), 'ofp', int(due), 'ofn', '0', 'ofz', '0', 'ofx', '', 'ofl', '0',
+               'se', int(slot_end), 'ofd', mine, 'a' .. n, r.i .. '\t' .. int(r.sa) .. '\t\t' .. status .. '\t')
+    next_check(name, r.ex, now, due + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
+    return {'waiting', int(due), int(due - now)}
+end
 
 -- At which instant it may go on, with this answer's cooling. What it waits for by then but for an instant is the claim's to say.
 local function elsewhere_at()
@@ -105,6 +128,9 @@ local function done(gave, ...)
     redis.call('HSET', job(name), 'dn', mine, 'dv', gave, 'a' .. n, row, ...)
 end
 
+if opt.cd then
+    redis.call('HSET', job(name), 'cd', mine .. ':' .. opt.cd)
+end
 if verdict == 'end' or verdict == 'dead' then
     local answer = ARGV[9]
     if verdict == 'end' and ARGV[21] == '1' then

@@ -1,3 +1,5 @@
+-- with: _moods.lua
+-- with: _pool.lua
 -- with: _order.lua
 -- with: _load.lua
 -- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves, 4 'deadline' or 'hangup', 5 record_ms.

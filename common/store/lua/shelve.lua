@@ -1,4 +1,5 @@
 -- with: _order.lua
+-- with: _offload.lua
 -- ARGV: 1 epoch, 2 name, 3 n seen, 4 token seen, 5 reason, 6 shelf head, 7 shelf body, 8 shelf bound,
 -- 9 'in_doubt' or 'failed' (dead: attempts used up), 10 window_ms, 11… fields for a record that is missing
 -- (n seen '-1'), or whose message cannot be read.
@@ -50,7 +51,10 @@ end
 if r.n ~= n or r.tk ~= token or not (r.st == 'running' or (r.db == '1' and (r.st ~= 'in_doubt' or is_lost(r)) and not FINAL[r.st])) then
     return {'changed', r.st} -- BREAK:shelve_by_compare
 end
-if r.st == 'running' and now < r.se and not redis.call('ZSCORE', T .. 'd', r.w) then
+if r.st == 'running' and r.of == '1' and not offload_is_over(name, now) then
+    return {'changed', r.st}
+end
+if r.st == 'running' and r.of ~= '1' and now < r.se and not redis.call('ZSCORE', T .. 'd', r.w) then
     -- Its worker's next incarnation has taken the attempt along, and may send it.
     return {'changed', r.st} -- BREAK:shelve_looks_at_holder
 end

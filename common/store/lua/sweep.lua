@@ -27,7 +27,8 @@ for i = 1, #page[2], 2 do
     local name, n, token = string.match(page[2][i], '^(.-):(%d+):(.*)$')
     if tonumber(finish_at) < now then -- BREAK:slot_outlives_lease
         local r = read(name)
-        local is_run = r and r.st == 'running' and r.n == tonumber(n) and r.tk == token
+        -- An offloaded job's slot ends by time: nobody runs it.
+        local is_run = r and r.st == 'running' and r.of ~= '1' and r.n == tonumber(n) and r.tk == token
         if not is_run or redis.call('ZSCORE', T .. 'd', worker) then
             free_slot(name, n, token)
             freed = freed + 1

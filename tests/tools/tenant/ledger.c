@@ -69,6 +69,9 @@ int ledger_receipt(struct ledger *g, const struct http_request *r, struct wall n
     text(line, "query", r->query);
     text(line, "schedule", http_header(r, "Sluice-Schedule"));
     text(line, "scheduled_time", http_header(r, "Sluice-Scheduled-Time"));
+    if (http_header(r, "Sluice-Complete-Token").n > 0) {
+        text(line, "complete_token", http_header(r, "Sluice-Complete-Token"));
+    }
     buf_printf(line, "\"body_bytes\": %zu, \"dropped\": %s}\n", r->body.n,
                is_dropped ? "true" : "false");
     /* One write, so that lines of several tenants never mix. */

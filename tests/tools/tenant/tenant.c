@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "tenant/ledger.h"
+#include "tenant/offload.h"
 #include "tenant/plan.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ struct tenant {
     struct http_server *control;
     struct loop_timer *comeback; /* ends a refusal */
     struct ledger ledger;
+    struct offload *offload;
     struct map failures; /* by key: see fails_now() */
     struct map jobs;     /* by Sluice-Job-Id: struct job, of calls that will be asked about */
     struct list calls;
@@ -377,6 +379,9 @@ static void receive(struct tenant *t, struct http_exchange *x)
     }
     remember(t, r);
     work_begins(t);
+    if (offload_takes(r) && offload_begin(t->offload, x) == ERR_OK) {
+        return;
+    }
     plan_of(r, &p);
     impose(t, &p);
     if (p.sleep_ms > 0 || t->is_paused || p.kind == PLAN_DRIP) {
@@ -395,9 +400,11 @@ static void answer_stats(struct tenant *t, struct http_exchange *x)
     buf_printf(&t->body,
                "{\"running\": %" PRId64 ", \"peak\": %" PRId64 ", \"received\": %" PRIu64
                ", \"served\": %" PRIu64 ", \"dropped\": %" PRIu64 ", \"polls\": %" PRIu64
-               ", \"asked\": %" PRIu64 ", \"limit\": %" PRId64 ", \"busy_us\": %" PRId64
+               ", \"asked\": %" PRIu64 ", \"offload_polls\": %" PRIu64 ", \"posted\": %" PRIu64
+               ", \"post_refused\": %" PRIu64 ", \"limit\": %" PRId64 ", \"busy_us\": %" PRId64
                ", \"clock_us\": %" PRId64 ", \"health\": %d, \"paused\": %s}\n",
                t->running, t->peak, t->received, t->served, t->dropped, t->polls, t->asked,
+               offload_polls(t->offload), offload_posted(t->offload), offload_refused(t->offload),
                t->limit, busy_ns / 1000, now.ns / 1000, t->health, t->is_paused ? "true" : "false");
     http_answer(x, 200, STR(""), json, buf_as_str(&t->body));
 }
@@ -476,6 +483,8 @@ static bool answer_own(struct tenant *t, struct http_exchange *x)
         http_answer(x, t->health, STR(""), json, STR("{\"health\": \"as told\"}\n"));
     } else if (str_is(r->method, STR("GET")) && str_starts(path, jobs) && !t->is_paused) {
         answer_asked(t, x, (struct str){path.p + jobs.n, path.n - jobs.n});
+    } else if (offload_is_asked(r) && !t->is_paused) {
+        offload_answer(t->offload, x);
     } else {
         return false;
     }
@@ -516,6 +525,14 @@ static int listen_at(struct tenant *t, const char *address, http_exchange_cb cb,
     return rc;
 }
 
+static void on_offloaded(void *arg)
+{
+    struct tenant *t = arg;
+
+    work_ends(t);
+    t->served++;
+}
+
 static int start(struct tenant *t)
 {
     const struct tenant_options *o = t->options;
@@ -525,6 +542,9 @@ static int start(struct tenant *t)
         return ERR_IO;
     }
     int rc = loop_timer_new(t->loop, on_comeback, t, &t->comeback);
+    if (rc == 0) {
+        rc = offload_new(t->loop, on_offloaded, t, &t->offload);
+    }
     if (rc == 0 && o->control != NULL) {
         rc = listen_at(t, o->control, on_control, &t->control);
     }
@@ -573,6 +593,7 @@ void tenant_free(struct tenant *t)
     http_server_free(t->server);
     http_server_free(t->control);
     loop_timer_free(t->comeback);
+    offload_free(t->offload);
     ledger_close(&t->ledger);
     map_fini(&t->failures);
     forget_jobs(t);

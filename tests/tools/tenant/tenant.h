@@ -8,8 +8,13 @@
  * Retry-After; 0 takes each back), and its status path
  * GET /jobs/{id}: what became of the call with this Sluice-Job-Id, if its query had `asked`. 404:
  * it never arrived (or had no `asked`); 202: it runs; 200: it is done, whether or not its caller
- * got the answer. With ?asked=404,202,500 these in turn instead, the last again and again. Thread:
- * the loop's. */
+ * got the answer. With ?asked=404,202,500 these in turn instead, the last again and again.
+ *
+ * A call with ?offload_ms=N is answered 202 at once, with a Location below /offload/, and worked on
+ * for N ms: GET there gives 202, then 200 with `X-Offloaded: done`, or ?then=STATUS; 404 of what it
+ * does not know; first those of ?polls=503,429 in turn. ?location=TEXT stands there instead (`no`:
+ * none). ?poll_after=S is a Retry-After of the 202s. With ?complete_at=PORT it posts the outcome
+ * itself, to the ingress there. What it works on counts as running. Thread: the loop's. */
 #pragma once
 
 #include "http/server.h"

@@ -65,7 +65,8 @@ static void test_table(void **state)
     for (size_t i = 0; i < COUNT(ROWS); i++) {
         struct forward f = {0};
         size_t n = 0;
-        assert_int_equal(forward_make(&ROWS[i].message, ROWS[i].base, ROWS[i].number, &f), ERR_OK);
+        assert_int_equal(forward_make(&ROWS[i].message, ROWS[i].base, ROWS[i].number, STR(""), &f),
+                         ERR_OK);
         assert_string_equal(f.url.p, ROWS[i].url);
         for (; f.lines[n] != NULL && ROWS[i].lines[n] != NULL; n++) {
             if (!str_is(str_of(f.lines[n]), str_of(ROWS[i].lines[n]))) {
@@ -90,7 +91,7 @@ static void test_many_lines(void **state)
         buf_printf(&head, "X-%d: value %d\r\n", i, i);
     }
     struct job_message m = {.id = STR("erp.abc"), .path = STR("/"), .head = buf_as_str(&head)};
-    assert_int_equal(forward_make(&m, STR("http://h"), 1, &f), ERR_OK);
+    assert_int_equal(forward_make(&m, STR("http://h"), 1, STR(""), &f), ERR_OK);
     for (int i = 0; i < 1000; i++) {
         char want[40];
         (void)snprintf(want, sizeof want, "X-%d: value %d", i, i);
@@ -136,9 +137,46 @@ static void test_questions(void **state)
     }
 }
 
+static void test_the_token_goes_along(void **state)
+{
+    struct job_message m = {.id = STR("erp.abc"), .path = STR("/p")};
+    struct forward f;
+
+    (void)state;
+    assert_int_equal(forward_make(&m, STR("http://h"), 1, STR("1.ab"), &f), ERR_OK);
+    assert_string_equal(f.lines[3], "Sluice-Complete-Token: 1.ab");
+    assert_null(f.lines[4]);
+    forward_fini(&f);
+}
+
+static void test_a_poll_has_of_the_callers_lines_what_it_needs(void **state)
+{
+    struct job_message m = {.id = STR("erp.abc"),
+                            .path = STR("/p"),
+                            .head = STR("accept: a\r\nX-Y: 1\r\nAuthorization: b\r\nCookie: c\r\n"
+                                        "Content-Type: d\r\n"),
+                            .key_value = STR("key"),
+                            .traceparent = STR("00-1")};
+    static const char *const lines[] = {"accept: a",         "Authorization: b",
+                                        "Cookie: c",         "Sluice-Job-Id: erp.abc",
+                                        "Sluice-Attempt: 2", "traceparent: 00-1"};
+    struct forward f;
+
+    (void)state;
+    assert_int_equal(forward_make_poll(&m, STR("http://h/jobs/7?x"), 2, &f), ERR_OK);
+    assert_string_equal(f.url.p, "http://h/jobs/7?x");
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        assert_string_equal(f.lines[i], lines[i]);
+    }
+    assert_null(f.lines[COUNT(lines)]);
+    forward_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_token_goes_along),
+        cmocka_unit_test(test_a_poll_has_of_the_callers_lines_what_it_needs),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_many_lines),
         cmocka_unit_test(test_questions),
