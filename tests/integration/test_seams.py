@@ -269,3 +269,69 @@ def test_an_open_breaker_is_waited_for_by_who_has_the_time(load):
     assert load.verdict(deadline=30000) == "new"
     load.redis.hset("{t}:t", "br:a", f"h 1 x={int(load.time()) + 20000}")
     assert load.verdict(deadline=1500) == "new", "it is about to close"
+
+
+# --- offloaded work ---
+
+class Offloads(Moods):
+    def offload(self, name, frees=0, **more):
+        options = {**self.options, "ofu": "http://a/jobs/7", "ofm": HOUR, "ofg": 5000, **more}
+        said = self("complete", name, 1, name, "offload", "failed", "202", "", "", 0, frees, 500, 600000, 600000, 600000, 60000,
+                    "", "", 1000000, 0, 0, *[x for pair in options.items() for x in pair])
+        assert said[0] == "waiting", said
+
+    def outcome(self, name, **more):
+        """As a poll brings it: it says nothing of the call's pace."""
+        done = self.complete(name, 1, name, "end", state="succeeded", answer="200\n\r\nx", call="", load="", took=0, **more)
+        assert done[0] == "ended"
+
+    def begun(self, name, ago=0):
+        self.queued(name)
+        assert self.claim(name, token=name)[0] == "go"
+        self.redis.hincrby(f"{{t}}:j:{name}", "sa", -ago)
+
+
+@pytest.fixture
+def offloads(store):  # noqa: F811
+    return Offloads(store)
+
+
+def test_a_probe_that_is_offloaded_has_its_answer(offloads):
+    """Else a breaker never closes whose tenant offloads all that it gets."""
+    offloads.opened()
+    offloads.options = {"breaker": "0.5 4 60000 1000 1"}
+    offloads.forget_the_open_second()
+    offloads.begun("j")
+    offloads.offload("j", call="good", load="good", took=5)
+    assert offloads.field("br:a") == "c 0 0 0 0 0"
+    offloads.offload("j", call="good", load="good", took=5)
+    offloads.outcome("j")
+    assert offloads.field("br:a") == "c 0 0 0 0 0", "a poll is no call"
+
+
+@pytest.mark.parametrize("frees", [0, 1])
+def test_what_the_tenant_does_apart_is_not_the_pace_of_its_calls(offloads, frees):
+    offloads("register", "{}", "a\thttp://a\t2\n", 2, "pol", "balance=least_latency")
+    for name in ("j", "k"):
+        offloads.begun(name, ago=50)
+        offloads.offload(name, frees=frees)
+        offloads.redis.hincrby(f"{{t}}:j:{name}", "sa", -HOUR)
+        offloads.outcome(name)
+    assert float(offloads.field("ew:a").split()[0]) < 5000
+    took = float(offloads.field("ld").split()[1])
+    assert took < 5000 if frees else took > HOUR / 2, "a slot that is kept is what others wait for"
+
+
+def test_a_probes_late_answer_is_heard(offloads):
+    """Its tenant posted the outcome before it answered the call."""
+    offloads.opened()
+    offloads.options = {"breaker": "0.5 4 60000 1000 1"}
+    offloads.forget_the_open_second()
+    offloads.begun("j")
+    options, offloads.options = offloads.options, {}
+    done = offloads.complete("j", 1, "j", "end", state="succeeded", answer="200\n\r\nx", cd="digest")
+    assert done[0] == "ended" and offloads.field("br:a").startswith("h 0 j=")
+    offloads.options = options
+    for _ in range(2):
+        assert offloads.complete("j", 1, "j", "offload", call="good", ofu="", ofm=HOUR, ofg=5000)[0] == "late"
+        assert offloads.field("br:a") == "c 0 0 0 0 0"

@@ -252,6 +252,7 @@ end
 -- word: good, bad, or none (it says nothing about the instance).
 local function judge_breaker(t, instance, p, word, token, now)
     local b = read_breaker(t['br:' .. instance], now)
+    word = (word == 'good' or word == 'bad') and word or 'none'
     local was_half_open, is_open = b.state == 'half_open', false
     if b.state == 'open' then
         return -- a call from before
@@ -275,6 +276,17 @@ local function judge_breaker(t, instance, p, word, token, now)
     end
     if was_half_open or word ~= 'none' then
         write_breaker(instance, b)
+    end
+end
+
+-- The answer of a probe whose job had ended before it: the breaker waits for it.
+local function settle_probe(instance, opt, token, now)
+    local p = breaker_policy(opt.breaker)
+    local field = 'br:' .. instance
+    local t = p and {[field] = redis.call('HGET', KEYS[1], field) or nil}
+    local b = t and read_breaker(t[field], now)
+    if b and b.state == 'half_open' and b.probes[token] then
+        judge_breaker(t, instance, p, opt.call or 'none', token, now)
     end
 end
 
