@@ -246,8 +246,10 @@ def test_a_clock_set_back_does_not_stop_an_adaptive_limit(moods):
     moods.pool("a", concurrency=0)
     moods.options = {"adaptive": "4 100"}
     moods.redis.hset("{t}:t", "ad:a", f"10.00 5.00 {moods.now() + HOUR} 0 0 0 0 1")
-    for n in range(3):
-        moods.run(f"j{n}", "bad", load="busy")
+    moods.queued("j")
+    assert moods.claim("j", token="j")[0] == "go"
+    moods.redis.hincrby("{t}:j:j", "sa", -50)
+    moods.end("j", "bad", load="busy")
     assert float(moods.field("ad:a").split()[0]) < 10, "it feels nothing for an hour"
 
 

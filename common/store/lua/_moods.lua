@@ -140,7 +140,7 @@ local function adapt(t, instance, policy, word, began, taken, took, now)
         return
     end
     local a = adaptive_of(t['ad:' .. instance], p[1], p[2])
-    a.since = math.min(a.since, now) -- a clock may be set back
+    a.since = a.since > now and began or a.since -- a clock may be set back
     if began < a.since then
         return
     end
