@@ -177,12 +177,14 @@ local function stop_polling(name, r)
     end
 end
 
--- Leaves whatever counted it: the running, the in doubt, the delayed, the asked about, the polled.
+-- Leaves whatever counted it: the running, the in doubt, those that wait for their key, the delayed, the asked about, the polled.
 local function leave(name, r)
     if r.st == 'running' then
         redis.call('HINCRBY', KEYS[1], 'run', -1)
     elseif r.st == 'in_doubt' then
         redis.call('HINCRBY', KEYS[1], 'ind', -1)
+    else
+        redis.call('ZREM', T .. 'x', name)
     end
     if r.due > 0 then
         redis.call('ZREM', T .. 'w', name)
@@ -219,9 +221,6 @@ local function finish(name, r, state, now, sets, keep, answer)
     redis.call('HSET', job(name), 'st', state, 'ea', int(now), 'rc', '', unpack(sets))
     redis.call('ZREM', T .. 'u', name)
     redis.call('ZREM', T .. 'y', name)
-    if r.st ~= 'running' then
-        redis.call('ZREM', T .. 'x', name)
-    end
     release_key(name, r, keep.window_ms)
     local record_ms = math.max(keep.record_ms, r.k ~= '' and keep.window_ms or 0)
     redis.call('PEXPIRE', job(name), int(record_ms))
@@ -368,7 +367,6 @@ local function to_outbox(name, r, now, due)
     leave(name, r)
     redis.call('HSET', job(name), 'st', due > now and 'scheduled' or 'queued', 'due', int(due), 'sn', int(now))
     redis.call('HDEL', job(name), 'sh', 'oo', 'ea', 'er', 'os', 'ob')
-    redis.call('ZREM', T .. 'x', name)
     redis.call('PERSIST', job(name))
     redis.call('ZREM', T .. 'h', name)
     next_check(name, r.ex, now, math.max(now, due) + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))

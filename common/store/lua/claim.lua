@@ -196,7 +196,7 @@ end
 if r.cl == 'sync' then
     redis.call('ZREM', T .. 'y', name)
 end
-if want.key ~= '' then
+if opt.pk then
     redis.call('ZREM', T .. 'x', name)
 end
 stop_asking(name, r) -- another policy now

@@ -20,7 +20,6 @@ if n == -1 then
         redis.call('HINCRBY', KEYS[1], 'ind', 1)
         redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'sh', '1', 'rc', '')
         redis.call('HDEL', job(name), 'oo')
-        redis.call('ZREM', T .. 'x', name)
         join_line(name, r, now)
         announce(name, r, 'in_doubt', '')
         return {'shelved', ''}
