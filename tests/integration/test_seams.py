@@ -337,3 +337,13 @@ def test_a_probes_late_answer_is_heard(offloads):
     for _ in range(2):
         assert offloads.complete("j", 1, "j", "offload", call="good", ofu="", ofm=HOUR, ofg=5000)[0] == "late"
         assert offloads.field("br:a") == "c 0 0 0 0 0"
+
+
+# --- how many workers are wanted ---
+
+def test_no_worker_is_wanted_for_a_line_whose_head_is_in_doubt(load):
+    names = [load.arrive(mode="async", ok="o")[0] for _ in range(4)]
+    wait_in_line(load, names[0], names[1:])
+    assert load.complete(names[0], 1, names[0], "hold")[0] == "in_doubt"
+    swept = load("sweep", HOUR, "0", 600000, 600000, 600000, 60000)
+    assert swept[2] == 4 and swept[4] == 1 and swept[13] == 3, "unended, in doubt, waiting for their own key"
