@@ -26,7 +26,9 @@ enum {
     KEY_FULL_MAX_MS = 60000,
     /* An offloaded job may end without a delivery, and its message must find the record, which
      * lives for a minute at least: it comes back sooner, and waits again. */
-    POLL_DELAY_MS = 45000
+    POLL_DELAY_MS = 45000,
+    POLL_QUEUE_LOOK_MS = 100,
+    POLL_QUEUE_LOOKS = 50
 };
 
 static void claim(struct attempt *a);
@@ -158,11 +160,22 @@ static void on_timer(struct loop_timer *t, void *arg)
     }
 }
 
-/* Polls have a queue of their own, once it stands. */
-static bool goes_to_polls(const struct attempt *a)
+static bool has_queue_for_polls(const struct attempt *a)
 {
-    return a->is_polling && routes_have(a->worker->routes, str_of(a->lane->tenant),
-                                        STR(TOPOLOGY_POLL), (struct str){NULL, 0});
+    return routes_have(a->worker->routes, str_of(a->lane->tenant), STR(TOPOLOGY_POLL),
+                       (struct str){NULL, 0});
+}
+
+/* Polls have a queue of their own, which may still be coming into being: it is waited for. In the
+ * common one a poll stands behind a backlog that waits for the slot which it frees. */
+static bool must_await_queue(struct attempt *a)
+{
+    if (!a->is_polling || has_queue_for_polls(a)) {
+        return false;
+    }
+    routes_want(a->worker->routes, str_of(a->lane->tenant), STR(TOPOLOGY_POLL),
+                /* is_laned= */ false);
+    return ++a->looks <= POLL_QUEUE_LOOKS;
 }
 
 /* --- another message takes this one's place --------------------------------------------------- */
@@ -189,11 +202,16 @@ static void delay(struct attempt *a)
     struct job_message m = a->message;
 
     a->step = STEP_DELAY;
+    if (must_await_queue(a)) {
+        again(a, POLL_QUEUE_LOOK_MS);
+        return;
+    }
     m.was_attempted = was_attempted(a);
     /* What ran has had room: it is counted anew. */
     m.parks = a->is_counted_park ? m.parks + 1 : a->number > 0 ? 0 : m.parks;
-    if ((goes_to_polls(a) ? wire_publish_poll : wire_publish)(a->worker->publisher, &m, a->delay_ms,
-                                                              on_delayed, a) != ERR_OK) {
+    bool goes_to_polls = a->is_polling && has_queue_for_polls(a);
+    if ((goes_to_polls ? wire_publish_poll : wire_publish)(a->worker->publisher, &m, a->delay_ms,
+                                                           on_delayed, a) != ERR_OK) {
         again(a, AGAIN_MS);
     }
 }

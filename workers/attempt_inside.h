@@ -67,6 +67,7 @@ struct attempt {
     struct buf poll_url;   /* where an offloaded job is polled */
     const char *poll_word; /* what the poll said, as the script knows it */
     int64_t poll_wait_ms;
+    uint32_t looks;  /* how often it has looked for the polls' queue */
     bool is_polling; /* its next message goes where polls are delivered */
     const char *reason;
     bool is_dead;

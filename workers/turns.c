@@ -304,10 +304,10 @@ void turns_free(struct turns *t)
     free(t);
 }
 
-struct turns_group *turns_group_of(struct turns *t, const char *class)
+struct turns_group *turns_group_of(struct turns *t, const char *route)
 {
-    if (str_is(str_of(class), STR(TOPOLOGY_POLL))) {
+    if (str_is(str_of(route), STR(TOPOLOGY_POLL))) {
         return &t->polls;
     }
-    return str_is(str_of(class), STR("sync")) ? &t->sync : &t->async;
+    return str_starts(str_of(route), STR("sync")) ? &t->sync : &t->async;
 }

@@ -45,8 +45,8 @@ struct turns {
 
 MUST_CHECK int turns_new(struct worker *w, struct turns **ret);
 void turns_free(struct turns *t);
-/* The lane's group. */
-struct turns_group *turns_group_of(struct turns *t, const char *class);
+/* The group of a route's lane ("sync", "normal.3", "poll"). */
+struct turns_group *turns_group_of(struct turns *t, const char *route);
 
 /* A delivery wants its first claim. */
 void turns_begin(struct turns_group *g, struct lane *l, struct attempt *a);

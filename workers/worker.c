@@ -86,8 +86,7 @@ static void add_lane(struct worker *w, const char *tenant, const char *route)
     }
     struct turns *t = turns_of(w, tenant);
     topology_work_key(tenant, route, key);
-    bool is_sync = str_starts(str_of(route), STR("sync"));
-    if (t == NULL || lane_new(w, tenant, route, is_sync ? &t->sync : &t->async, &l) != ERR_OK) {
+    if (t == NULL || lane_new(w, tenant, route, turns_group_of(t, route), &l) != ERR_OK) {
         return;
     }
     if (map_put(&w->lanes, str_of(key), l) != ERR_OK) {
