@@ -347,3 +347,16 @@ def test_no_worker_is_wanted_for_a_line_whose_head_is_in_doubt(load):
     assert load.complete(names[0], 1, names[0], "hold")[0] == "in_doubt"
     swept = load("sweep", HOUR, "0", 600000, 600000, 600000, 60000)
     assert swept[2] == 4 and swept[4] == 1 and swept[13] == 3, "unended, in doubt, waiting for their own key"
+
+
+# --- why ---
+
+def test_a_job_that_waits_for_its_key_says_so(pool):
+    pool.pool({"a": {"limit": 5}}, per_key=1)
+    pool.go(pk="k1")
+    name = pool.new()
+    assert pool("why", name)[3] == ""
+    assert pool.try_claim(name, pk="k1")[:2] == ["park", "concurrency"]
+    assert pool("why", name)[3:6] == ["concurrency", "", ""]
+    pool.redis.zadd("{t}:x", {name: 1})
+    assert pool("why", name)[3] == "", "that was a while ago"
