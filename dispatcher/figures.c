@@ -76,6 +76,7 @@ static void take(struct figure *g, const struct store_value *v)
     g->shelved = store_number(v, 12);
     g->queued = g->unended - g->running - g->in_doubt - g->delayed;
     g->queued = g->queued > 0 ? g->queued : 0;
+    g->held_back = store_number(v, 13);
     g->oldest_s = g->queued > 0 ? (double)store_number(v, 7) / 1000.0 : 0;
 }
 
@@ -197,6 +198,7 @@ bool figures_of(const struct figures *f, const struct tenant *t, struct figure *
     if (overlay_pause(f->dispatcher->overlay, str_of(t->name), NULL).p != NULL) {
         ret->queued = 0; /* nobody need come for what is paused */
     }
+    ret->queued = ret->queued > g->held_back ? ret->queued - g->held_back : 0; /* nor for these */
     figure_derive(ret, f->dispatcher->worker_concurrency);
     ret->queued = g->queued;
     return true;

@@ -17,6 +17,7 @@
 --                                                        that has come: as it was accepted, not run again
 --   {T}:y  zset    synchronous jobs that nobody has claimed yet, by their callers' deadline
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
+--   {T}:x  zset    jobs that wait for their own key (per_key, or their ordering key) and for nobody else, by until when that is believed
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
 --   {T}:q:<ordering key>  zset, its unended jobs by place; {T}:qk zset of these keys: _order.lua
 --   of {T}:t also: cool, cool:<instance>, br:<instance>, ad:<instance> (_moods.lua); ql the last place given under an ordering key;
@@ -157,6 +158,7 @@ local function unshelve(name)
     redis.call('DEL', T .. 'b:' .. name)
     redis.call('ZREM', T .. 'h', name)
     redis.call('ZREM', T .. 'o', name)
+    redis.call('ZREM', T .. 'x', name)
     redis.call('HDEL', job(name), 'sh', 'oo')
 end
 
@@ -175,12 +177,14 @@ local function stop_polling(name, r)
     end
 end
 
--- Leaves whatever counted it: the running, the in doubt, the delayed, the asked about, the polled.
+-- Leaves whatever counted it: the running, the in doubt, those that wait for their key, the delayed, the asked about, the polled.
 local function leave(name, r)
     if r.st == 'running' then
         redis.call('HINCRBY', KEYS[1], 'run', -1)
     elseif r.st == 'in_doubt' then
         redis.call('HINCRBY', KEYS[1], 'ind', -1)
+    else
+        redis.call('ZREM', T .. 'x', name)
     end
     if r.due > 0 then
         redis.call('ZREM', T .. 'w', name)

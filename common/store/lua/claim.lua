@@ -117,6 +117,9 @@ if r.st == 'running' or is_lost(r) then
         seen()
         return {'park', 'holder', int(pause)} -- BREAK:one_attempt_at_a_time
     end
+    if r.i ~= '' then
+        drop_probe(t, r.i, r.tk, now) -- BREAK:nobodys_probe_is_let_go
+    end
     local is_asked_in_time = ARGV[7] == 'ask' and (r.ex == 0 or math.max(now, r.se) < r.ex)
     if is_asked_in_time then
         begin_asking(name, r, now, 'a' .. r.n, attempt_row(r, now, '', lost_by), 'os', '', 'er', '')
@@ -157,13 +160,11 @@ if r.q == '1' and ARGV[7] == 'ask' and not t.paused then
     return {'ask', r.n, r.tk, asked.name, asked.url, redis.call('HGET', job(name), 'qn') or '0'}
 end
 local want = wanted(t, r.cl, opt)
-if r.st == 'running' and opt.breaker then
-    drop_probe(t, r.i, r.tk, now)
-end
 set_moods(t, pool, opt, now)
 local chosen, next_turn, till = choose(t, pool, now, want)
 if not chosen and next_turn == 'key' then
     seen()
+    wait_for_key(name, r, now) -- BREAK:own_key_is_no_queue
     return {'park', 'concurrency', '1000'} -- the worker doubles it
 end
 local called = chosen and turn_of_other(t, pool, want.kind, now)
@@ -195,6 +196,9 @@ end
 if r.cl == 'sync' then
     redis.call('ZREM', T .. 'y', name)
 end
+if opt.pk then
+    redis.call('ZREM', T .. 'x', name)
+end
 stop_asking(name, r) -- another policy now
 stop_polling(name, r)
 local n = r.n + 1
@@ -210,5 +214,5 @@ if needs_slot(t, chosen, want) then
 end
 note_begun(notes, t, chosen, r.st ~= 'running')
 redis.call('HSET', KEYS[1], unpack(notes))
-served(t, pool, want.kind)
+served(t, pool, want.kind, now)
 return {'go', n, chosen.name, chosen.url, int(slot_end), r.cnt + 1, rest}

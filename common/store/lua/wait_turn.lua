@@ -25,5 +25,6 @@ if not keep_request(name, ARGV[3], ARGV[4], tonumber(ARGV[5])) then
 end
 leave(name, r)
 redis.call('HSET', job(name), 'st', 'queued', 'due', '0', 'oo', '1')
+redis.call('ZADD', T .. 'x', '+inf', name) -- BREAK:a_line_is_no_queue
 next_check(name, r.ex, now, now + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
 return {'shelved', 'queued'}
