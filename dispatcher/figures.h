@@ -8,7 +8,8 @@
 
 struct figure {
     int64_t queued, running, in_doubt, delayed, unended, outbox, shelved;
-    int64_t capacity; /* −1: no limit */
+    int64_t out_of_turn; /* of queued: behind another job of their ordering key */
+    int64_t capacity;    /* −1: no limit */
     int64_t runnable;
     double oldest_s;
     int64_t desired_workers;

@@ -19,7 +19,7 @@
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
 --   {T}:q:<ordering key>  zset, its unended jobs by place; {T}:qk zset of these keys: _order.lua
---   of {T}:t also: cool, cool:<instance>, br:<instance>, ad:<instance> (_moods.lua); ql the last place given under an ordering key;
+--   of {T}:t also: oot how many jobs wait out of turn under an ordering key; cool, cool:<instance>, br:<instance>, ad:<instance> (_moods.lua); ql the last place given under an ordering key;
 --   gn the store's generation that was last seen here, gs when one began that may have forgotten something
 --
 -- A record: st state, cl class (sync|normal), fp fingerprint, k key, cr caller, m method, p path,
@@ -144,6 +144,13 @@ local function release_key(name, r, window_ms)
     end
 end
 
+-- It waits out of turn no longer (_order.lua).
+local function come_into_turn(name)
+    if redis.call('HDEL', job(name), 'oo') == 1 then
+        redis.call('HINCRBY', KEYS[1], 'oot', -1) -- BREAK:out_of_turn_is_counted
+    end
+end
+
 local function unshelve(name)
     local size = redis.call('HGET', T .. 'b:' .. name, 'q')
     if size then
@@ -152,7 +159,8 @@ local function unshelve(name)
     redis.call('DEL', T .. 'b:' .. name)
     redis.call('ZREM', T .. 'h', name)
     redis.call('ZREM', T .. 'o', name)
-    redis.call('HDEL', job(name), 'sh', 'oo')
+    redis.call('HDEL', job(name), 'sh')
+    come_into_turn(name)
 end
 
 -- Its place under its ordering key: in _order.lua, which every script names that takes or gives up places.
@@ -348,7 +356,8 @@ end
 local function to_outbox(name, r, now, due)
     leave(name, r)
     redis.call('HSET', job(name), 'st', due > now and 'scheduled' or 'queued', 'due', int(due), 'sn', int(now))
-    redis.call('HDEL', job(name), 'sh', 'oo', 'ea', 'er', 'os', 'ob')
+    redis.call('HDEL', job(name), 'sh', 'ea', 'er', 'os', 'ob')
+    come_into_turn(name)
     redis.call('PERSIST', job(name))
     redis.call('ZREM', T .. 'h', name)
     next_check(name, r.ex, now, math.max(now, due) + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))

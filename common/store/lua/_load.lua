@@ -133,17 +133,29 @@ local function queue_ms(l, q, now, waiting, running, within, is_sync)
     return at_once > 0 and waiting * takes_ms(l, now, still) / at_once or 0, false
 end
 
--- How many jobs wait before one that comes now. Synchronous ones have a queue of their own, and go first; before another
+-- How many jobs wait before one that comes now. What waits out of turn under an ordering key waits for its like. Synchronous ones have a queue of their own, and go first; before another
 -- all are, but for those that are not due within the time.
-local function waiting_before(now, within, is_sync, running, in_doubt)
+local function waiting_before(now, within, is_sync, running, in_doubt, out_of_turn)
     if is_sync then
         return redis.call('ZCOUNT', T .. 'y', int(now), '+inf') -- BREAK:calls_have_a_queue_of_their_own
     end
-    local waiting = redis.call('ZCARD', T .. 'u') - running - in_doubt
+    local waiting = redis.call('ZCARD', T .. 'u') - running - in_doubt - out_of_turn
     if waiting >= FEW_WAIT then
         waiting = waiting - redis.call('ZCOUNT', T .. 'w', '(' .. int(now + within), '+inf')
     end
     return waiting
+end
+
+-- A job comes that has so many of its ordering key before it: they run one at a time. Gives as look_at_load after how many ms it may
+-- be tried again if that takes longer than it has, else nil.
+local function look_at_line(now, within, ahead)
+    local v = redis.call('HMGET', KEYS[1], 'ld', 'gs')
+    local is_settling = v[2] and now - tonumber(v[2]) < 60000
+    local wait = ahead * takes_ms(named_numbers(v[1], LOAD), now, 0)
+    if within == 0 or ahead < FEW_WAIT or is_settling or wait <= within then
+        return nil
+    end
+    return math.min(MOST_MS, math.max(1000, wait - within)), wait, wait -- BREAK:shed_by_its_line
 end
 
 -- A job comes. within: the ms until its deadline, 0: it has none.
@@ -151,10 +163,10 @@ end
 -- its answer as far as known, and what that was of late.
 local function look_at_load(now, within, is_sync)
     local field = is_sync and 'lqs' or 'lq'
-    local v = redis.call('HMGET', KEYS[1], 'ld', field, 'run', 'ind', 'gs')
+    local v = redis.call('HMGET', KEYS[1], 'ld', field, 'run', 'ind', 'gs', 'oot')
     local l, q = named_numbers(v[1], LOAD), named_numbers(v[2], LOOK)
     local running = tonumber(v[3] or '0')
-    local waiting = waiting_before(now, within, is_sync, running, tonumber(v[4] or '0'))
+    local waiting = waiting_before(now, within, is_sync, running, tonumber(v[4] or '0'), tonumber(v[6] or '0'))
     local own, samples = least_of(l, now)
     local is_short = waiting < FEW_WAIT or
                      (l.seen >= FEW_SAMPLES and waiting * math.max(l.took, now - l.at) < BRIEF_MS * math.max(1, running))

@@ -68,6 +68,9 @@ local function wake_first(ok, now)
             if r.oo == '1' then
                 to_outbox(name, r, now, r.due)
                 redis.call('HSET', T .. 'b:' .. name, 't', '1')
+                if r.cl == 'sync' and r.n == 0 then
+                    redis.call('ZADD', T .. 'y', int(r.ex > 0 and r.ex or now + 3600000), name)
+                end
                 turn.name, turn.at = name, int(now)
             end
             return

@@ -25,5 +25,7 @@ if not keep_request(name, ARGV[3], ARGV[4], tonumber(ARGV[5])) then
 end
 leave(name, r)
 redis.call('HSET', job(name), 'st', 'queued', 'due', '0', 'oo', '1')
+redis.call('HINCRBY', KEYS[1], 'oot', 1)
+redis.call('ZREM', T .. 'y', name) -- BREAK:out_of_turn_is_no_queue
 next_check(name, r.ex, now, now + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
 return {'shelved', 'queued'}
