@@ -202,8 +202,11 @@ def test_a_line_longer_than_the_shelf(make_stack):
     ids = [accept(stack, f"/full/{n}?sleep_ms=300", "sample", "full") for n in range(12)]
     wait_until(lambda: stack.metric("sluice_shelf_full_total", "worker") > 0, 30, "a full shelf")
     assert int(stack.redis.hget("{sample}:t", "sb")) <= 2000
+    began = time.monotonic()
     for job in ids:
         stack.wait_job(job, "succeeded", timeout=150)
+    # Each that comes back in a minute would take a minute for the first of them alone.
+    assert time.monotonic() - began < 40
     assert [r["path"] for r in sequence(stack, "/full/")] == [f"/full/{n}" for n in range(12)]
     nothing_is_left(stack, "sample")
 

@@ -78,3 +78,20 @@ def test_who_comes_too_late_in_its_line_is_told_so(scripts):
     assert scripts.redis.exists("{t}:j:x") == 0
     assert scripts.comes("y", key="o", ms=15000) == "new" and scripts.comes("z", key="p", ms=5000) == "new"
     assert scripts.comes("v", key="o", waits=False, ms=5000) == "shed"
+
+
+def test_a_full_shelf_sends_no_copy_to_its_queue(scripts):
+    """Whoever finds no room goes round on the ladder, the sooner the nearer its turn is."""
+    scripts.line_up("a", "b")
+    held = int(scripts.redis.hget("{t}:t", "sb"))
+    scripts.take(*(f"c{n:03}" for n in range(400)))
+
+    def claim(name, room):
+        return scripts("claim", name, "x", "w1", "cw", 60000, "hold", 5, 15000, 600000, 600000, 600000, 60000, "room", room,
+                       "size", 100)
+
+    assert claim("c000", 0)[0] == "order" and claim("c000", held + 100)[0] == "order"
+    assert claim("c000", held + 99) == ["park", "shelf_full", 500]
+    assert claim("c003", held) == ["park", "shelf_full", 1250] and claim("c399", held) == ["park", "shelf_full", 60000]
+    assert scripts.wait_turn("c001", bound=held) == ["full", "", 750]
+    assert int(scripts.redis.hget("{t}:t", "sb")) == held and scripts.out_of_turn() == 1

@@ -111,6 +111,12 @@ local function is_out_of_turn(name, r)
     return r.ok ~= '' and first_in_line(r.ok) ~= name
 end
 
+-- The shelf is full: it goes round on the ladder, for ms that are the fewer the nearer its turn is. With n in line that are about
+-- 4 ln n claims a second, and n a minute.
+local function shelf_full_ms(name, r)
+    return int(math.max(1, math.min(240, redis.call('ZRANK', line(r.ok), name) or 240)) * 250)
+end
+
 -- For whoever wants to know why a job waits: how many jobs of its key are before it, and which is the first. nil: it has no place.
 local function place_in_line(name, r)
     local before = r.ok ~= '' and redis.call('ZRANK', line(r.ok), name)
