@@ -39,7 +39,9 @@ void figure_derive(struct figure *g, uint32_t worker_concurrency)
     int64_t free_slots = g->capacity - g->running;
 
     free_slots = free_slots > 0 ? free_slots : 0;
-    g->runnable = g->capacity < 0 || g->queued < free_slots ? g->queued : free_slots;
+    /* What waits for its own key runs no sooner with more workers. */
+    int64_t in_turn = g->queued > g->held_back ? g->queued - g->held_back : 0;
+    g->runnable = g->capacity < 0 || in_turn < free_slots ? in_turn : free_slots;
     int64_t load = g->running + g->runnable;
     g->desired_workers =
         worker_concurrency == 0 ? 0 : (load + worker_concurrency - 1) / worker_concurrency;
@@ -198,7 +200,6 @@ bool figures_of(const struct figures *f, const struct tenant *t, struct figure *
     if (overlay_pause(f->dispatcher->overlay, str_of(t->name), NULL).p != NULL) {
         ret->queued = 0; /* nobody need come for what is paused */
     }
-    ret->queued = ret->queued > g->held_back ? ret->queued - g->held_back : 0; /* nor for these */
     figure_derive(ret, f->dispatcher->worker_concurrency);
     ret->queued = g->queued;
     return true;

@@ -145,6 +145,8 @@ def check_lines(recs, bs):
         if len(running) > 1: complain('two of one key run', running[0], (ok, line))
         if running and running[0] != line[0]: complain('it runs out of turn', running[0], (ok, line))
         if line[0] in recs and recs[line[0]][0].get('oo') == '1': complain('the first in line waits for its turn', line[0], (ok, line))
+    n_out = sum(r.get('oo') == '1' for r, _ in recs.values())
+    if R.zcount(T + 'x', '+inf', '+inf') != n_out: complain('counted out of turn', None, (R.zrange(T + 'x', 0, -1, withscores=True), n_out))
     for n, (r, _) in recs.items():
         ok = r.get('ok', '')
         if ok and r['st'] not in FINAL and r['st'] != 'accepted' and n not in lines.get(ok, []): complain('unended without a place', n, r)

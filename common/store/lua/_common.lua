@@ -150,6 +150,12 @@ local function release_key(name, r, window_ms)
     end
 end
 
+-- It waits out of turn no longer (_order.lua).
+local function come_into_turn(name)
+    redis.call('HDEL', job(name), 'oo')
+    redis.call('ZREM', T .. 'x', name) -- BREAK:out_of_turn_is_counted
+end
+
 local function unshelve(name)
     local size = redis.call('HGET', T .. 'b:' .. name, 'q')
     if size then
@@ -158,8 +164,8 @@ local function unshelve(name)
     redis.call('DEL', T .. 'b:' .. name)
     redis.call('ZREM', T .. 'h', name)
     redis.call('ZREM', T .. 'o', name)
-    redis.call('ZREM', T .. 'x', name)
-    redis.call('HDEL', job(name), 'sh', 'oo')
+    redis.call('HDEL', job(name), 'sh')
+    come_into_turn(name)
 end
 
 -- Its place under its ordering key: in _order.lua, which every script names that takes or gives up places.
@@ -366,7 +372,8 @@ end
 local function to_outbox(name, r, now, due)
     leave(name, r)
     redis.call('HSET', job(name), 'st', due > now and 'scheduled' or 'queued', 'due', int(due), 'sn', int(now))
-    redis.call('HDEL', job(name), 'sh', 'oo', 'ea', 'er', 'os', 'ob')
+    redis.call('HDEL', job(name), 'sh', 'ea', 'er', 'os', 'ob')
+    come_into_turn(name)
     redis.call('PERSIST', job(name))
     redis.call('ZREM', T .. 'h', name)
     next_check(name, r.ex, now, math.max(now, due) + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))

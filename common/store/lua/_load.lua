@@ -134,7 +134,7 @@ local function queue_ms(l, q, now, waiting, running, within, is_sync)
 end
 
 -- How many jobs wait before one that comes now. Synchronous ones have a queue of their own, and go first; before another
--- all are, but for those that are not due within the time, and those that wait for their own key.
+-- all are, but for those that are not due within the time, and those that wait for their own key or behind their like.
 local function waiting_before(now, within, is_sync, running, in_doubt)
     if is_sync then
         return redis.call('ZCOUNT', T .. 'y', int(now), '+inf') -- BREAK:calls_have_a_queue_of_their_own
@@ -145,6 +145,18 @@ local function waiting_before(now, within, is_sync, running, in_doubt)
         waiting = waiting - redis.call('ZCOUNT', T .. 'x', int(now), '+inf')
     end
     return math.max(0, waiting)
+end
+
+-- A job comes that has so many of its ordering key before it: they run one at a time. Gives as look_at_load after how many ms it may
+-- be tried again if that takes longer than it has, else nil.
+local function look_at_line(now, within, ahead)
+    local v = redis.call('HMGET', KEYS[1], 'ld', 'gs')
+    local is_settling = v[2] and now - tonumber(v[2]) < 60000
+    local wait = ahead * takes_ms(named_numbers(v[1], LOAD), now, 0)
+    if within == 0 or ahead < FEW_WAIT or is_settling or wait <= within then
+        return nil
+    end
+    return math.min(MOST_MS, math.max(1000, wait - within)), wait, wait -- BREAK:shed_by_its_line
 end
 
 -- A job comes. within: the ms until its deadline, 0: it has none.

@@ -5,11 +5,12 @@
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
 -- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms,
--- 14… options: rg the worker's region, pk the key of per_key, breaker and adaptive (_moods.lua).
+-- 14… options: rg the worker's region, pk the key of per_key, room the shelf's bound in bytes and size what the request
+--   would take of it, breaker and adaptive (_moods.lua).
 -- Gives {verdict, …}:
 --   ack state [name at]           superfluous, or ended just now; whose turn it is now (_order.lua), in the outbox since
 --   go n instance url slot_end counted rest       rest: ms until the deadline, -1 without one
---   park reason ms                wait on the ladder; concurrency: of its key
+--   park reason ms                wait on the ladder; concurrency: of its key; shelf_full: out of turn, and no room to wait
 --   poll n token url poll instance slot_end counted   offloaded, and due: poll it (polled.lua); options: poll_lease_ms
 --   ask n token instance url question   in doubt, policy ask: ask the tenant (asked.lua); url '': nobody to ask
 --   hold n token reason           in doubt by policy: shelve, naming what was seen
@@ -146,6 +147,10 @@ if is_out_of_turn(name, r) then
     end
     if r.st == 'accepted' then
         stand(name, r, now, tonumber(t.la or '3600000')) -- its delivery is the broker's confirm
+    end
+    local held = tonumber(t.sb or '0') + tonumber(opt.size or '0')
+    if tonumber(opt.room or '0') > 0 and held > tonumber(opt.room) then
+        return {'park', 'shelf_full', tonumber(shelf_full_ms(name, r))} -- BREAK:full_shelf_gets_no_copies
     end
     return {'order', first_in_line(r.ok)} -- BREAK:one_of_a_key
 end
