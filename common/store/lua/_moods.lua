@@ -161,18 +161,23 @@ end
 
 -- --- for whoever chooses an instance ---
 
+local CLOSED = {state = 'closed'}
+
 -- Lays the moods over what read_pool gave: the limit that holds, and the breaker where there is one.
 local function set_moods(t, pool, opt, now)
     local breaker = breaker_policy(opt.breaker)
     local adaptive = numbers(opt.adaptive)
     for _, i in ipairs(pool) do
         if adaptive[2] then
-            local found = math.floor(adaptive_of(t['ad:' .. i.name], adaptive[1], adaptive[2]).limit)
+            local found = tonumber(string.match(t['ad:' .. i.name] or '', '^%S+')) or adaptive[1]
+            found = math.floor(math.max(adaptive[1], math.min(adaptive[2], found)))
             i.limit = i.limit > 0 and math.min(i.limit, found) or found
             i.found = found
         end
         if breaker then
-            i.breaker = read_breaker(t['br:' .. i.name], now)
+            local text = t['br:' .. i.name]
+            -- With a thousand instances: a closed one is not read.
+            i.breaker = text and string.byte(text) ~= 99 and read_breaker(text, now) or CLOSED
             i.probes = breaker.probes
             if i.breaker.till then
                 i.breaker.till = math.min(i.breaker.till, now + breaker.open) -- by what the policy says now

@@ -34,11 +34,11 @@ end
 local function read_pool(t)
     local pool = {}
     for line in string.gmatch(t.il or '', '[^\n]+') do
-        local name, url, limit, rest = string.match(line, '^([^\t]+)\t([^\t]+)\t(%d+)(.*)$')
-        local priority, weight, region, rate = string.match(rest or '', '^\t(%d+)\t(%d+)\t([^\t]*)\t([^\t]*)')
+        local name, url, limit, priority, weight, region, rate =
+            string.match(line, '^([^\t]+)\t([^\t]+)\t(%d+)\t?(%d*)\t?(%d*)\t?([^\t]*)\t?([^\t]*)')
         if name then
-            pool[#pool + 1] = {name = name, url = url, limit = tonumber(limit), priority = tonumber(priority or '1'),
-                               weight = tonumber(weight or '1'), region = region or '', rate = rate_of(rate),
+            pool[#pool + 1] = {name = name, url = url, limit = tonumber(limit), priority = tonumber(priority) or 1,
+                               weight = tonumber(weight) or 1, region = region, rate = rate ~= '' and rate_of(rate) or nil,
                                is_up = t['up:' .. name] ~= '0' and t['dr:' .. name] ~= '1',
                                taken = tonumber(t['c:' .. name] or '0')}
         end
@@ -174,7 +174,8 @@ end
 -- no_instance wins over it.
 local function free_ones(t, pool, now)
     local turn = tonumber(t.rr or '0')
-    local is_weighted = balance_of(t) == 'weighted'
+    local balance = balance_of(t)
+    local is_weighted = balance == 'weighted'
     local free, why, at = {}, nil, nil
     for step = 0, #pool - 1 do
         local i = pool[(turn + step) % #pool + 1]
@@ -184,6 +185,9 @@ local function free_ones(t, pool, now)
         end
         if not reason then
             free[#free + 1] = {i = i, next_turn = (turn + step + 1) % #pool}
+            if balance == 'round_robin' then
+                break -- it is its turn, whoever else is free
+            end
         elseif not why or why == 'no_instance' or (reason ~= 'no_instance' and till < at) then
             why, at = reason, till
         end
