@@ -119,9 +119,11 @@ static int check_value(const struct flag *f, const char *value, struct buf *why)
         buf_printf(why, "%s takes seconds, as 5 or 0.25, not \"%s\"", f->name, value);
         return ERR_INVALID;
     }
-    if (f->kind == FLAG_COUNT &&
-        (str_to_u64(str_of(value), UINT32_MAX, &count) != ERR_OK || count == 0)) {
-        buf_printf(why, "%s takes a whole number from 1, not \"%s\"", f->name, value);
+    bool is_whole = str_to_u64(str_of(value), UINT32_MAX, &count) == ERR_OK;
+    if ((f->kind == FLAG_NUMBER && !is_whole) ||
+        (f->kind == FLAG_COUNT && (!is_whole || count == 0))) {
+        buf_printf(why, "%s takes a whole number from %d, not \"%s\"", f->name,
+                   f->kind == FLAG_COUNT ? 1 : 0, value);
         return ERR_INVALID;
     }
     return ERR_OK;

@@ -946,7 +946,8 @@ static int hex(char c)
     return at == NULL ? -1 : (int)(at - digits);
 }
 
-/* A piece of the path, percent-decoded; false: too long, or with a NUL. */
+/* A piece of the path, percent-decoded; false: with a NUL. One that is too long for any name is cut,
+ * and still too long. */
 static bool decode_piece(struct str piece, char *to, size_t size)
 {
     size_t n = 0;
@@ -957,10 +958,12 @@ static bool decode_piece(struct str piece, char *to, size_t size)
             c = (char)(hex(piece.p[i + 1]) * 16 + hex(piece.p[i + 2]));
             i += 2;
         }
-        if (c == '\0' || n + 1 >= size) {
+        if (c == '\0') {
             return false;
         }
-        to[n++] = c;
+        if (n + 1 < size) {
+            to[n++] = c;
+        }
     }
     to[n] = '\0';
     return n > 0;

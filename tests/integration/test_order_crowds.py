@@ -95,3 +95,10 @@ def test_a_full_shelf_sends_no_copy_to_its_queue(scripts):
     assert claim("c003", held) == ["park", "shelf_full", 1250] and claim("c399", held) == ["park", "shelf_full", 60000]
     assert scripts.wait_turn("c001", bound=held) == ["full", "", 750]
     assert int(scripts.redis.hget("{t}:t", "sb")) == held and scripts.out_of_turn() == 1
+
+
+def test_what_is_due_later_is_not_before_who_comes_now(scripts):
+    now = scripts.redis.time()[0] * 1000
+    scripts.take(*"abcdefghi", due=600000)
+    scripts.redis.hset("{t}:t", "ld", f"{now} 1000 20 {now} 10 20 10 20")
+    assert scripts.comes("x", key="o", ms=5000) == "new" and scripts.comes("y", key="o", waits=False, ms=5000) == "new"

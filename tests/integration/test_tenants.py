@@ -428,6 +428,10 @@ def test_a_path_that_somebody_shortened_names_nothing_else(stack, registry):
         answer = raw(port, f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
         assert answer.status_code in (404, 405), (method, path, answer.status_code)
     assert registry.get("dotted")["source"] == "http"
+    for name in ("x" * 129, "x" * 5000):
+        expect_problem(registry.ask("PUT", f"/v1/tenants/dotted/instances/{name}", json={"url": "http://a"}), 400, "invalid")
+        expect_problem(registry.ask("DELETE", f"/v1/tenants/dotted/instances/{name}"), 404, "not_found")
+    expect_problem(registry.ask("PUT", "/v1/tenants/" + "x" * 3000, json={}), 400, "invalid")
 
 
 def test_a_snapshot_that_could_not_be_written_is_said_and_written_later(make_stack):

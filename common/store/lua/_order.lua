@@ -106,6 +106,11 @@ local function and_whose_turn_it_was(name, answer)
     return answer
 end
 
+-- How many took their places by now: those that are due later take theirs later.
+local function in_line_by(ok, now)
+    return redis.call('ZCOUNT', line(ok), '-inf', int((now + 1) * 1000))
+end
+
 -- Not its turn: some other job of its key has not ended.
 local function is_out_of_turn(name, r)
     return r.ok ~= '' and first_in_line(r.ok) ~= name

@@ -73,7 +73,7 @@ local within = due == 0 and (is_call and deadline or own) or 0
 within = within > 0 and within - now or 0
 local late_ms, wait_ms, trend_ms = look_at_load(now, within, is_sync)
 if not late_ms and more.ok then
-    late_ms = look_at_line(now, within, redis.call('ZCARD', line(more.ok)))
+    late_ms = look_at_line(now, within, in_line_by(more.ok, now))
 end
 if late_ms then
     return {'shed', name, int(now), int(late_ms)}
