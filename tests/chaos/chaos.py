@@ -29,7 +29,8 @@ def _load(world, seed, seconds, rate):
 def _collect(world, faults, cursors):
     """The history, see checker.py. Ends the daemons on the way."""
     history = {"answers": w.read_answers(world.directory / "callers.jsonl"), "kills": faults.kills,
-               "policies": w.POLICIES, "workers": len(plan.WORKERS),
+               "policies": w.POLICIES, "workers": len(plan.WORKERS), "rests": faults.rests,
+               "limits": w.limits(),
                "schedules": {n: {"tenant": t, "step_ms": w.STEP_MS, "cursor_ms": cursors[n]}
                              for n, t in w.SCHEDULES.items()},
                "leases": world.redis.hgetall("{sluice}:w"),

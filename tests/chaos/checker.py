@@ -10,7 +10,9 @@ A history is a dict:
              "k": {key: [name, ttl_ms]}, "dead": [workers]}}
   queues     {queue: (ready, unacknowledged)};   shelf_copies  {tenant: [job's ids in its shelf queue]}
   leases     {worker: counter or "dead"};  workers  how many live
-  policies   {tenant: "hold" | "retry"};  limits {tenant: {"tenant": n, "instance": n}}, 0 none
+  policies   {tenant: "hold" | "retry"};  limits {tenant: {"tenant": n, "instance": n, "customer": n: calls at a time,
+             "rate": [calls, ms, burst]}}, each may be absent
+  rests      [[tenant or instance, from ms, to ms]]: a tenant that was paused, an instance that was drained
   schedules  {name: {"tenant", "step_ms", "cursor_ms"}}
   kills      [(port of an ingress, from ms, to ms)]: when it was killed, or stopped in order
 
@@ -23,7 +25,7 @@ from types import SimpleNamespace
 
 FINAL = ("succeeded", "failed", "expired", "canceled")
 # What every answer of Sluice's own may be, by what was asked. The tenant's own (404, 503) come without.
-PROBLEMS = {503: {"unavailable", "queue_full", "outcome_unknown", "draining"},
+PROBLEMS = {503: {"unavailable", "overloaded", "queue_full", "outcome_unknown", "draining"},
             502: {"tenant_unreachable", "call_in_doubt"}, 504: {"sync_timeout"},
             409: {"key_in_progress", "expired", "canceled", "not_cancelable"}}
 # A 503 of another type promises that the job did not run and never will.
@@ -31,6 +33,8 @@ UNKNOWN = ("outcome_unknown", "draining")
 # Of an attempt that provably never left (common/httpc/httpc.c).
 UNSENT = ("not_sent", "connect_refused", "connect_timeout", "resolve_failed")
 RULES = []
+# A dead worker's slot is free so long after its claim at the earliest: the tenants' total_s.
+SLOT_MS = 5000
 # Redis's clock and the tenants' are one machine's; both round to milliseconds.
 CLOCK_MS = 3
 
@@ -286,6 +290,85 @@ def limits_hold(seen):
                                   and abs(r["time"] - receipt["time"]) < 10000])
 
 
+def claims_of(seen):
+    """{tenant: [(start, the row, job)]} of every attempt that was begun, by start."""
+    found = defaultdict(list)
+    for job, record in seen.records.items():
+        for row in rows_of(record).values():
+            found[job.partition(".")[0]].append((row.start, row, job))
+    return {tenant: sorted(rows, key=lambda r: (r[0], r[2])) for tenant, rows in found.items()}
+
+
+def _most_at_once(rows):
+    """The most of these rows that ran together, and the instant. Who ends makes room for who begins in the same millisecond."""
+    n, most, at = 0, 0, None
+    for instant, step in sorted([(r.start, 1) for r in rows] + [(r.end, -1) for r in rows]):
+        n += step
+        if n > most:
+            most, at = n, instant
+    return most, at
+
+
+@rule
+def answered_calls_keep_their_limits(seen):
+    """By the records: an answered attempt has its slot from its claim to its end, if that is no longer than a slot lives."""
+    customers = {a.get("job"): a.get("customer") for a in seen.answers if a.get("customer")}
+    for tenant, rows in claims_of(seen).items():
+        limits = seen.limits.get(tenant, {})
+        groups = {("tenant", tenant): [], **{("instance", r.instance): [] for _, r, _ in rows},
+                  **{("customer", c): [] for c in customers.values()}}
+        for _, row, job in rows:
+            if row.status == "" or not row.start < row.end <= row.start + SLOT_MS:
+                continue
+            for group in (("tenant", tenant), ("instance", row.instance), ("customer", customers.get(job))):
+                if group in groups:
+                    groups[group].append(row)
+        for (what, name), group in groups.items():
+            most, at = _most_at_once(group)
+            if most > limits.get(what, most):
+                yield violation("answered_calls_keep_their_limits", f"{tenant}: {what} {name} had {most} calls at once",
+                                at=at, rows=[vars(r) for r in group if r.start <= at < r.end])
+
+
+@rule
+def rates_hold(seen):
+    """By the claims' instants, which are Redis's: no burst above what the rate allows."""
+    for tenant, rows in claims_of(seen).items():
+        if "rate" not in seen.limits.get(tenant, {}):
+            continue
+        limit, period_ms, burst = seen.limits[tenant]["rate"]
+        gap, paid_till = period_ms / limit, 0
+        for start, _, job in rows:
+            if paid_till - start > (burst - 1) * gap + CLOCK_MS:
+                yield violation("rates_hold", f"{tenant} got a call before its time", **seen.evidence(job))
+            paid_till = max(paid_till, start) + gap
+
+
+@rule
+def what_cools_is_left_alone(seen):
+    """After a 503 with Retry-After nothing is claimed for its instance until that is over."""
+    asked = {a.get("job"): int(re.search(r"retry_after=(\d+)", a["path"]).group(1)) * 1000
+             for a in seen.submits() if "retry_after=" in a["path"]}
+    for tenant, rows in claims_of(seen).items():
+        for _, cooled, job in rows:
+            if job not in asked or cooled.status != "503":
+                continue
+            for start, row, other in rows:
+                if row.instance == cooled.instance and cooled.end < start < cooled.end + asked[job] - CLOCK_MS:
+                    yield violation("what_cools_is_left_alone", f"{row.instance} got a call while it cools",
+                                    job=other, answered=vars(cooled), begun=vars(row))
+
+
+@rule
+def who_rests_gets_nothing(seen):
+    """Nothing is claimed of a paused tenant, and for a drained instance, from the answer to that word to the next one."""
+    for tenant, rows in claims_of(seen).items():
+        for name, since, until in seen.rests:
+            for start, row, job in rows:
+                if name in (tenant, row.instance) and since + CLOCK_MS < start < until - CLOCK_MS:
+                    yield violation("who_rests_gets_nothing", f"{name} rests, and {job} was begun", **seen.evidence(job))
+
+
 # --- what callers heard ---
 
 
@@ -336,6 +419,10 @@ def a_callers_answer_is_the_tenants(seen):
 def _wrong_words(answer, text, job):
     """What in an answer of the sample tenant is not of this request."""
     if text.startswith("{\"failed\""):
+        return
+    if "offload_ms=" in answer["path"]:
+        if text != "{\"polled\": true}\n":
+            yield "not what the poll was answered"
         return
     if answer["body"]:
         if text != answer["body"]:

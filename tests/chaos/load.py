@@ -107,12 +107,18 @@ class Caller:
                 document["ordering_key"] = request.ordering_key
             if request.ttl_s:
                 document["ttl_s"] = request.ttl_s
+            if request.priority:
+                document["priority"] = request.priority
+            if request.customer:
+                asked["headers"] = {"X-Customer": request.customer}
             body, method, path = json.dumps(document).encode(), "POST", "/v1/jobs"
             headers.append("Content-Type: application/json")
         else:
             body, method, path = request.body.encode(), request.method, f"/call/{request.tenant}{request.path}"
             if request.key:
                 headers.append(f"Idempotency-Key: {request.key}")
+            if request.customer:
+                headers.append(f"X-Customer: {request.customer}")
             if request.wait_s:
                 headers.append(f"Prefer: wait={request.wait_s}")
             elif request.kind == "call-async":
@@ -146,7 +152,7 @@ class Caller:
         number = self.count
         self.note(ev="send", id=number, what=what, interface=interface, port=port, at=round(time.time() * 1000),
                   n=request.number, kind=request.kind, tenant=request.tenant, key=request.key, path=request.path,
-                  body=request.body, ttl=request.ttl_s)
+                  body=request.body, ttl=request.ttl_s, customer=request.customer)
         found = {"status": 0}
         connection = None
         try:

@@ -15,12 +15,22 @@ DISPATCHERS = ("dispatcher", "dispatcher-2")
 # Those whose ways to broker and store lead through a proxy; the others have direct ones.
 PROXIED = ("ingress", "worker-1", "dispatcher")
 PROXIES = tuple(f"{name}-to-{party}" for name in PROXIED for party in ("broker", "store"))
-# tenant -> instances. What "bridge" gets beyond one call at a time it drops.
+# tenant -> instances. What "bridge" gets beyond one call at a time it drops, and "later" beyond what it may work on;
+# "later" offloads most of its work, "paced" has a rate, a limit a customer, and answers that cool.
 TENANTS = {"plain": ("plain-1", "plain-2"), "held": ("held-1", "held-2"), "capped": ("capped-1", "capped-2"),
-           "bridge": ("bridge-1", "bridge-2", "bridge-3", "bridge-4")}
+           "bridge": ("bridge-1", "bridge-2", "bridge-3", "bridge-4"), "later": ("later-1", "later-2"),
+           "paced": ("paced-1", "paced-2")}
 INSTANCES = tuple(i for names in TENANTS.values() for i in names)
-# A bridge's instance that hangs beyond its attempt's limit may see one call more: not promised.
-MAY_HANG = tuple(i for i in INSTANCES if not i.startswith("bridge"))
+# One that hangs beyond its attempt's limit may see one call more than its own limit: not promised.
+MAY_HANG = tuple(i for i in INSTANCES if not i.startswith(("bridge", "later")))
+# What is said of them over HTTP, and taken back.
+MAY_REST = ("plain", "paced", "later")
+MAY_DRAIN = ("plain-1", "capped-2", "later-1", "paced-2")
+
+
+def tenant_of(instance):
+    return next(t for t, names in TENANTS.items() if instance in names)
+
 
 OVERLAP = 2  # faults at a time
 QUIET_BEFORE_S, QUIET_AFTER_S = 3.0, 4.0
@@ -56,6 +66,8 @@ KINDS = (
     ("stop-reading", 4, PROXIES, 1.0, 6.0),
     ("stop", 4, INGRESSES + WORKERS + DISPATCHERS, 0.1, 2.0),
     ("hang", 3, MAY_HANG, 1.0, 8.0),
+    ("rest", 5, MAY_REST, 0.5, 5.0),
+    ("drain", 5, MAY_DRAIN, 0.5, 6.0),
 )
 # What these two cost, and how long they may take to come back.
 DEAR = {("kill", "rabbitmq"): (25.0, 12.0), ("kill", "redis"): (12.0, 3.0), ("pause", "rabbitmq"): (15.0, 2.0)}
@@ -96,11 +108,13 @@ MIX = (
     ("async", 34), ("async-key", 14), ("sync", 20), ("sync-get", 5), ("sync-key", 6), ("wait", 6),
     ("delayed", 8), ("ttl", 2), ("cancel", 2), ("hangup", 1), ("call-async", 2),
 )
-SHARES = (("plain", 52), ("held", 28), ("capped", 12), ("bridge", 8))
+SHARES = (("plain", 44), ("held", 22), ("capped", 10), ("bridge", 7), ("later", 8), ("paced", 9))
+CUSTOMERS = 5
 KEYED = ("async-key", "sync-key")
 # Where nothing is held for a person: a held job would hold its line for ever.
 ORDERED = ("async", "delayed")
 LINES = 12
+PRIORITIES = ("", "", "high", "normal", "low")
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,8 @@ class Request:
     copies: tuple  # (interface, seconds after the first)
     first: int  # the ingress that is tried first
     ordering_key: str = ""
+    priority: str = ""
+    customer: str = ""  # "paced" has a limit for each
 
     def as_dict(self):
         return asdict(self)
@@ -130,6 +146,10 @@ def nonce_of(seed, number):
 
 def _query(rng, tenant, kind):
     dice = rng.random()
+    if tenant == "later" and dice > 0.3:
+        return f"?offload_ms={rng.randrange(50, 2500)}"
+    if tenant == "paced" and dice < 0.015:
+        return "?fail_times=1&status=503&retry_after=1"  # it cools
     if dice < 0.004 and tenant in ("held", "plain"):
         return "?drop=1"  # the connection breaks after the request, always
     if dice < 0.02:
@@ -163,7 +183,9 @@ def request_of(seed, number):
         ttl_s=round(rng.uniform(0.5, 3), 1) if kind == "ttl" else 0.0,
         wait_s=rng.randrange(1, 4) if kind == "wait" else 0,
         copies=tuple(copies), first=rng.randrange(2),
-        ordering_key=f"line {number // 4 % LINES}" if tenant == "plain" and kind in ORDERED and number % 4 == 0 else "")
+        ordering_key=f"line {number // 4 % LINES}" if tenant == "plain" and kind in ORDERED and number % 4 == 0 else "",
+        priority=rng.choice(PRIORITIES) if interface == "jobs" else "",
+        customer=f"c{number % CUSTOMERS}" if tenant == "paced" else "")
 
 
 def text_of(seed, seconds, rate):

@@ -33,6 +33,8 @@ class Maker:
                         "state": {"held": empty(), "plain": empty()}, "queues": {"sluice.held.normal": [0, 0]},
                         "shelf_copies": {"held": [], "plain": []}, "leases": {"w1": "7:3000", "w0": "dead"},
                         "workers": 1, "policies": {"held": "hold", "plain": "retry"}, "kills": [],
+                        "limits": {"plain": {"tenant": 3, "instance": 3, "customer": 2, "rate": [10, 1000, 5]}},
+                        "rests": [["plain", T0 + 5000, T0 + 6000]],
                         "schedules": {"tick": {"tenant": "plain", "step_ms": 1000, "cursor_ms": T0 + 2000}}}
 
     def answer(self, number, job, status, key="", kind="async", **more):
@@ -107,6 +109,16 @@ def good():
         m.receipt(job, number, 1, at + 10)
         m.record(job, "succeeded", [(at, at + 100, "200", "")], os="200", ok="k")
         m.result(job, number)
+    # 11 to 13: as many at once as there may be, a call that cools its instance for a second, and one after that.
+    for number, at, end, status, query, customer in ((11, 6000, 6200, "200", "", "c"), (12, 6000, 6200, "200", "", "c"),
+                                                     (13, 6010, 6200, "503", "?status=503&retry_after=1", ""),
+                                                     (14, 7200, 7300, "200", "", "")):
+        job = f"plain.pool{number}"
+        m.answer(number, job, 202, path=f"/w/n{number}{query}", customer=customer)
+        m.receipt(job, number, 1, at + 10, query=query[1:] or None)
+        m.record(job, "succeeded" if status == "200" else "failed", [(at, end, status, "")], os=status)
+        if status == "200":
+            m.result(job, number)
     # The schedule's instants 0, 1 and 2.
     for i in range(3):
         job = f"plain.tick{i}"
@@ -250,6 +262,29 @@ WRONG = {
 }
 
 
+def begin_at(job, at, lasts=100):
+    """The first attempt of the job begins (and is received) at another time."""
+    def change(h):
+        h["records"][job]["a1"] = f"i\t{T0 + at}\t{T0 + at + lasts}\t200\t"
+        for r in h["receipts"]:
+            if r["job"] == job:
+                r["time"] = T0 + at
+    return change
+
+
+WRONG.update({
+    "one call more than a tenant's limit": (begin_at("plain.pool14", 6050), "answered_calls_keep_their_limits"),
+    "one call more than an instance's limit": (lambda h: h["limits"]["plain"].update(tenant=9, instance=2),
+                                               "answered_calls_keep_their_limits"),
+    "one call more than a customer's limit": (lambda h: h["limits"]["plain"].update(customer=1),
+                                              "answered_calls_keep_their_limits"),
+    "one call more than the rate's burst": (lambda h: h["limits"]["plain"].update(rate=[10, 1000, 2]), "rates_hold"),
+    "a call to who cools": (begin_at("plain.pool14", 7190), "what_cools_is_left_alone"),
+    "a call to who is paused": (begin_at("plain.pool14", 5500), "who_rests_gets_nothing"),
+    "a call to who drains": (lambda h: h["rests"].append(["i", T0 + 7190, T0 + 7250]), "who_rests_gets_nothing"),
+})
+
+
 def test_a_good_history_is_green():
     assert checker.check(good()) == []
 
@@ -294,7 +329,7 @@ def test_a_plan_hurts_few_at_a_time(seed):
 
 def test_plans_hurt_everything():
     faults = [f for seed in range(100) for f in faults_of(seed, 60)]
-    assert {"kill", "pause", "cut", "blackhole", "stop-reading", "stop", "hang"} == {f.kind for f in faults}
+    assert {"kill", "pause", "cut", "blackhole", "stop-reading", "stop", "hang", "rest", "drain"} == {f.kind for f in faults}
     assert {("kill", "redis"), ("kill", "rabbitmq"), ("pause", "redis"), ("pause", "rabbitmq")} \
         <= {(f.kind, f.target) for f in faults}
     assert any(f.kind == "pause" and f.target.startswith("worker") and f.lasts > LEASE_S + 1 for f in faults)

@@ -11,13 +11,21 @@ from signal import SIGCONT, SIGSTOP
 import plan
 import pika
 import redis
+import requests
 from harness import ProcessFailed, Stack, wait_until
 from harness.load import config_of
 
 SCHEDULES = {"tick-plain": "plain", "tick-held": "held"}
 STEP_MS = 1000
-POLICIES = {"plain": "retry", "held": "hold", "capped": "retry", "bridge": "hold"}
-LIMITS = {"capped": (8, 5), "bridge": (0, 1)}
+POLICIES = {"plain": "retry", "held": "hold", "capped": "retry", "bridge": "hold", "later": "hold", "paced": "retry"}
+# Calls at a time: of the tenant, of each instance; 0 none.
+UNLIMITED = 1000000
+LIMITS = {"capped": (8, 5), "bridge": (0, 1), "later": (0, 12), "paced": (0, 6)}
+DROPPING = ("bridge", "later")
+RATE = {"limit": 40, "period_s": 1, "burst": 5}
+MORE = {"later": {"offload": {"enabled": True, "poll_s": 0.3, "max_s": 60}},
+        "paced": {"rate": RATE, "per_key": {"header": "X-Customer", "concurrency": 2}}}
+WORD_S = 60  # a word over HTTP is said again until a dispatcher has taken it
 
 
 class World(Stack):
@@ -29,7 +37,7 @@ class World(Stack):
         del self.processes["sample-1"]
         for tenant, names in plan.TENANTS.items():
             for name in names:
-                self.add_tenant(name, limit=1 if tenant == "bridge" else 0)
+                self.add_tenant(name, limit=LIMITS[tenant][1] if tenant in DROPPING else 0)
         for name in plan.PROXIES:
             self.add_proxy(name, self.broker.port if name.endswith("broker") else self.redis_port)
 
@@ -48,16 +56,19 @@ class World(Stack):
         finally:
             self._override = {}
 
+    def instance(self, tenant, name):
+        limit = LIMITS.get(tenant, (0, 0))[1]
+        return {"url": self[name].url, **({"concurrency": limit} if limit else {})}
+
     def config(self, with_schedules=True):
         def tenant(name):
-            tenant_limit, limit = LIMITS.get(name, (0, 0))
-            instances = [{"name": i, "url": self[i].url, **({"concurrency": limit} if limit else {})}
-                         for i in plan.TENANTS[name]]
+            tenant_limit = LIMITS.get(name, (0, 0))[0]
+            instances = [{"name": i, **self.instance(name, i)} for i in plan.TENANTS[name]]
             return {"instances": instances, "in_doubt": {"policy": POLICIES[name]},
                     **({"concurrency": tenant_limit} if tenant_limit else {}),
                     "retry": {"max_attempts": 12, "initial_s": 0.1, "max_s": 1},
                     "timeouts": {"connect_s": 1, "first_byte_s": 4, "total_s": 5, "sync_s": 12},
-                    "result_ttl_s": 86400, "sync_result_ttl_s": 86400}
+                    "result_ttl_s": 86400, "sync_result_ttl_s": 86400, **MORE.get(name, {})}
 
         schedules = {name: {"cron": "* * * * * *", "timezone": "UTC", "overlap": "allow", "catch_up": "all",
                             "job": {"tenant": tenant, "request": {"method": "POST", "path": f"/w/{name}"}}}
@@ -81,8 +92,27 @@ class World(Stack):
 
     # --- hurting it ---
 
+    def say(self, method, path, document=None):
+        """To whichever dispatcher takes it."""
+        def is_taken():
+            for name in plan.DISPATCHERS:
+                try:
+                    answer = self.http.request(method, self[name].url + "/v1/tenants/" + path, json=document, timeout=5)
+                except requests.RequestException:
+                    continue
+                if answer.status_code in (200, 201):
+                    return True
+                assert answer.status_code == 503, f"{method} {path}: {answer.status_code} {answer.text}"
+            return False
+
+        wait_until(is_taken, WORD_S, f"{method} {path} is taken")
+
     def begin(self, fault):
-        if fault.kind == "kill":
+        if fault.kind == "rest":
+            self.say("POST", f"{fault.target}/pause", {"note": "chaos"})
+        elif fault.kind == "drain":
+            self.say("POST", f"{plan.tenant_of(fault.target)}/instances/{fault.target}/drain")
+        elif fault.kind == "kill":
             self.kill(fault.target)
         elif fault.kind == "stop":
             self.stop(fault.target)
@@ -94,7 +124,12 @@ class World(Stack):
             self[fault.target].order("/" + fault.kind)
 
     def end(self, fault):
-        if fault.kind in ("kill", "stop"):
+        if fault.kind == "rest":
+            self.say("POST", f"{fault.target}/resume")
+        elif fault.kind == "drain":
+            tenant = plan.tenant_of(fault.target)
+            self.say("PUT", f"{tenant}/instances/{fault.target}", self.instance(tenant, fault.target))
+        elif fault.kind in ("kill", "stop"):
             self.start(fault.target, wait=False)
         elif fault.kind == "pause":
             self.signal(fault.target, SIGCONT)
@@ -116,6 +151,7 @@ class Faults:
         self.world = world
         self.faults = faults
         self.kills = []
+        self.rests = []  # what was said over HTTP and by when it was taken, and when it began to be taken back
         self.lines = []
         self.errors = []
         self._deploy = threading.Lock()  # deploy/up is run once at a time
@@ -138,7 +174,10 @@ class Faults:
             self._say(fault, "begin")
             self.world.begin(fault)
             self._say(fault, "begun")
+            said = round(time.time() * 1000)
             time.sleep(fault.lasts)
+            if fault.kind in ("rest", "drain"):
+                self.rests.append([fault.target, said, round(time.time() * 1000)])
             self._end(fault)
             self._say(fault, "ended")
             if fault.target in plan.INGRESSES and fault.kind in ("kill", "stop"):
@@ -166,6 +205,17 @@ class Faults:
 
 
 # --- what is read when all is over ---
+
+
+def limits():
+    """As the checker wants them."""
+    found = {tenant: {"tenant": n or UNLIMITED, "instance": each or UNLIMITED} for tenant, (n, each) in LIMITS.items()}
+    for tenant, more in MORE.items():
+        if "per_key" in more:
+            found[tenant]["customer"] = more["per_key"]["concurrency"]
+        if "rate" in more:
+            found[tenant]["rate"] = [more["rate"]["limit"], more["rate"]["period_s"] * 1000, more["rate"]["burst"]]
+    return found
 
 
 def unsettled(world):
