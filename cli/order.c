@@ -246,6 +246,14 @@ int order_document(const struct args *a, const char *tenant, const char *path, s
         buf_text(ret, ",\"ordering_key\":");
         buf_json_str(ret, key);
     }
+    if (args_has(a, "--priority")) {
+        struct str priority = str_of(args_text(a, "--priority"));
+        if (!str_is_utf8(priority)) {
+            return refuse_text("--priority", why);
+        }
+        buf_text(ret, ",\"priority\":");
+        buf_json_str(ret, priority);
+    }
     print_seconds(a, "--delay", "delay_s", ret);
     print_seconds(a, "--ttl", "ttl_s", ret);
     print_seconds(a, "--timeout", "timeout_s", ret);
