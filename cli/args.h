@@ -13,7 +13,7 @@ enum flag_kind {
     FLAG_TEXT,
     FLAG_SECONDS, /* a decimal number, kept to the millisecond */
     FLAG_COUNT,   /* a whole number from 1 */
-    FLAG_NUMBER   /* a whole number from 0 */
+    FLAG_WHOLE    /* a whole number, 0 too */
 };
 
 struct flag {

@@ -255,6 +255,10 @@ def test_tenants_are_changed(cli, stack, tmp_path):
     assert names[:4] == ["INSTANCE", "URL", "STATE", "RUNNING"] and row[:3] == ["two", stack.tenant.url, "active"]
     assert said == ""
     assert cli.text("tenants", "drain", "cli", "two").splitlines()[1].split()[2] == "draining"
+    wait_until(lambda: ", 1 draining" in cli.text("tenants"), what="the list says what drains")
+    unlimited = cli.text("tenants", "add", "cli", "three", stack.tenant.url, "--weight", 0).splitlines()[1].split()
+    assert unlimited[4] == "-"  # no limit is no number
+    cli.text("tenants", "remove", "cli", "three")
     shown = cli.text("tenants", "show", "cli")
     assert "two" in shown and "draining" in shown
     assert fields(cli.text("tenants", "pause", "cli", "--note", "new tape"))["paused"] == "new tape"
