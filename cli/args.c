@@ -119,9 +119,11 @@ static int check_value(const struct flag *f, const char *value, struct buf *why)
         buf_printf(why, "%s takes seconds, as 5 or 0.25, not \"%s\"", f->name, value);
         return ERR_INVALID;
     }
-    if (f->kind == FLAG_COUNT &&
-        (str_to_u64(str_of(value), UINT32_MAX, &count) != ERR_OK || count == 0)) {
-        buf_printf(why, "%s takes a whole number from 1, not \"%s\"", f->name, value);
+    uint64_t least_count = f->kind == FLAG_COUNT ? 1 : 0;
+    if ((f->kind == FLAG_COUNT || f->kind == FLAG_WHOLE) &&
+        (str_to_u64(str_of(value), UINT32_MAX, &count) != ERR_OK || count < least_count)) {
+        buf_printf(why, "%s takes a whole number from %d, not \"%s\"", f->name, (int)least_count,
+                   value);
         return ERR_INVALID;
     }
     return ERR_OK;

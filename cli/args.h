@@ -12,7 +12,8 @@ enum flag_kind {
     FLAG_SWITCH,
     FLAG_TEXT,
     FLAG_SECONDS, /* a decimal number, kept to the millisecond */
-    FLAG_COUNT    /* a whole number from 1 */
+    FLAG_COUNT,   /* a whole number from 1 */
+    FLAG_WHOLE    /* a whole number, 0 too */
 };
 
 struct flag {

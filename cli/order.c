@@ -213,6 +213,21 @@ static void print_seconds(const struct args *a, const char *flag, const char *me
     }
 }
 
+static int print_member(const struct args *a, const char *flag, const char *member, struct buf *out,
+                        struct buf *why)
+{
+    const char *text = args_text(a, flag);
+
+    if (text != NULL && !str_is_utf8(str_of(text))) {
+        return refuse_text(flag, why);
+    }
+    if (text != NULL) {
+        buf_printf(out, ",\"%s\":", member);
+        buf_json_str(out, str_of(text));
+    }
+    return ERR_OK;
+}
+
 int order_document(const struct args *a, const char *tenant, const char *path, struct str body,
                    struct buf *ret, struct buf *why)
 {
@@ -238,13 +253,10 @@ int order_document(const struct args *a, const char *tenant, const char *path, s
         print_body(body, ret);
     }
     buf_char(ret, '}');
-    if (args_has(a, "--ordering-key")) {
-        struct str key = str_of(args_text(a, "--ordering-key"));
-        if (!str_is_utf8(key)) {
-            return refuse_text("--ordering-key", why);
-        }
-        buf_text(ret, ",\"ordering_key\":");
-        buf_json_str(ret, key);
+    rc = print_member(a, "--ordering-key", "ordering_key", ret, why);
+    rc = rc == ERR_OK ? print_member(a, "--priority", "priority", ret, why) : rc;
+    if (rc != ERR_OK) {
+        return rc;
     }
     print_seconds(a, "--delay", "delay_s", ret);
     print_seconds(a, "--ttl", "ttl_s", ret);

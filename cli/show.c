@@ -8,6 +8,7 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { NUMBER_SIZE = 40, PATH_SIZE = 256, DEPTH_MAX = 8 };
 /* Whole numbers beyond it are not exact in a double. */
@@ -126,10 +127,10 @@ static void add_facts(struct table *t, const cJSON *job)
 {
     static const char *const always[] = {"tenant", "state"};
     static const char *const names[][2] = {
-        {"created_at", "created"},   {"not_before", "not before"},
-        {"deadline_at", "deadline"}, {"expires_at", "expires"},
-        {"ended_at", "ended"},       {"dropped_at", "dropped"},
-        {"schedule", "schedule"},    {"note", "note"}};
+        {"created_at", "created"}, {"not_before", "not before"}, {"deadline_at", "deadline"},
+        {"expires_at", "expires"}, {"ended_at", "ended"},        {"dropped_at", "dropped"},
+        {"schedule", "schedule"},  {"priority", "priority"},     {"ordering_key", "ordering key"},
+        {"note", "note"}};
 
     add_pair(t, "job", json_text(job, "id"));
     for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
@@ -330,6 +331,7 @@ static void add_instances(struct table *t, const cJSON *tenant)
     int n_healthy = 0;
     int n_cooling = 0;
     int n_open = 0;
+    int n_draining = 0;
     bool is_known = false;
 
     if (!cJSON_IsArray(instances) && !cJSON_IsObject(instances)) {
@@ -343,6 +345,7 @@ static void add_instances(struct table *t, const cJSON *tenant)
         n_healthy += cJSON_IsTrue(is_healthy) ? 1 : 0;
         n_cooling += cJSON_IsString(json_get(i, "cooling_until")) ? 1 : 0;
         n_open += is_open(json_get(i, "breaker")) ? 1 : 0;
+        n_draining += str_is(json_text(i, "state"), STR("draining")) ? 1 : 0;
     }
     const char *paused = cJSON_IsObject(json_get(tenant, "paused")) ? ", paused" : "";
     if (is_known) {
@@ -355,6 +358,12 @@ static void add_instances(struct table *t, const cJSON *tenant)
     }
     if (n_open > 0) {
         buf_printf(&b, ", %d open", n_open);
+    }
+    if (n_draining > 0) {
+        buf_printf(&b, ", %d draining", n_draining);
+    }
+    if (str_is(json_text(tenant, "source"), STR("leaving"))) {
+        buf_text(&b, ", leaving");
     }
     buf_text(&b, paused);
     table_add(t, buf_as_str(&b));
@@ -372,21 +381,42 @@ static void add_load(struct table *t, const cJSON *tenant, const cJSON *load)
     }
 }
 
-static void add_tenants(struct table *t, const cJSON *tenants, const cJSON *loads)
+static int by_name(const void *a, const void *b)
 {
-    const cJSON *tenant;
+    const cJSON *const *one = a;
+    const cJSON *const *other = b;
 
+    return strcmp((*one)->string, (*other)->string);
+}
+
+/* The server has them in no order; people look for a name. */
+static int add_tenants(struct table *t, const cJSON *tenants, const cJSON *loads)
+{
+    size_t n = (size_t)cJSON_GetArraySize(tenants);
+    const cJSON **sorted = calloc(n + 1, sizeof(const cJSON *));
+    const cJSON *tenant;
+    size_t k = 0;
+
+    if (sorted == NULL) {
+        return ERR_NOMEM;
+    }
     cJSON_ArrayForEach(tenant, tenants)
     {
-        table_add(t, str_of(tenant->string));
-        add_instances(t, tenant);
-        add_load(t, tenant, json_get(json_get(loads, "tenants"), tenant->string));
+        sorted[k++] = tenant;
     }
+    qsort(sorted, n, sizeof(const cJSON *), by_name);
+    for (k = 0; k < n; k++) {
+        table_add(t, str_of(sorted[k]->string));
+        add_instances(t, sorted[k]);
+        add_load(t, sorted[k], json_get(json_get(loads, "tenants"), sorted[k]->string));
+    }
+    free(sorted);
     if (loads != NULL) {
         table_add(t, STR("(all)"));
         table_add(t, (struct str){"", 0});
         add_load(t, NULL, loads);
     }
+    return ERR_OK;
 }
 
 int show_tenants(struct str tenants, struct str scale, struct buf *out)
@@ -403,26 +433,61 @@ int show_tenants(struct str tenants, struct str scale, struct buf *out)
 
     if (cJSON_IsObject(all)) {
         table_init(&t, columns, sizeof columns / sizeof columns[0]);
-        add_tenants(&t, all, loads);
+        rc = add_tenants(&t, all, loads);
         table_print(&t, out);
         table_fini(&t);
-        rc = ERR_OK;
     }
     json_free(tree);
     json_free(loads);
     return rc;
 }
 
-static void add_instance(struct table *t, const char *name, const cJSON *i)
+/* "active", "draining", "out"; and what keeps it from calls: "active, breaker open, cooling" */
+static void add_state(struct table *t, const cJSON *i)
 {
     const cJSON *healthy = json_get(i, "healthy");
+    const cJSON *breaker = json_get(i, "breaker");
+    struct buf b = {0};
 
+    buf_str(&b,
+            cJSON_IsBool(healthy) && !cJSON_IsTrue(healthy) ? STR("out") : json_text(i, "state"));
+    if (is_open(breaker)) {
+        buf_printf(&b, ", breaker %s", breaker->valuestring);
+    }
+    if (cJSON_IsString(json_get(i, "cooling_until"))) {
+        buf_text(&b, ", cooling until ");
+        buf_str(&b, json_text(i, "cooling_until"));
+    }
+    table_add(t, buf_as_str(&b));
+    buf_fini(&b);
+}
+
+/* The limit in force: "4", "-" without one, "7 adaptive". */
+static void add_limit(struct table *t, const cJSON *i)
+{
+    char room[NUMBER_SIZE + 16];
+    double set = 0;
+    double adaptive = 0;
+
+    (void)json_number(i, "concurrency", &set);
+    bool is_adaptive = json_number(i, "limit", &adaptive);
+    if (is_adaptive && (set <= 0 || adaptive < set)) {
+        (void)snprintf(room, sizeof room, "%.0f adaptive", adaptive);
+        table_add(t, str_of(room));
+    } else if (set > 0) {
+        add_member(t, i, "concurrency");
+    } else {
+        table_add(t, (struct str){"", 0});
+    }
+}
+
+static void add_instance(struct table *t, const char *name, const cJSON *i)
+{
     table_add(t, str_of(name));
     add_member(t, i, "url");
-    table_add(t,
-              cJSON_IsBool(healthy) && !cJSON_IsTrue(healthy) ? STR("out") : json_text(i, "state"));
+    add_state(t, i);
     add_member(t, i, "running");
-    add_member(t, i, "concurrency");
+    add_limit(t, i);
     add_member(t, i, "source");
     add_member(t, i, "expires_at");
 }
@@ -491,6 +556,7 @@ static void print_tenant(const char *name, const cJSON *tenant, struct buf *out)
     table_print(&t, out);
     table_fini(&t);
     if (cJSON_GetArraySize(instances) == 0) {
+        buf_text(out, "\nno instances: its jobs wait; sluice tenants add gives it one\n");
         return;
     }
     buf_char(out, '\n');

@@ -13,9 +13,9 @@ struct submit {
 };
 
 /* Flags that fill the document in, and so exclude --file. */
-static const char *const filling[] = {"--method",       "--data",        "--data-file", "--header",
-                                      "--delay",        "--ttl",         "--label",     "--timeout",
-                                      "--max-attempts", "--ordering-key"};
+static const char *const filling[] = {
+    "--method", "--data",    "--data-file",    "--header",       "--delay",   "--ttl",
+    "--label",  "--timeout", "--max-attempts", "--ordering-key", "--priority"};
 
 static int check_words(const struct args *a, struct buf *why)
 {

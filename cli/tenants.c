@@ -204,7 +204,9 @@ static const char *wrong_flag(const struct args *a, const char *word)
 
 static bool is_plain(const char *name)
 {
-    return name[0] != '\0' && strpbrk(name, "/?#%") == NULL;
+    bool is_path = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+
+    return name[0] != '\0' && !is_path && strpbrk(name, "/?#%") == NULL;
 }
 
 static int make_path(struct cli *c, const struct action *k, const struct args *a,
@@ -259,6 +261,9 @@ static int run_action(struct cli *c, const struct action *k, const struct args *
         return cli_misused(c, "usage: sluice tenants %s%s%s%s; see sluice tenants --help", k->word,
                            k->n_words > 1 ? " TENANT" : "", k->is_instance ? " INSTANCE" : "",
                            k->most_words > URL ? " URL" : "");
+    }
+    if (args_has(a, "--dry-run") && args_has(a, "--discard")) {
+        return cli_misused(c, "--dry-run and --discard exclude each other");
     }
     code = make_path(c, k, a, path);
     if (code == CLI_OK && k->body != NULL) {

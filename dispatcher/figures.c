@@ -39,7 +39,9 @@ void figure_derive(struct figure *g, uint32_t worker_concurrency)
     int64_t free_slots = g->capacity - g->running;
 
     free_slots = free_slots > 0 ? free_slots : 0;
-    g->runnable = g->capacity < 0 || g->queued < free_slots ? g->queued : free_slots;
+    /* What waits for its own key runs no sooner with more workers. */
+    int64_t in_turn = g->queued > g->held_back ? g->queued - g->held_back : 0;
+    g->runnable = g->capacity < 0 || in_turn < free_slots ? in_turn : free_slots;
     int64_t load = g->running + g->runnable;
     g->desired_workers =
         worker_concurrency == 0 ? 0 : (load + worker_concurrency - 1) / worker_concurrency;
@@ -76,6 +78,7 @@ static void take(struct figure *g, const struct store_value *v)
     g->shelved = store_number(v, 12);
     g->queued = g->unended - g->running - g->in_doubt - g->delayed;
     g->queued = g->queued > 0 ? g->queued : 0;
+    g->held_back = store_number(v, 13);
     g->oldest_s = g->queued > 0 ? (double)store_number(v, 7) / 1000.0 : 0;
 }
 

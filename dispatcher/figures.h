@@ -8,7 +8,8 @@
 
 struct figure {
     int64_t queued, running, in_doubt, delayed, unended, outbox, shelved;
-    int64_t capacity; /* −1: no limit */
+    int64_t held_back; /* of the queued: by their own key, whatever is free */
+    int64_t capacity;  /* −1: no limit */
     int64_t runnable;
     double oldest_s;
     int64_t desired_workers;

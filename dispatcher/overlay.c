@@ -13,12 +13,13 @@
 #define OVERLAY_KEY "{sluice}:put"
 #define EPOCH_KEY "{sluice}:epoch"
 
-enum { EPOCH_SIZE = 64, HEAD = 3, REVISION_SIZE = 24 };
+enum { EPOCH_SIZE = 64, HEAD = 3, REVISION_SIZE = 24, KEEP_AGAIN_MS = 5000 };
 
 struct overlay {
     struct dispatcher *dispatcher;
     struct snapshot *snapshot; /* or NULL */
     struct map fields;         /* field → text, owned */
+    struct mono tried;         /* when the snapshot was written last, or could not be */
     int64_t revision;
     char epoch[EPOCH_SIZE]; /* of the copy; "" before the first reading */
     int64_t ahead_ms;       /* how far the store's clock is ahead of our monotonic one */
@@ -247,9 +248,21 @@ static int put(struct map *m, struct str field, struct str text)
 
 static void keep(struct overlay *o)
 {
+    o->tried = loop_now(o->dispatcher->loop);
     if (o->snapshot != NULL &&
         snapshot_keep(o->snapshot, o->epoch, o->revision, &o->fields) != ERR_OK) {
         log_event(LOG_ERROR, "snapshot_failed", "revision=%" PRId64, o->revision);
+    }
+}
+
+/* The disk was full, say: nobody may say anything new for a long time. */
+static void keep_again(struct overlay *o)
+{
+    struct mono now = loop_now(o->dispatcher->loop);
+
+    if (o->snapshot != NULL && snapshot_is_stale(o->snapshot) && overlay_is_read(o) &&
+        mono_since_ms(o->tried, now) >= KEEP_AGAIN_MS) {
+        keep(o);
     }
 }
 
@@ -262,6 +275,7 @@ static void take(struct overlay *o, const struct call *k, const struct store_val
 
     o->ahead_ms = store_number(v, 2) - loop_now(o->dispatcher->loop).ns / 1000000;
     if (!is_whole && !is_other) {
+        keep_again(o);
         return;
     }
     clear(o);

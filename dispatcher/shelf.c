@@ -32,6 +32,7 @@ struct shelf {
     uint64_t max_bytes; /* of each tenant's */
     struct mono swept;
     unsigned int alive;
+    bool is_hurried; /* the page found what everybody has forgotten: more is behind it */
     bool is_freed;
 };
 
@@ -91,6 +92,7 @@ static bool run(struct held *h, const struct job_message *m)
     }
     h->is_on_its_way = true;
     s->alive++;
+    s->is_hurried = true;
     log_event(LOG_INFO, "turn_published", "job=%.*s", STR_ARG(m->id));
     return true;
 }
@@ -115,6 +117,7 @@ static void put_back(struct held *h)
                            .reason = "memory_lost",
                            .max_bytes = s->max_bytes};
     if (shelving_call(store, &m, &how, NULL, NULL) == ERR_OK) {
+        s->is_hurried = true;
         log_event(LOG_WARN, "job_shelved", "job=%.*s reason=memory_lost", STR_ARG(m.id));
     }
 }
@@ -190,6 +193,62 @@ static void on_delivery(struct bus_delivery *d, void *arg)
     }
 }
 
+static void on_turned(enum bus_outcome outcome, void *arg)
+{
+    struct held *h = arg;
+    struct shelf *s = h->shelf;
+
+    if (outcome == BUS_CONFIRMED) {
+        bus_ack(h->delivery);
+    } else {
+        bus_requeue(h->delivery);
+    }
+    free(h);
+    let_go(s);
+}
+
+/* Puts it behind all others: given back, it may come again before those that nobody has seen.
+ * False: it was not tried. */
+static bool turn_over(struct held *h)
+{
+    struct shelf *s = h->shelf;
+    struct job_message m;
+
+    if (!RULE(full_page_is_turned_over) || wire_read(h->delivery, &m) != ERR_OK ||
+        wire_publish_shelf(s->dispatcher->publisher, &m, on_turned, h) != ERR_OK) {
+        return false;
+    }
+    s->alive++;
+    return true;
+}
+
+static size_t count(const struct list *l)
+{
+    size_t n = 0;
+
+    for (const struct list *at = l->next; at != l; at = at->next) {
+        n++;
+    }
+    return n;
+}
+
+/* A page full of copies that stay would hide what is behind it for ever. */
+static void turn_page(struct shelf *s)
+{
+    struct list *at = s->kept.next;
+
+    if (count(&s->kept) < PAGE) {
+        return;
+    }
+    while (at != &s->kept) {
+        struct held *h = LIST_OF(at, struct held, link);
+        at = at->next;
+        if (!h->is_on_its_way && bus_delivery_is_live(h->delivery) && turn_over(h)) {
+            list_remove(&h->link);
+        }
+    }
+}
+
 static void end_page(struct shelf *s)
 {
     struct bus_consumer *c = s->consumer;
@@ -206,6 +265,7 @@ static void end_page(struct shelf *s)
 static void on_page_end(struct loop_timer *t, void *arg)
 {
     (void)t;
+    turn_page(arg);
     end_page(arg);
 }
 
@@ -254,7 +314,7 @@ void shelf_turn(struct shelf *s)
         n++;
     }
     if (s->consumer != NULL || bus_link_state(d->consumer) != BUS_OPEN || !d->is_topology_ready ||
-        mono_since_ms(s->swept, now) < ROUND_MS / (int64_t)n) {
+        (!s->is_hurried && mono_since_ms(s->swept, now) < ROUND_MS / (int64_t)n)) {
         return;
     }
     const char *tenant = next_tenant(s);
@@ -262,6 +322,7 @@ void shelf_turn(struct shelf *s)
         return;
     }
     s->swept = now;
+    s->is_hurried = false;
     (void)snprintf(s->tenant, sizeof s->tenant, "%s", tenant);
     topology_queue(tenant, "shelf", queue);
     if (bus_consume(d->consumer, queue, PAGE, on_delivery, on_lost, s, &s->consumer) != ERR_OK) {

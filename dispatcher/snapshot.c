@@ -359,6 +359,11 @@ int snapshot_keep(struct snapshot *s, const char *epoch, int64_t revision, const
     return is_news || s->is_stale ? save(s) : ERR_OK;
 }
 
+bool snapshot_is_stale(const struct snapshot *s)
+{
+    return s->is_stale;
+}
+
 bool snapshot_next_lost(const struct snapshot *s, size_t *cursor, struct str *ret_field,
                         struct str *ret_value)
 {

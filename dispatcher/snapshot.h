@@ -25,6 +25,10 @@ void snapshot_free(struct snapshot *s);
 MUST_CHECK int snapshot_keep(struct snapshot *s, const char *epoch, int64_t revision,
                              const struct map *fields);
 
+/* The last writing failed: the file is older than what was kept. Another snapshot_keep tries again.
+ */
+bool snapshot_is_stale(const struct snapshot *s);
+
 /* What the store lost: walks as map_next does, values are const char *. */
 bool snapshot_next_lost(const struct snapshot *s, size_t *cursor, struct str *ret_field,
                         struct str *ret_value);

@@ -283,6 +283,8 @@ static void answer_enrolled(struct op *op)
         refuse(op, PROBLEM_TENANT_BUSY,
                "The tenant has unended jobs: wait until they have ended, or cancel them. Nothing "
                "was changed.");
+    } else if (rc == ERR_MISSING && !op->is_removal) {
+        refuse(op, PROBLEM_UNKNOWN_TENANT, NULL); /* it left meanwhile: nothing was said */
     } else if (rc == ERR_OK && !(op->is_removal && op->instance[0] != '\0')) {
         answer_view(op, t);
     } else {
@@ -592,10 +594,14 @@ static bool plan_delete_tenant(struct op *op)
 /* The tenant as it stands; NULL: answered. The caller frees. */
 static struct tenant *standing(struct op *op)
 {
+    struct str none = {"", 0};
     struct tenant *t;
     int rc = overlay_effective(dispatcher_of(op)->overlay, str_of(op->tenant), &t);
 
     if (rc == ERR_OK) {
+        if (overlay_get(dispatcher_of(op)->overlay, 't', str_of(op->tenant), none).p != NULL) {
+            say_of(op, "only", 't', "", none); /* another dispatcher may be removing it */
+        }
         return t;
     }
     if (rc == ERR_NOMEM) {
@@ -940,7 +946,8 @@ static int hex(char c)
     return at == NULL ? -1 : (int)(at - digits);
 }
 
-/* A piece of the path, percent-decoded; false: too long, or with a NUL. */
+/* A piece of the path, percent-decoded; false: with a NUL. One that is too long for any name is cut,
+ * and still too long. */
 static bool decode_piece(struct str piece, char *to, size_t size)
 {
     size_t n = 0;
@@ -951,10 +958,12 @@ static bool decode_piece(struct str piece, char *to, size_t size)
             c = (char)(hex(piece.p[i + 1]) * 16 + hex(piece.p[i + 2]));
             i += 2;
         }
-        if (c == '\0' || n + 1 >= size) {
+        if (c == '\0') {
             return false;
         }
-        to[n++] = c;
+        if (n + 1 < size) {
+            to[n++] = c;
+        }
     }
     to[n] = '\0';
     return n > 0;
@@ -981,6 +990,10 @@ static bool read_path(struct str path, struct asked *ret)
     }
     while (n < PIECES && rest.p != NULL && str_cut(&rest, '/', &pieces[n])) {
         n++;
+    }
+    /* A slash at the end names nothing: some take …/instances/.. for it. */
+    if (n > 1 && pieces[n - 1].n == 0) {
+        return false;
     }
     if (rest.p != NULL || !decode_piece(pieces[0], ret->tenant, sizeof ret->tenant)) {
         return false;

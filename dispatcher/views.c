@@ -198,7 +198,10 @@ static void print_snapshot(struct dispatcher *d, struct buf *out)
         return;
     }
     buf_printf(out, ",\"snapshot\":{\"tenants\":%zu,\"instances\":%zu,\"state\":\"%s\"}", tenants,
-               instances, tenants + instances + others > 0 ? "not restored" : "kept");
+               instances,
+               tenants + instances + others > 0 ? "not restored"
+               : snapshot_is_stale(s)           ? "not written"
+                                                : "kept");
 }
 
 static void print_health(struct dispatcher *d, struct buf *out)

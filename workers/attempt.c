@@ -259,11 +259,16 @@ static void publish_next(struct attempt *a, const struct store_value *v, size_t 
 
 /* --- the shelf -------------------------------------------------------------------------------- */
 
-/* Full: 1 min doubling to 1 h; the record stays as it is, and its message asks again. */
-static void shelf_is_full(struct attempt *a)
+/* Full: 1 min doubling to 1 h; the record stays as it is, and its message asks again. ms: of one
+ * out of turn, until then; else 0. */
+static void shelf_is_full(struct attempt *a, int64_t ms)
 {
     metric_add(a->worker->metrics.shelf_full, (struct str[]){str_of(a->lane->tenant)}, 1);
-    park_doubling(a, SHELF_FULL_MS, SHELF_FULL_MAX_MS);
+    if (a->is_out_of_turn && ms > 0) {
+        delay_for(a, ms); /* its turn may come any moment */
+    } else {
+        park_doubling(a, SHELF_FULL_MS, SHELF_FULL_MAX_MS);
+    }
 }
 
 static void on_shelved(int rc, const struct store_value *v, void *arg)
@@ -287,7 +292,7 @@ static void on_shelved(int rc, const struct store_value *v, void *arg)
         log_event(LOG_WARN, "job_shelved", "job=%.*s reason=%s", STR_ARG(a->message.id), a->reason);
         end(a, /* is_done= */ true);
     } else if (str_is(word, STR("full"))) {
-        shelf_is_full(a);
+        shelf_is_full(a, store_number(v, 2));
     } else {
         claim(a); /* the record changed: look again */
     }
@@ -426,6 +431,9 @@ static void act_on(struct attempt *a, const struct store_value *v)
         forward(a, v);
     } else if (str_is(word, STR("park")) && str_is(store_word(v, 1), STR("concurrency"))) {
         park_doubling(a, KEY_FULL_MS, KEY_FULL_MAX_MS); /* its key has no room: nobody else waits */
+    } else if (str_is(word, STR("park")) && str_is(store_word(v, 1), STR("shelf_full"))) {
+        a->is_out_of_turn = true;
+        shelf_is_full(a, store_number(v, 2));
     } else if (str_is(word, STR("park"))) {
         delay_for(a, store_number(v, 2));
     } else if (str_is(word, STR("order"))) {

@@ -50,6 +50,22 @@ static void add_key(struct store_args *a, const struct calls_job *j, char key[PE
     }
 }
 
+/* Out of turn it may wait on the shelf, if there is room for its request. */
+static void add_room(struct store_args *a, const struct calls_job *j)
+{
+    struct buf head = {0};
+
+    if (j->message->ordering_key.n == 0) {
+        return;
+    }
+    job_message_pack(j->message, &head);
+    store_args_add(a, STR("room"));
+    store_args_number(a, (int64_t)j->shelf_max_bytes);
+    store_args_add(a, STR("size"));
+    store_args_number(a, (int64_t)(head.n + j->message->body.n));
+    buf_fini(&head);
+}
+
 /* The policy as the scripts know it. */
 static struct str policy_word(const struct calls_job *j)
 {
@@ -88,6 +104,7 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
         add_option(&a, STR("rg"), str_of(j->region));
     }
     add_key(&a, j, key);
+    add_room(&a, j);
     mood_add_policies(j->tenant, &policies, &a);
     if (j->tenant->offload.is_enabled) {
         store_args_add(&a, STR("poll_lease_ms"));

@@ -10,6 +10,7 @@
 enum {
     REFUSED_HOLD_MS = 2000,
     WINDOW_MAX = 16,
+    HINTED_MS = 100,    /* a hint this young may have overtaken a claim's answer */
     EXPECT_MS = 250,    /* for a lane that woke to have something in hand */
     LATELY_MS = 5000,   /* a lane with a delivery since then has work */
     STARVED_MS = 60000, /* far below the broker's 30 minutes */
@@ -166,7 +167,10 @@ void turns_refused(struct turns_group *g, struct lane *l, struct attempt *a, int
     if (list_is_empty(&l->refused)) {
         l->waits_since = now_of(g);
     }
-    g->may_succeed = till;
+    /* It did not go out by turns, so that nobody tried at the hint. */
+    bool is_hinted = g->flying == 0 && g->turns->hinted.ns != 0 &&
+                     mono_since_ms(g->turns->hinted, now_of(g)) < HINTED_MS;
+    g->may_succeed = is_hinted ? now_of(g) : till;
     g->window = 1;
     if (g->flying > 0) {
         list_push_front(&l->refused, attempt_refused_link(a)); /* it was the first */
@@ -191,6 +195,7 @@ void turns_served(struct turns_group *g, struct lane *l)
 
 void turns_hint(struct turns *t)
 {
+    t->hinted = loop_now(t->worker->loop);
     turns_wake(&t->sync);
     turns_wake(&t->async);
     go(&t->sync);

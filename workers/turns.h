@@ -40,6 +40,7 @@ struct turns {
     struct turns_group sync;
     struct turns_group async;
     struct turns_group polls; /* of offloaded jobs: nothing of them waits */
+    struct mono hinted;       /* the last hint */
 };
 
 MUST_CHECK int turns_new(struct worker *w, struct turns **ret);

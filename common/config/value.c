@@ -47,10 +47,13 @@ const char *value_name(struct str s)
 
 const char *value_instance_name(struct str s)
 {
-    if (s.n >= 1 && s.n <= VALUE_INSTANCE_NAME_MAX && is_made_of(s, LOWER UPPER DIGITS "_.:[]-")) {
+    /* Of dots alone it would not survive a path. */
+    if (s.n >= 1 && s.n <= VALUE_INSTANCE_NAME_MAX && is_made_of(s, LOWER UPPER DIGITS "_.:[]-") &&
+        !is_made_of(s, ".")) {
         return NULL;
     }
-    return "an instance's name is 1 to 128 letters, digits and '_', '.', ':', '[', ']', '-'";
+    return "an instance's name is 1 to 128 letters, digits and '_', '.', ':', '[', ']', '-', not "
+           "dots alone";
 }
 
 const char *value_some(struct str s)

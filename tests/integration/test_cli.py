@@ -148,6 +148,15 @@ def test_submit_a_document(cli, tmp_path):
         assert json.loads(cli.run("result", job_id)) == [1, 2]
 
 
+def test_submit_in_a_line_with_a_priority(cli):
+    job_id = cli.text("submit", "sample", "/line", "--ordering-key", "customer 7", "--priority", "high").strip()
+    shown = cli.json("wait", job_id, "--timeout", 30)
+    assert (shown["ordering_key"], shown["priority"]) == ("customer 7", "high")
+    assert "priority" in cli.both("submit", "sample", "/line", "--priority", "urgent", code=REFUSED)[1]
+    assert "ordering_key" in cli.both("submit", "sample", "/line", "--ordering-key", "", code=REFUSED)[1]
+    assert "--priority belongs" in cli.both("submit", "--file", "-", "--priority", "low", code=USAGE)[1]
+
+
 def test_submit_with_a_key_is_one_job(cli, stack):
     key = f"cli job {time.time_ns()}"
     words = ("/once", "-d", "x", "--idempotency-key", key)
@@ -246,10 +255,15 @@ def test_tenants_are_changed(cli, stack, tmp_path):
     assert names[:4] == ["INSTANCE", "URL", "STATE", "RUNNING"] and row[:3] == ["two", stack.tenant.url, "active"]
     assert said == ""
     assert cli.text("tenants", "drain", "cli", "two").splitlines()[1].split()[2] == "draining"
+    wait_until(lambda: ", 1 draining" in cli.text("tenants"), what="the list says what drains")
+    unlimited = cli.text("tenants", "add", "cli", "three", stack.tenant.url, "--weight", 0).splitlines()[1].split()
+    assert unlimited[4] == "-"  # no limit is no number
+    cli.text("tenants", "remove", "cli", "three")
     shown = cli.text("tenants", "show", "cli")
     assert "two" in shown and "draining" in shown
     assert fields(cli.text("tenants", "pause", "cli", "--note", "new tape"))["paused"] == "new tape"
     assert ", paused" in cli.text("tenants", "list")
+    cli.text("tenants", "add", "cli", "none", stack.tenant.url, "--weight", 0)
     assert "paused" not in fields(cli.text("tenants", "resume", "cli"))
     assert cli.json("tenants", "show", "cli")["settings"]["retry"] == {"max_attempts": 2}
     assert cli.text("tenants", "remove", "cli", "two") == "gone\n"
@@ -263,7 +277,8 @@ def test_tenants_are_changed(cli, stack, tmp_path):
     (("frobnicate",), "tenants takes list, show"), (("show",), "usage: sluice tenants show TENANT"),
     (("put", "cli"), "-f FILE"), (("add", "cli", "i"), "usage"), (("add", "cli", "a/b", "http://x"), "is not a name"),
     (("pause", "cli", "--ttl", "3"), "takes no --ttl"), (("list", "x"), "takes no words"),
-    (("put", "cli", "-f", "/nowhere"), "/nowhere")])
+    (("put", "cli", "-f", "/nowhere"), "/nowhere"), (("remove", "cli", ".."), "is not a name"), (("delete", "."), "is not a name"),
+    (("restore", "--dry-run", "--discard"), "exclude each other"), (("add", "cli", "i", "http://x", "--weight", "-1"), "from 0")])
 def test_tenants_misused(cli, words, says):
     assert says in cli.both("tenants", *words, code=USAGE)[1]
 

@@ -353,12 +353,13 @@ GOOD = {
     "health": ("GET", "/health", 200, JSON, HEALTH),
     "scale": ("GET", "/v1/scale", 200, JSON, {**FIGURE, "tenants": {"erp": FIGURE}}),
     "tenants": ("GET", "/v1/tenants", 200, JSON, {"tenants": {"erp": TENANT}}),
-    "stats": ("GET", "/stats", 200, JSON, {"tenants": {}}),
+    "stats": ("GET", "/stats", 200, JSON, {"tenants": {}, "services": {}}),
     "tenant": ("GET", "/v1/tenants/erp", 200, JSON, TENANT),
     "schedules": ("GET", "/v1/schedules", 200, JSON, {"schedules": {"nightly-report": SCHEDULE}}),
     "schedule": ("GET", "/v1/schedules/nightly-report", 200, JSON, SCHEDULE),
     "dump": ("GET", "/dump", 200, JSON, {"health": HEALTH, "scale": {**FIGURE, "tenants": {}},
-                                         "tenants": {"erp": TENANT}, "schedules": {"s": SCHEDULE}}),
+                                         "tenants": {"erp": TENANT}, "schedules": {"s": SCHEDULE}, "services": {},
+                                         "configuration": None}),
 }
 
 BAD = {  # and a word of the complaint

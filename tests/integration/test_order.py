@@ -202,10 +202,35 @@ def test_a_line_longer_than_the_shelf(make_stack):
     ids = [accept(stack, f"/full/{n}?sleep_ms=300", "sample", "full") for n in range(12)]
     wait_until(lambda: stack.metric("sluice_shelf_full_total", "worker") > 0, 30, "a full shelf")
     assert int(stack.redis.hget("{sample}:t", "sb")) <= 2000
+    began = time.monotonic()
     for job in ids:
         stack.wait_job(job, "succeeded", timeout=150)
+    # Each that comes back in a minute would take a minute for the first of them alone.
+    assert time.monotonic() - began < 40
     assert [r["path"] for r in sequence(stack, "/full/")] == [f"/full/{n}" for n in range(12)]
     nothing_is_left(stack, "sample")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout_s(240)
+@pytest.mark.parametrize("queue_type", ["quorum", "classic"])
+def test_a_line_and_many_dead_letters_after_a_total_loss(make_stack, queue_type):
+    """More dead letters than the leader holds of the shelf's queue at a time: those behind them are found, too. A classic queue
+    gives back what was returned before all else."""
+    stack = make_stack(lambda stack: config_of(stack, {"sample": {"retry": {"max_attempts": 1}}}, worker={"lease_s": 3},
+                                               broker={"queue_type": queue_type}), workers=1)
+    n_dead = 130
+    together(16, lambda n: accept(stack, f"/dead/{n}?fail_times=1", "sample", f"dead {n}"), range(n_dead))
+    wait_until(lambda: stack.redis.zcard("{sample}:h") == n_dead, 60, "dead letters")
+    ids = [accept(stack, f"/behind/{n}?sleep_ms={10 if n else 3000}", "sample", "behind") for n in range(3)]
+    name = ids[-1].partition(".")[2]
+    wait_until(lambda: stack.redis.hget("{sample}:j:" + name, "oo") == "1", 20, "the last is on the shelf")
+    stack.redis.flushall()
+    for job in ids:
+        wait_until(lambda: stack.call("GET", f"/v1/jobs/{job}").status_code == 200, 90, f"a record of {job}")
+        stack.wait_job(job, "succeeded", timeout=30)
+    wait_until(lambda: stack.redis.zcard("{sample}:h") == n_dead, 90, "all dead letters are back")
+    wait_until(lambda: sum(stack.queues()["sluice.sample.shelf"][:2]) == n_dead, 60, "a copy of each")
 
 
 @pytest.mark.slow

@@ -146,3 +146,19 @@ def test_a_tenant_with_unended_jobs_is_not_removed(scripts):
     scripts.queued("j")
     assert scripts("register", "", "", 0, "rv", 2) == [-1]
     assert scripts.claim("j")[0] == "go"
+
+
+def test_nothing_is_said_of_a_tenant_that_has_left_meanwhile(scripts):
+    scripts.overlay("set", "t erp", "{}")
+    scripts.overlay("drop", "erp", "")
+    assert scripts.overlay("only", "t erp", "", "set", "i erp ghost", "A", "set", "p erp", "n")[2] == {}
+    scripts.overlay("set", "t erp", "{}")
+    assert "i erp a" in scripts.overlay("only", "t erp", "", "set", "i erp a", "A")[2]
+
+
+def test_a_drained_instance_that_is_not_refreshed_leaves_too(scripts):
+    scripts.overlay("set", "i t a", "A", "ttl", "t a", 1, "set", "d t a", "hand")
+    scripts.redis.hset("{sluice}:put", "e t a", 1)
+    assert scripts.overlay("lapse", "t a", "")[2]["d t a"] == "ttl"
+    assert scripts.overlay("lapse", "t a", "")[0] == 0, "said again it changes nothing"
+    assert scripts.overlay("gone", "t a", "")[2] == {}

@@ -9,7 +9,7 @@ from signal import SIGHUP
 import pytest
 
 from harness import wait_until
-from harness.load import config_of, expect_problem
+from harness.load import config_of, expect_problem, raw, start
 
 FIRST_CALL_S = 5  # the promise is two seconds; a loaded machine of two cores gets more
 
@@ -278,8 +278,8 @@ def test_a_paused_tenant_starts_nothing_and_goes_on_when_told(stack, registry, s
     assert paused["paused"]["note"] == "the tape is changed"
     assert second.get(pool)["paused"] or wait_until(lambda: second.get(pool)["paused"], 5)
     assert stack.redis.hget("{pool}:t", "paused") == "the tape is changed"
+    late = submit(stack, pool, 1, "/while", ttl_s=1)[0]  # behind the others it could be told that it is too late
     waiting = submit(stack, pool, 10, "/while")
-    late = submit(stack, pool, 1, "/while", ttl_s=1)[0]
     assert stack.wait_job(late, timeout=20)["state"] == "expired"
     # What ran goes on; whatever was not claimed before the answer waits.
     wait_until(lambda: stack.redis.hget("{pool}:t", "run") == "0", 20, "what ran has ended")
@@ -398,3 +398,51 @@ def test_a_tenant_that_has_seen_a_later_revision_is_caught_up_with(stack, regist
     wait_until(lambda: stack.redis.hget("{filed}:t", "il"), 30, "the leader has caught up")
     assert registry.add("filed", "more", url=stack.tenant.url)["state"] == "active"
     registry.remove("filed", "more")
+
+
+# --- attacks ---
+
+
+def test_what_is_said_while_its_tenant_leaves_haunts_nobody(stack, registry, second):
+    """Told to one dispatcher while the other removes the tenant: it holds, or the tenant is not known. The next tenant of the
+    name has nothing of it."""
+    url = stack.tenant.url
+    for _ in range(12):
+        registry.ask("PUT", "/v1/tenants/haunted", json={"instances": [instance(stack)]})
+        goes = start(registry.ask, "DELETE", "/v1/tenants/haunted")
+        said = [start(second.ask, "PUT", "/v1/tenants/haunted/instances/ghost", json={"url": url}),
+                start(second.ask, "POST", "/v1/tenants/haunted/pause", json={"note": "n"})]
+        assert goes.result(20).status_code == 204
+        assert {answer.result(20).status_code for answer in said} <= {200, 201, 404}
+        assert [field for field in stack.redis.hkeys("{sluice}:put") if "haunted" in field] == []
+
+
+def test_a_path_that_somebody_shortened_names_nothing_else(stack, registry):
+    """curl and proxies take …/instances/.. for the tenant itself."""
+    registry.put("dotted", {"instances": [instance(stack)]}, status=201)
+    port = int(stack["dispatcher"].url.rpartition(":")[2])
+    for name in (".", "..", "..."):  # the first two are no path at all
+        expect_problem(raw(port, f"PUT /v1/tenants/dotted/instances/{name} HTTP/1.1\r\nHost: x\r\n"
+                           'Content-Length: 18\r\n\r\n{"url":"http://a"}'.encode()), 400)
+    for method, path in (("DELETE", "/v1/tenants/dotted/"), ("PUT", "/v1/tenants/dotted/"), ("DELETE", "/v1/tenants/dotted/instances/")):
+        answer = raw(port, f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        assert answer.status_code in (404, 405), (method, path, answer.status_code)
+    assert registry.get("dotted")["source"] == "http"
+    for name in ("x" * 129, "x" * 5000):
+        expect_problem(registry.ask("PUT", f"/v1/tenants/dotted/instances/{name}", json={"url": "http://a"}), 400, "invalid")
+        expect_problem(registry.ask("DELETE", f"/v1/tenants/dotted/instances/{name}"), 404, "not_found")
+    expect_problem(registry.ask("PUT", "/v1/tenants/" + "x" * 3000, json={}), 400, "invalid")
+
+
+def test_a_snapshot_that_could_not_be_written_is_said_and_written_later(make_stack):
+    stack = make_stack(kept)
+    registry = Registry(stack)
+    file = stack.directory / "state" / "registry.json"
+    wait_until(file.exists, 10)
+    blocked = file.with_name("registry.json.new")
+    blocked.mkdir()  # as good as a full disk, also for root
+    registry.put("kept", {"instances": [instance(stack)]}, status=201)
+    assert snapshot(stack)["state"] == "not written" and "kept" not in file.read_text()
+    blocked.rmdir()
+    wait_until(lambda: snapshot(stack)["state"] == "kept", 30, "the snapshot is written when there is room again")
+    assert "t kept" in file.read_text()

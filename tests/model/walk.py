@@ -126,6 +126,13 @@ def check(step):
         if n not in h and n not in o and not (n in recs and recs[n][0].get('oo') == '1'): complain('b leaks', n, recs.get(n))
     for n in w:
         if n not in recs: complain('w leaks', n, None)
+    x = dict(R.zrange(T + 'x', 0, -1, withscores=True))
+    for n in x:
+        r = recs[n][0] if n in recs else {'st': 'missing'}
+        if r['st'] in FINAL or r['st'] in ('running', 'in_doubt', 'missing'): complain('waits for its key, and how', n, (x[n], r))
+        if x[n] == float('inf') and r.get('oo') != '1': complain('waits for its turn, and has it', n, r)
+    for n, (r, _) in recs.items():
+        if r.get('oo') == '1' and x.get(n) != float('inf'): complain('out of turn, and before others', n, r)
 
 def check_lines(recs, bs):
     """Ordering keys: all that is unended has a place, at most one of a key runs, and the first in line waits for nobody."""
@@ -138,6 +145,8 @@ def check_lines(recs, bs):
         if len(running) > 1: complain('two of one key run', running[0], (ok, line))
         if running and running[0] != line[0]: complain('it runs out of turn', running[0], (ok, line))
         if line[0] in recs and recs[line[0]][0].get('oo') == '1': complain('the first in line waits for its turn', line[0], (ok, line))
+    n_out = sum(r.get('oo') == '1' for r, _ in recs.values())
+    if R.zcount(T + 'x', '+inf', '+inf') != n_out: complain('counted out of turn', None, (R.zrange(T + 'x', 0, -1, withscores=True), n_out))
     for n, (r, _) in recs.items():
         ok = r.get('ok', '')
         if ok and r['st'] not in FINAL and r['st'] != 'accepted' and n not in lines.get(ok, []): complain('unended without a place', n, r)

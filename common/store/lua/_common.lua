@@ -17,6 +17,7 @@
 --                                                        that has come: as it was accepted, not run again
 --   {T}:y  zset    synchronous jobs that nobody has claimed yet, by their callers' deadline
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
+--   {T}:x  zset    jobs that wait for their own key (per_key, or their ordering key) and for nobody else, by until when that is believed
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
 --   {T}:q:<ordering key>  zset, its unended jobs by place; {T}:qk zset of these keys: _order.lua
 --   of {T}:t also: cool, cool:<instance>, br:<instance>, ad:<instance> (_moods.lua); ql the last place given under an ordering key;
@@ -149,6 +150,12 @@ local function release_key(name, r, window_ms)
     end
 end
 
+-- It waits out of turn no longer (_order.lua).
+local function come_into_turn(name)
+    redis.call('HDEL', job(name), 'oo')
+    redis.call('ZREM', T .. 'x', name) -- BREAK:out_of_turn_is_counted
+end
+
 local function unshelve(name)
     local size = redis.call('HGET', T .. 'b:' .. name, 'q')
     if size then
@@ -157,7 +164,8 @@ local function unshelve(name)
     redis.call('DEL', T .. 'b:' .. name)
     redis.call('ZREM', T .. 'h', name)
     redis.call('ZREM', T .. 'o', name)
-    redis.call('HDEL', job(name), 'sh', 'oo')
+    redis.call('HDEL', job(name), 'sh')
+    come_into_turn(name)
 end
 
 -- Its place under its ordering key: in _order.lua, which every script names that takes or gives up places.
@@ -175,12 +183,14 @@ local function stop_polling(name, r)
     end
 end
 
--- Leaves whatever counted it: the running, the in doubt, the delayed, the asked about, the polled.
+-- Leaves whatever counted it: the running, the in doubt, those that wait for their key, the delayed, the asked about, the polled.
 local function leave(name, r)
     if r.st == 'running' then
         redis.call('HINCRBY', KEYS[1], 'run', -1)
     elseif r.st == 'in_doubt' then
         redis.call('HINCRBY', KEYS[1], 'ind', -1)
+    else
+        redis.call('ZREM', T .. 'x', name)
     end
     if r.due > 0 then
         redis.call('ZREM', T .. 'w', name)
@@ -362,7 +372,8 @@ end
 local function to_outbox(name, r, now, due)
     leave(name, r)
     redis.call('HSET', job(name), 'st', due > now and 'scheduled' or 'queued', 'due', int(due), 'sn', int(now))
-    redis.call('HDEL', job(name), 'sh', 'oo', 'ea', 'er', 'os', 'ob')
+    redis.call('HDEL', job(name), 'sh', 'ea', 'er', 'os', 'ob')
+    come_into_turn(name)
     redis.call('PERSIST', job(name))
     redis.call('ZREM', T .. 'h', name)
     next_check(name, r.ex, now, math.max(now, due) + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))

@@ -33,10 +33,10 @@ end
 
 -- The window goes on: what is older than two of them says nothing any more.
 local function turn_window(l, now)
-    if now - l.from < WINDOW_MS then
+    if now >= l.from and now - l.from < WINDOW_MS then
         return
     end
-    local is_next = now - l.from < 2 * WINDOW_MS
+    local is_next = now >= l.from and now - l.from < 2 * WINDOW_MS
     l.least_before, l.n_before = is_next and l.least or 0, is_next and l.n or 0
     l.from, l.least, l.n = now, 0, 0
 end
@@ -46,7 +46,7 @@ local function note_took(took, call, now)
     local l = named_numbers(redis.call('HGET', KEYS[1], 'ld'), LOAD)
     if took then
         -- After a pause the new one counts most; in a stream of them some twenty count, or four that are quicker.
-        local weight = math.max(1 - math.exp((l.at - now) / FOLLOW_MS), took < l.took and 0.25 or 0.05, 1 / (l.seen + 1))
+        local weight = math.max(1 - math.exp(math.min(0, l.at - now) / FOLLOW_MS), took < l.took and 0.25 or 0.05, 1 / (l.seen + 1))
         l.took = l.took + (took - l.took) * weight
         l.at, l.seen = now, math.min(l.seen + 1, MANY_SAMPLES)
     end
@@ -103,8 +103,8 @@ local function calls_at_once(t, pool)
     return bound > 0 and math.min(bound, sum) or sum
 end
 
--- When a breaker opens is its policy's; that it is open is stored.
-local OPEN_AS_STORED = '1 1 1 1 1'
+-- When a breaker opens is its policy's; that it is open is stored. A half-open one lets through more than its probes, soon.
+local OPEN_AS_STORED = '1 1 1 86400000 1000000'
 
 -- What is known to keep the whole tenant from taking anything, until when; else nil.
 local function blocked_until(t, pool, now, is_sync)
@@ -134,7 +134,7 @@ local function queue_ms(l, q, now, waiting, running, within, is_sync)
 end
 
 -- How many jobs wait before one that comes now. Synchronous ones have a queue of their own, and go first; before another
--- all are, but for those that are not due within the time.
+-- all are, but for those that are not due within the time, and those that wait for their own key or behind their like.
 local function waiting_before(now, within, is_sync, running, in_doubt)
     if is_sync then
         return redis.call('ZCOUNT', T .. 'y', int(now), '+inf') -- BREAK:calls_have_a_queue_of_their_own
@@ -142,8 +142,21 @@ local function waiting_before(now, within, is_sync, running, in_doubt)
     local waiting = redis.call('ZCARD', T .. 'u') - running - in_doubt
     if waiting >= FEW_WAIT then
         waiting = waiting - redis.call('ZCOUNT', T .. 'w', '(' .. int(now + within), '+inf')
+        waiting = waiting - redis.call('ZCOUNT', T .. 'x', int(now), '+inf')
     end
-    return waiting
+    return math.max(0, waiting)
+end
+
+-- A job comes that has so many of its ordering key before it: they run one at a time. Gives as look_at_load after how many ms it may
+-- be tried again if that takes longer than it has, else nil.
+local function look_at_line(now, within, ahead)
+    local v = redis.call('HMGET', KEYS[1], 'ld', 'gs')
+    local is_settling = v[2] and now - tonumber(v[2]) < 60000
+    local wait = ahead * takes_ms(named_numbers(v[1], LOAD), now, 0)
+    if within == 0 or ahead < FEW_WAIT or is_settling or wait <= within then
+        return nil
+    end
+    return math.min(MOST_MS, math.max(1000, wait - within)), wait, wait -- BREAK:shed_by_its_line
 end
 
 -- A job comes. within: the ms until its deadline, 0: it has none.
@@ -153,6 +166,7 @@ local function look_at_load(now, within, is_sync)
     local field = is_sync and 'lqs' or 'lq'
     local v = redis.call('HMGET', KEYS[1], 'ld', field, 'run', 'ind', 'gs')
     local l, q = named_numbers(v[1], LOAD), named_numbers(v[2], LOOK)
+    q.since, q.probe = math.min(q.since, now), math.min(q.probe, now)
     local running = tonumber(v[3] or '0')
     local waiting = waiting_before(now, within, is_sync, running, tonumber(v[4] or '0'))
     local own, samples = least_of(l, now)
@@ -177,6 +191,7 @@ local function look_at_load(now, within, is_sync)
         wait, is_stuck = queue_ms(l, q, now, waiting, running, within, is_sync)
     end
     local all, before = wait + own, q.trend
+    q.looked = math.min(q.looked, now) -- a clock may be set back
     q.trend = q.trend + (all - q.trend) * (1 - math.exp((q.looked - now) / TREND_MS))
     q.looked = now
     local is_late = false

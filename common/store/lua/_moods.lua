@@ -140,6 +140,7 @@ local function adapt(t, instance, policy, word, began, taken, took, now)
         return
     end
     local a = adaptive_of(t['ad:' .. instance], p[1], p[2])
+    a.since = a.since > now and began or a.since -- a clock may be set back
     if began < a.since then
         return
     end
@@ -160,19 +161,27 @@ end
 
 -- --- for whoever chooses an instance ---
 
+local CLOSED = {state = 'closed'}
+
 -- Lays the moods over what read_pool gave: the limit that holds, and the breaker where there is one.
 local function set_moods(t, pool, opt, now)
     local breaker = breaker_policy(opt.breaker)
     local adaptive = numbers(opt.adaptive)
     for _, i in ipairs(pool) do
         if adaptive[2] then
-            local found = math.floor(adaptive_of(t['ad:' .. i.name], adaptive[1], adaptive[2]).limit)
+            local found = tonumber(string.match(t['ad:' .. i.name] or '', '^%S+')) or adaptive[1]
+            found = math.floor(math.max(adaptive[1], math.min(adaptive[2], found)))
             i.limit = i.limit > 0 and math.min(i.limit, found) or found
             i.found = found
         end
         if breaker then
-            i.breaker = read_breaker(t['br:' .. i.name], now)
+            local text = t['br:' .. i.name]
+            -- With a thousand instances: a closed one is not read.
+            i.breaker = text and string.byte(text) ~= 99 and read_breaker(text, now) or CLOSED
             i.probes = breaker.probes
+            if i.breaker.till then
+                i.breaker.till = math.min(i.breaker.till, now + breaker.open) -- by what the policy says now
+            end
         end
     end
 end
@@ -197,6 +206,15 @@ local function instance_mood(t, i, now)
     return reason, at
 end
 
+-- Behind a breaker that is not closed: how many probes may be sent. nil: it is none of the breaker's business.
+local function probes_left(i)
+    local b = i.breaker
+    if not b or b.state == 'closed' then
+        return nil
+    end
+    return math.max(0, i.probes - (b.n or 0) - (b.successes or 0))
+end
+
 -- A claim was given out: behind an open breaker it is a probe.
 local function take_probe(i, token, now, ends)
     local b = i.breaker
@@ -210,12 +228,14 @@ local function take_probe(i, token, now, ends)
     write_breaker(i.name, b)
 end
 
--- A probe's outcome will never be said: its worker is dead, and its job goes on.
+-- A probe's outcome will never be said: its worker is dead. Whatever becomes of its job, another may try.
 local function drop_probe(t, instance, token, now)
     local b = read_breaker(t['br:' .. instance], now)
     if b.state == 'half_open' and b.probes[token] then
         b.probes[token] = nil
         t['br:' .. instance] = write_breaker(instance, b)
+        wake_waiting()
+        t.ww = nil
     end
 end
 
@@ -237,6 +257,7 @@ end
 -- word: good, bad, or none (it says nothing about the instance).
 local function judge_breaker(t, instance, p, word, token, now)
     local b = read_breaker(t['br:' .. instance], now)
+    word = (word == 'good' or word == 'bad') and word or 'none'
     local was_half_open, is_open = b.state == 'half_open', false
     if b.state == 'open' then
         return -- a call from before
@@ -260,6 +281,17 @@ local function judge_breaker(t, instance, p, word, token, now)
     end
     if was_half_open or word ~= 'none' then
         write_breaker(instance, b)
+    end
+end
+
+-- The answer of a probe whose job had ended before it: the breaker waits for it.
+local function settle_probe(instance, opt, token, now)
+    local p = breaker_policy(opt.breaker)
+    local field = 'br:' .. instance
+    local t = p and {[field] = redis.call('HGET', KEYS[1], field) or nil}
+    local b = t and read_breaker(t[field], now)
+    if b and b.state == 'half_open' and b.probes[token] then
+        judge_breaker(t, instance, p, opt.call or 'none', token, now)
     end
 end
 

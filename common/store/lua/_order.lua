@@ -68,6 +68,9 @@ local function wake_first(ok, now)
             if r.oo == '1' then
                 to_outbox(name, r, now, r.due)
                 redis.call('HSET', T .. 'b:' .. name, 't', '1')
+                if r.cl == 'sync' and r.n == 0 then
+                    redis.call('ZADD', T .. 'y', int(r.ex > 0 and r.ex or now + 3600000), name)
+                end
                 turn.name, turn.at = name, int(now)
             end
             return
@@ -103,9 +106,20 @@ local function and_whose_turn_it_was(name, answer)
     return answer
 end
 
+-- How many took their places by now: those that are due later take theirs later.
+local function in_line_by(ok, now)
+    return redis.call('ZCOUNT', line(ok), '-inf', int((now + 1) * 1000))
+end
+
 -- Not its turn: some other job of its key has not ended.
 local function is_out_of_turn(name, r)
     return r.ok ~= '' and first_in_line(r.ok) ~= name
+end
+
+-- The shelf is full: it goes round on the ladder, for ms that are the fewer the nearer its turn is. With n in line that are about
+-- 4 ln n claims a second, and n a minute.
+local function shelf_full_ms(name, r)
+    return int(math.max(1, math.min(240, redis.call('ZRANK', line(r.ok), name) or 240)) * 250)
 end
 
 -- For whoever wants to know why a job waits: how many jobs of its key are before it, and which is the first. nil: it has no place.

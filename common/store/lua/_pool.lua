@@ -34,11 +34,11 @@ end
 local function read_pool(t)
     local pool = {}
     for line in string.gmatch(t.il or '', '[^\n]+') do
-        local name, url, limit, rest = string.match(line, '^([^\t]+)\t([^\t]+)\t(%d+)(.*)$')
-        local priority, weight, region, rate = string.match(rest or '', '^\t(%d+)\t(%d+)\t([^\t]*)\t([^\t]*)')
+        local name, url, limit, priority, weight, region, rate =
+            string.match(line, '^([^\t]+)\t([^\t]+)\t(%d+)\t?(%d*)\t?(%d*)\t?([^\t]*)\t?([^\t]*)')
         if name then
-            pool[#pool + 1] = {name = name, url = url, limit = tonumber(limit), priority = tonumber(priority or '1'),
-                               weight = tonumber(weight or '1'), region = region or '', rate = rate_of(rate),
+            pool[#pool + 1] = {name = name, url = url, limit = tonumber(limit), priority = tonumber(priority) or 1,
+                               weight = tonumber(weight) or 1, region = region, rate = rate ~= '' and rate_of(rate) or nil,
                                is_up = t['up:' .. name] ~= '0' and t['dr:' .. name] ~= '1',
                                taken = tonumber(t['c:' .. name] or '0')}
         end
@@ -174,7 +174,8 @@ end
 -- no_instance wins over it.
 local function free_ones(t, pool, now)
     local turn = tonumber(t.rr or '0')
-    local is_weighted = balance_of(t) == 'weighted'
+    local balance = balance_of(t)
+    local is_weighted = balance == 'weighted'
     local free, why, at = {}, nil, nil
     for step = 0, #pool - 1 do
         local i = pool[(turn + step) % #pool + 1]
@@ -184,6 +185,9 @@ local function free_ones(t, pool, now)
         end
         if not reason then
             free[#free + 1] = {i = i, next_turn = (turn + step + 1) % #pool}
+            if balance == 'round_robin' then
+                break -- it is its turn, whoever else is free
+            end
         elseif not why or why == 'no_instance' or (reason ~= 'no_instance' and till < at) then
             why, at = reason, till
         end
@@ -224,13 +228,23 @@ local function choose(t, pool, now, want)
     return best.i, best.next_turn
 end
 
+-- How many calls of an instance can be out at once as it is now: of one that takes none, those that are; of one that has probes, and
+-- no more.
+local function takes_at_once(t, i, now, is_weighted)
+    if instance_waits(t, i, now) or (is_weighted and i.weight == 0) then
+        return i.taken -- BREAK:share_of_what_is_left
+    end
+    local probes = probes_left(i)
+    local limit = i.limit > 0 and i.limit or math.huge
+    return probes and math.min(limit, i.taken + probes) or limit
+end
+
 -- How many calls the tenant takes at once; nil: no end to it, so that nobody waits for a slot.
-local function capacity_of(t, pool)
+local function capacity_of(t, pool, now)
     local sum, bound = 0, tonumber(t.tc or '0')
+    local is_weighted = balance_of(t) == 'weighted'
     for _, i in ipairs(pool) do
-        if i.is_up then
-            sum = sum + (i.limit > 0 and i.limit or math.huge)
-        end
+        sum = sum + takes_at_once(t, i, now, is_weighted)
     end
     local n = bound > 0 and math.min(bound, sum) or sum
     return n > 0 and n < math.huge and n or nil
@@ -252,7 +266,7 @@ end
 local function turn_of_other(t, pool, kind, now)
     local share = tonumber(policy_of(t, 'sync_share') or '')
     local till = share and waits_until(t, other_kind(kind), now)
-    local n = till and capacity_of(t, pool)
+    local n = till and capacity_of(t, pool, now)
     if not n then
         return nil
     end
@@ -279,15 +293,30 @@ local function call_other(t, kind, till, now)
     return till
 end
 
+-- Whether a slot that comes free would do, though the claim is told of what comes free sooner: another instance's rate, say.
+local function is_full_somewhere(t, pool, now)
+    if tenant_waits(t, now) then
+        return false
+    end
+    for _, i in ipairs(pool) do
+        if instance_waits(t, i, now) == 'concurrency' then
+            return true
+        end
+    end
+    return false
+end
+
 -- A claim finds no room: its worker is told when there is some, and the kind of work waits.
 local function refuse(t, pool, kind, reason, till, deadline, now)
     local notes = {}
     local waiting = t.ww or ''
+    local waits_for_slot = reason == 'concurrency'
+    waits_for_slot = waits_for_slot or is_full_somewhere(t, pool, now) -- BREAK:what_comes_first_wakes
     -- Of a rate nobody has to tell.
-    if (reason ~= 'rate' or till > now + 1000) and not string.find(waiting, ARGV[5], 1, true) then
+    if (reason ~= 'rate' or waits_for_slot or till > now + 1000) and not string.find(waiting, ARGV[5], 1, true) then
         notes = {'ww', waiting .. ' ' .. ARGV[5]}
     end
-    if reason == 'concurrency' and policy_of(t, 'sync_share') and capacity_of(t, pool) then
+    if waits_for_slot and policy_of(t, 'sync_share') and capacity_of(t, pool, now) then
         local at = deadline > 0 and math.min(deadline, now + WAITS_MS) or now + WAITS_MS
         notes[#notes + 1] = kind == 's' and 'ws' or 'wn'
         notes[#notes + 1] = int(at)
@@ -322,7 +351,7 @@ local function grant_notes(t, pool, i, next_turn, want, now)
         note('sw', table.concat(weights, ','))
     end
     local share = tonumber(policy_of(t, 'sync_share') or '')
-    if share and waits_until(t, other_kind(want.kind), now) and capacity_of(t, pool) == 1 then
+    if share and waits_until(t, other_kind(want.kind), now) and capacity_of(t, pool, now) == 1 then
         local saved = tonumber(t.sg or '0')
         saved = want.kind == 's' and math.min(1, saved + 1 - share) or math.max(0, saved - share)
         note('sg', string.format('%.6f', saved))
@@ -363,12 +392,24 @@ local function note_begun(notes, t, i, is_new)
     end
 end
 
+-- Its key has no room. It is parked for a minute at most, and is meanwhile before nobody else (_load.lua).
+local function wait_for_key(name, r, now)
+    if r.st == 'running' or r.st == 'in_doubt' then
+        return -- counted as such
+    end
+    redis.call('ZREMRANGEBYSCORE', T .. 'x', '-inf', int(now))
+    redis.call('ZADD', T .. 'x', int(now + 75000), name)
+    if r.cl == 'sync' then
+        redis.call('ZREM', T .. 'y', name)
+    end
+end
+
 -- The kind waits no more, until it is refused again. What was kept free for it and is not needed goes to whoever waits.
-local function served(t, pool, kind)
+local function served(t, pool, kind, now)
     local mark = kind == 's' and 'ws' or 'wn'
     if t[mark] then
         redis.call('HDEL', KEYS[1], mark)
-        if tonumber(t.c or '0') + 1 < (capacity_of(t, pool) or 0) then
+        if tonumber(t.c or '0') + 1 < (capacity_of(t, pool, now) or 0) then
             wake_waiting()
         end
     end

@@ -67,9 +67,14 @@ local deadline = mode == 'wait' and from_now(ARGV[7]) or own
 local lease = now + tonumber(ARGV[11])
 -- Who waits with a 202 at its end (wn) is not too late by then; who begins later has a queue that nobody knows.
 local is_sync = mode == 'wait'
-local is_call = is_sync and options(13).wn ~= '1'
+local more = options(13)
+local is_call = is_sync and more.wn ~= '1'
 local within = due == 0 and (is_call and deadline or own) or 0
-local late_ms, wait_ms, trend_ms = look_at_load(now, within > 0 and within - now or 0, is_sync)
+within = within > 0 and within - now or 0
+local late_ms, wait_ms, trend_ms = look_at_load(now, within, is_sync)
+if not late_ms and more.ok then
+    late_ms = look_at_line(now, within, in_line_by(more.ok, now))
+end
 if late_ms then
     return {'shed', name, int(now), int(late_ms)}
 end

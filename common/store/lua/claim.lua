@@ -5,11 +5,12 @@
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
 -- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms,
--- 14… options: rg the worker's region, pk the key of per_key, breaker and adaptive (_moods.lua).
+-- 14… options: rg the worker's region, pk the key of per_key, room the shelf's bound in bytes and size what the request
+--   would take of it, breaker and adaptive (_moods.lua).
 -- Gives {verdict, …}:
 --   ack state [name at]           superfluous, or ended just now; whose turn it is now (_order.lua), in the outbox since
 --   go n instance url slot_end counted rest       rest: ms until the deadline, -1 without one
---   park reason ms                wait on the ladder; concurrency: of its key
+--   park reason ms                wait on the ladder; concurrency: of its key; shelf_full: out of turn, and no room to wait
 --   poll n token url poll instance slot_end counted   offloaded, and due: poll it (polled.lua); options: poll_lease_ms
 --   ask n token instance url question   in doubt, policy ask: ask the tenant (asked.lua); url '': nobody to ask
 --   hold n token reason           in doubt by policy: shelve, naming what was seen
@@ -117,6 +118,9 @@ if r.st == 'running' or is_lost(r) then
         seen()
         return {'park', 'holder', int(pause)} -- BREAK:one_attempt_at_a_time
     end
+    if r.i ~= '' then
+        drop_probe(t, r.i, r.tk, now) -- BREAK:nobodys_probe_is_let_go
+    end
     local is_asked_in_time = ARGV[7] == 'ask' and (r.ex == 0 or math.max(now, r.se) < r.ex)
     if is_asked_in_time then
         begin_asking(name, r, now, 'a' .. r.n, attempt_row(r, now, '', lost_by), 'os', '', 'er', '')
@@ -144,6 +148,10 @@ if is_out_of_turn(name, r) then
     if r.st == 'accepted' then
         stand(name, r, now, tonumber(t.la or '3600000')) -- its delivery is the broker's confirm
     end
+    local held = tonumber(t.sb or '0') + tonumber(opt.size or '0')
+    if tonumber(opt.room or '0') > 0 and held > tonumber(opt.room) then
+        return {'park', 'shelf_full', tonumber(shelf_full_ms(name, r))} -- BREAK:full_shelf_gets_no_copies
+    end
     return {'order', first_in_line(r.ok)} -- BREAK:one_of_a_key
 end
 
@@ -157,13 +165,11 @@ if r.q == '1' and ARGV[7] == 'ask' and not t.paused then
     return {'ask', r.n, r.tk, asked.name, asked.url, redis.call('HGET', job(name), 'qn') or '0'}
 end
 local want = wanted(t, r.cl, opt)
-if r.st == 'running' and opt.breaker then
-    drop_probe(t, r.i, r.tk, now)
-end
 set_moods(t, pool, opt, now)
 local chosen, next_turn, till = choose(t, pool, now, want)
 if not chosen and next_turn == 'key' then
     seen()
+    wait_for_key(name, r, now) -- BREAK:own_key_is_no_queue
     return {'park', 'concurrency', '1000'} -- the worker doubles it
 end
 local called = chosen and turn_of_other(t, pool, want.kind, now)
@@ -195,6 +201,9 @@ end
 if r.cl == 'sync' then
     redis.call('ZREM', T .. 'y', name)
 end
+if opt.pk then
+    redis.call('ZREM', T .. 'x', name)
+end
 stop_asking(name, r) -- another policy now
 stop_polling(name, r)
 local n = r.n + 1
@@ -210,5 +219,5 @@ if needs_slot(t, chosen, want) then
 end
 note_begun(notes, t, chosen, r.st ~= 'running')
 redis.call('HSET', KEYS[1], unpack(notes))
-served(t, pool, want.kind)
+served(t, pool, want.kind, now)
 return {'go', n, chosen.name, chosen.url, int(slot_end), r.cnt + 1, rest}

@@ -22,7 +22,6 @@ local opt = options(22)
 local now = now_ms()
 local r = read(name)
 local mine = n .. ':' .. token
-local opt = options(22)
 if not r and MEMORY == 'k' and redis.call('HGET', KEYS[1], 'ep') == EPOCH then
     -- Nothing was forgotten: somebody else ended it, so long ago that its record went in order. It must not come back to life.
     free_slot(name, n, token)
@@ -38,22 +37,27 @@ local is_other = opt.cd and redis.call('HGET', job(name), 'cd') ~= mine .. ':' .
 if r.dn == mine and verdict ~= 'offload' and not is_other then
     return and_whose_turn_it_was(name, {r.dv, int(r.due), r.dv == 'waiting' and int(math.max(0, r.due - now)) or nil}) -- BREAK:complete_once
 end
+local is_noted = r.of == '1' and redis.call('HEXISTS', T .. 's', name .. ':' .. ARGV[3] .. ':' .. token) == 0
 if ARGV[11] == '1' then
     free_slot(name, n, token)
 end
-if ARGV[20] == '1' then
+local is_newest = r.n == n and r.tk == token
+if ARGV[20] == '1' and is_newest then -- else r.i is another's instance
     redis.call('HSET', KEYS[1], 'up:' .. r.i, '0')
 end
 -- A complete answer settles what is in doubt by now, too; only the newest attempt settles anything.
 local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry' or verdict == 'elsewhere'
 local settles = r.st == 'running'
 settles = settles or is_answer -- BREAK:late_answer_settles
-settles = settles and r.n == n and r.tk == token -- BREAK:fence
+settles = settles and is_newest -- BREAK:fence
 -- A dead letter of what a person has run again meanwhile: its shelf copy may have left the shelf's queue.
 local has_no_copy = false
 has_no_copy = verdict == 'dead' and r.st ~= 'running' and r.sh ~= '1' -- BREAK:dead_has_its_copy
 if FINAL[r.st] or not settles or has_no_copy then
     redis.call('HSET', job(name), 'lt' .. n, status .. '\t' .. error)
+    if is_newest then
+        settle_probe(r.i, opt, token, now)
+    end
     return {'late', '0'}
 end
 local keep = keeping(r, ARGV, 13)
@@ -73,6 +77,12 @@ if verdict == 'offload' then
     redis.call('HSET', job(name), 'of', '1', 'ofu', opt.ofu, 'oft', int(till), 'ofp', int(due), 'ofn', '0', 'ofz', '0', 'ofx', '', 'ofl', '0',
                'se', int(slot_end), 'ofd', mine, 'a' .. n, r.i .. '\t' .. int(r.sa) .. '\t\t' .. status .. '\t')
     next_check(name, r.ex, now, due + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
+    -- This was the instance's answer to the call. How long it works on says nothing of that.
+    feel(r, token, opt, ARGV[11], now) -- BREAK:offloaded_is_answered
+    note_latency(r.i, now - r.sa, true, now)
+    if not slot then
+        note_took(math.max(0, now - r.sa), nil, now) -- nobody waits for the rest of it
+    end
     return {'waiting', int(due), int(due - now)}
 end
 
@@ -102,15 +112,15 @@ if verdict == 'elsewhere' then
     end
 end
 
-if ARGV[20] ~= '1' and ARGV[21] ~= '1' then
-    note_attempt(r, now)
-end
-
 -- What goes to the shelf must fit before anything changes.
 if verdict == 'dead' or verdict == 'hold' then
     if not put_on_shelf(name, now, ARGV[17], ARGV[18], tonumber(ARGV[19])) then
         return {'full', '0'}
     end
+end
+
+if ARGV[20] ~= '1' and ARGV[21] ~= '1' and not is_noted then
+    note_attempt(r, now)
 end
 
 feel(r, token, opt, ARGV[11], now)
@@ -121,7 +131,7 @@ if is_answer and ARGV[21] ~= '1' and r.cnt == 0 then
 end
 
 local function done(gave, ...)
-    if ARGV[21] ~= '1' and verdict ~= 'unsent' then
+    if ARGV[21] ~= '1' and verdict ~= 'unsent' and r.of ~= '1' then
         note_latency(r.i, now - r.sa, status ~= '', now)
     end
     redis.call('HSET', job(name), 'dn', mine, 'dv', gave, 'a' .. n, row, ...)

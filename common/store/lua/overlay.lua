@@ -5,6 +5,7 @@
 --   drop T ''     all that is said of a tenant     ttl 'T I' ms   the instance stays for so long from now
 --   forever 'T I' ''   no time to live             lapse 'T I' '' its time is over: it drains
 --   gone 'T I' ''      it has drained after its time was over: it is removed
+--   only F ''     what follows is said only if F is there: its tenant may have left since it was looked at
 --   atleast '' N  the revision is N at least: tenants have seen it (a store that forgot its last second)
 -- Fields: 't T' a tenant's document, 'i T I' an instance's, 'e T I' when its time is over, 'p T' a pause's note, 'd T I' why it
 -- drains (hand or ttl), 'x T I' not in the pool although the document has it; ':rev' counts changes, ':restored' after a restore.
@@ -51,7 +52,7 @@ function words.forever(instance)
     redis.call('HDEL', key, 'e ' .. instance)
 end
 function words.lapse(instance)
-    if is_over(instance) and redis.call('HEXISTS', key, 'd ' .. instance) == 0 then -- BREAK:refreshed_stays
+    if is_over(instance) then -- BREAK:refreshed_stays
         set('d ' .. instance, 'ttl')
     end -- BREAK:refreshed_stays
 end
@@ -68,7 +69,14 @@ function words.atleast(_, revision)
     end
 end
 
+function words.only() end
+
 for i = 3, #ARGV, 3 do
+    local has_left = false
+    has_left = ARGV[i] == 'only' and redis.call('HEXISTS', key, ARGV[i + 1]) == 0 -- BREAK:left_tenant_is_not_spoken_of
+    if has_left then
+        break
+    end
     words[ARGV[i]](ARGV[i + 1], ARGV[i + 2])
 end
 local revision = changed == 1 and redis.call('HINCRBY', key, ':rev', 1) or tonumber(redis.call('HGET', key, ':rev') or '0')

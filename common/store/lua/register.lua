@@ -3,6 +3,32 @@
 -- Gives {1} changed, {0} the same, {-1} not removed: it has unended jobs, {-2, revision} registered from a later
 -- revision: read the overlay again.
 -- The registry's index (another tag) is written by the caller, afterwards.
+-- What is noted of an instance goes with it: a name that never comes back would be read with each claim for ever. What still holds stays
+-- (its slots, a rate, a cooling, an open breaker), until the list changes again: discovery may lose sight of it for a moment.
+local NOTED = {up = true, n = true, c = true, tat = true, ew = true, cool = true, br = true, ad = true}
+
+local function holds(word, value, now)
+    if word == 'c' then
+        return tonumber(value) > 0
+    end
+    local till = word == 'br' and string.match(value, '^o (%d+)$') or ((word == 'tat' or word == 'cool') and value)
+    return till and tonumber(till) > now
+end
+
+local function forget_absent(lines)
+    local stays = {}
+    for name in string.gmatch('\n' .. lines, '\n([^\t\n]+)') do
+        stays[name] = true
+    end
+    local now, flat = now_ms(), redis.call('HGETALL', KEYS[1])
+    for i = 1, #flat, 2 do
+        local word, name = string.match(flat[i], '^(%l+):(.*)$')
+        if word and NOTED[word] and not stays[name] and not holds(word, flat[i + 1], now) then
+            redis.call('HDEL', KEYS[1], flat[i])
+        end
+    end
+end
+
 local opt = options(5)
 local policy = opt.pol or ''
 if opt.rv then
@@ -20,6 +46,7 @@ if ARGV[2] == '' then
     end
     redis.call('DEL', T .. 'doc')
     redis.call('HDEL', KEYS[1], 'ep', 'il', 'tc', 'pol', 'sw', 'paused')
+    forget_absent('')
     return {1}
 end
 local before = redis.call('HMGET', KEYS[1], 'ep', 'il', 'tc', 'pol')
@@ -31,6 +58,7 @@ redis.call('SET', T .. 'doc', ARGV[2])
 redis.call('HSET', KEYS[1], 'ep', EPOCH, 'il', ARGV[3], 'tc', ARGV[4], 'pol', policy)
 if before[2] ~= ARGV[3] then
     redis.call('HDEL', KEYS[1], 'sw') -- by place in the list
+    forget_absent(ARGV[3]) -- BREAK:notes_go_with_the_instance
 end
 if before[1] ~= EPOCH and GENERATION ~= '' then
     -- New here: it forgot nothing, unless the caller knows better.

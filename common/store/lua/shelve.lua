@@ -19,7 +19,7 @@ if n == -1 then
         leave(name, r)
         redis.call('HINCRBY', KEYS[1], 'ind', 1)
         redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'sh', '1', 'rc', '')
-        redis.call('HDEL', job(name), 'oo')
+        come_into_turn(name)
         join_line(name, r, now)
         announce(name, r, 'in_doubt', '')
         return {'shelved', ''}

@@ -5,7 +5,7 @@
 -- accepts whose lease is over; ends what waits past its deadline; suspects what is overdue by lost_after
 -- without a delivery seen, and with empty queues takes it for lost; wakes the first of a line that nobody woke.
 -- Gives {slots freed, accepts undone, unended, running, in doubt, delayed, outbox, age of the oldest that
--- waits in ms, checked, ended past their deadline, suspects, lost, on the shelf}.
+-- waits in ms, checked, ended past their deadline, suspects, lost, on the shelf, waiting for their own key}.
 local LOOKS = 100
 local SUSPECTS = 10000
 local GRACE = 5000 -- a waiting caller's own ingress comes first, to expire it or to give 202
@@ -122,4 +122,5 @@ for _, first in ipairs(redis.call('ZRANGE', T .. 'u', 0, 9)) do
 end
 return {freed, undone, redis.call('ZCARD', T .. 'u'), tonumber(t[1] or '0'), tonumber(t[2] or '0'),
         redis.call('ZCOUNT', T .. 'w', '(' .. int(now), '+inf'), redis.call('ZCARD', T .. 'o'),
-        int(oldest), #names, expired, n_suspects, lost, redis.call('ZCARD', T .. 'h')}
+        int(oldest), #names, expired, n_suspects, lost, redis.call('ZCARD', T .. 'h'),
+        redis.call('ZCOUNT', T .. 'x', int(now), '+inf')}

@@ -2,7 +2,7 @@
 -- Out of turn (claim.lua's order): the request waits on the shelf for the jobs before it. To be called when the shelf's queue has
 -- confirmed its copy.
 -- ARGV: 1 epoch, 2 name, 3 shelf head, 4 shelf body, 5 shelf bound.
--- Gives {'shelved'} (also when it is so already), {'full'}, or {'changed', state}: look again.
+-- Gives {'shelved'} (also when it is so already), {'full', '', ms until it may try again}, or {'changed', state}: look again.
 local name = ARGV[2]
 local now = now_ms()
 local r = read(name)
@@ -21,9 +21,11 @@ if not is_out_of_turn(name, r) then
 end
 if not keep_request(name, ARGV[3], ARGV[4], tonumber(ARGV[5])) then
     redis.call('HSET', job(name), 'sn', int(now + 3600000)) -- parked for an hour at most
-    return {'full', ''}
+    return {'full', '', tonumber(shelf_full_ms(name, r))}
 end
 leave(name, r)
 redis.call('HSET', job(name), 'st', 'queued', 'due', '0', 'oo', '1')
+redis.call('ZADD', T .. 'x', '+inf', name) -- BREAK:a_line_is_no_queue
+redis.call('ZREM', T .. 'y', name) -- BREAK:out_of_turn_is_no_queue
 next_check(name, r.ex, now, now + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
 return {'shelved', 'queued'}

@@ -32,6 +32,9 @@ end
 local pool = read_pool(t)
 set_moods(t, pool, options(3), now)
 local chosen, reason, till = choose(t, pool, now, wanted(t, r.cl, {}))
+if chosen and tonumber(redis.call('ZSCORE', T .. 'x', name) or '0') > now then
+    return {r.st, int(r.due), r.q, 'concurrency', '', '', ''} -- of its key
+end
 if chosen then
     return {r.st, int(r.due), r.q, '', '', place, ''}
 end

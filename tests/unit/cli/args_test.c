@@ -16,11 +16,12 @@ static const struct flag own_flags[] = {
     {"--wait", NULL, 0, FLAG_SECONDS, "SECONDS", "h"},
     {"--max-attempts", NULL, 0, FLAG_COUNT, "N", "h"},
     {"--include", NULL, 'i', FLAG_SWITCH, NULL, "h"},
+    {"--weight", NULL, 0, FLAG_WHOLE, "N", "h"},
 };
 static const struct flag common_flags[] = {
     {"--json", NULL, 0, FLAG_SWITCH, NULL, "h"},
 };
-static const struct flags own = {own_flags, 5};
+static const struct flags own = {own_flags, 6};
 static const struct flags common = {common_flags, 1};
 
 /* args_parse wants argv as main has it. */
@@ -35,6 +36,7 @@ static char wait_flag[] = "--wait";
 static char wait_half[] = "--wait=0.5";
 static char count_flag[] = "--max-attempts";
 static char json_flag[] = "--json";
+static char weight_flag[] = "--weight";
 static char i_flag[] = "-i";
 static char over[] = "--";
 static char dash[] = "-";
@@ -132,6 +134,8 @@ static void test_bad(void **state)
          "--max-attempts takes a whole number from 1, not \"0\""},
         {"a word for a count", ARGV(count_flag, word), 2,
          "--max-attempts takes a whole number from 1, not \"word\""},
+        {"no whole number", ARGV(weight_flag, minus), 2,
+         "--weight takes a whole number from 0, not \"-1\""},
     };
 
     (void)state;
@@ -146,6 +150,19 @@ static void test_bad(void **state)
         buf_fini(&why);
         args_fini(&a);
     }
+}
+
+static void test_a_whole_number_may_be_zero(void **state)
+{
+    static char zero[] = "0";
+    struct args a;
+    struct buf why = {0};
+
+    (void)state;
+    assert_int_equal(args_parse(own, common, 2, ARGV(weight_flag, zero), false, &a, NULL, &why), 0);
+    assert_true(args_has(&a, "--weight"));
+    assert_int_equal(args_count(&a, "--weight", 7), 0);
+    args_fini(&a);
 }
 
 static void test_stops_at_the_first_word(void **state)
@@ -229,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_a_whole_number_may_be_zero),
         cmocka_unit_test(test_stops_at_the_first_word),
         cmocka_unit_test(test_repeated_values_come_in_order),
         cmocka_unit_test(test_seconds),

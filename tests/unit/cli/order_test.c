@@ -55,6 +55,10 @@ static const struct document documents[] = {
      NO_BODY,
      START
      "\"POST\",\"path\":\"/o?a=\\\"b\",\"headers\":{}},\"ordering_key\":\"customer \\\"9\\\"\"}"},
+    {"a priority",
+     {"--priority", "high"},
+     NO_BODY,
+     START "\"POST\",\"path\":\"/o?a=\\\"b\",\"headers\":{}},\"priority\":\"high\"}"},
     {"JSON says so",
      {NULL},
      {"{\"n\": 1}", 8},

@@ -111,14 +111,59 @@ static void test_the_moods_of_instances(void **state)
         "\"a\":{\"healthy\":true,\"breaker\":\"open\",\"cooling_until\":\"2026-01-01T00:00:00."
         "000Z\"},"
         "\"b\":{\"healthy\":true,\"breaker\":\"half_open\",\"cooling_until\":null},"
-        "\"c\":{\"healthy\":false,\"breaker\":\"closed\",\"cooling_until\":null}}}}}";
+        "\"c\":{\"healthy\":false,\"breaker\":\"closed\",\"cooling_until\":null,"
+        "\"state\":\"draining\"}},\"source\":\"leaving\"}}}";
     struct buf out = {0};
 
     (void)state;
     assert_int_equal(show_tenants(STR(moody), (struct str){NULL, 0}, &out), ERR_OK);
     buf_char(&out, '\0');
-    assert_non_null(strstr(out.p, "2 of 3 up, 1 cooling, 2 open"));
+    assert_non_null(strstr(out.p, "2 of 3 up, 1 cooling, 2 open, 1 draining, leaving"));
     buf_fini(&out);
+}
+
+static void test_what_keeps_instances_from_calls(void **state)
+{
+    static const char json[] =
+        "{\"source\":\"file\",\"queued\":1,\"delayed\":0,\"running\":0,\"in_doubt\":0,"
+        "\"capacity\":null,\"settings\":{},\"instances\":{"
+        "\"a\":{\"url\":\"http://a\",\"concurrency\":0,\"healthy\":true,\"breaker\":\"half_open\","
+        "\"cooling_until\":null,\"limit\":null,\"state\":\"active\"},"
+        "\"b\":{\"url\":\"http://b\",\"concurrency\":9,\"healthy\":true,\"breaker\":\"closed\","
+        "\"cooling_until\":\"2026-01-01T00:00:00.000Z\",\"limit\":7,\"state\":\"draining\"},"
+        "\"c\":{\"url\":\"http://c\",\"concurrency\":4,\"healthy\":false,\"breaker\":\"closed\","
+        "\"cooling_until\":null,\"limit\":12,\"state\":\"active\"},"
+        "\"d\":{\"url\":\"http://d\",\"concurrency\":4,\"healthy\":true,\"breaker\":\"closed\","
+        "\"cooling_until\":null,\"limit\":null,\"state\":\"active\"}}}";
+    struct buf out = {0};
+
+    (void)state;
+    assert_int_equal(show_tenant("erp", STR(json), &out), ERR_OK);
+    buf_char(&out, '\0');
+    assert_non_null(strstr(out.p, "active, breaker half_open "));
+    assert_non_null(strstr(out.p, "draining, cooling until 2026-01-01T00:00:00.000Z "));
+    assert_non_null(strstr(out.p, "7 adaptive"));
+    assert_non_null(strstr(out.p, " out "));
+    assert_null(strstr(out.p, "12 adaptive")); /* its own limit is the lower */
+    assert_null(strstr(out.p, " 0  -"));       /* no limit is no number */
+    buf_fini(&out);
+}
+
+static void test_a_tenant_without_instances_says_so(void **state)
+{
+    struct buf out = {0};
+
+    (void)state;
+    check(show_tenant("erp", STR("{\"source\":\"file\",\"instances\":{}}"), &out), &out,
+          "tenant    erp\n"
+          "source    file\n"
+          "queued    -\n"
+          "delayed   -\n"
+          "running   -\n"
+          "in_doubt  -\n"
+          "capacity  -\n"
+          "\n"
+          "no instances: its jobs wait; sluice tenants add gives it one\n");
 }
 
 static void test_tenants_with_the_scale_figure(void **state)
@@ -136,6 +181,20 @@ static void test_tenants_with_the_scale_figure(void **state)
           "      1\n"
           "(all)   -              12        -        3         -         7        12      1.25  "
           "      2\n");
+}
+
+static void test_tenants_stand_by_name(void **state)
+{
+    struct buf out = {0};
+
+    (void)state;
+    assert_int_equal(show_tenants(STR("{\"tenants\":{\"b\":{},\"c\":{},\"a\":{}}}"),
+                                  (struct str){NULL, 0}, &out),
+                     ERR_OK);
+    buf_char(&out, '\0');
+    assert_true(strstr(out.p, "\na ") < strstr(out.p, "\nb "));
+    assert_true(strstr(out.p, "\nb ") < strstr(out.p, "\nc "));
+    buf_fini(&out);
 }
 
 static void test_tenants_alone(void **state)
@@ -237,9 +296,12 @@ int main(void)
         cmocka_unit_test(test_a_job_that_runs),
         cmocka_unit_test(test_a_job_just_accepted),
         cmocka_unit_test(test_what_is_no_document),
+        cmocka_unit_test(test_what_keeps_instances_from_calls),
+        cmocka_unit_test(test_a_tenant_without_instances_says_so),
         cmocka_unit_test(test_tenants_with_the_scale_figure),
         cmocka_unit_test(test_the_moods_of_instances),
         cmocka_unit_test(test_tenants_alone),
+        cmocka_unit_test(test_tenants_stand_by_name),
         cmocka_unit_test(test_schedules),
         cmocka_unit_test(test_dead_letters),
         cmocka_unit_test(test_a_dead_letter),

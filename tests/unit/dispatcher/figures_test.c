@@ -64,9 +64,24 @@ static void test_derive(void **state)
     }
 }
 
+/* A line of jobs under one ordering key runs no sooner with more workers. */
+static void test_out_of_turn(void **state)
+{
+    struct figure g = {.queued = 5000, .held_back = 4999, .running = 1, .capacity = -1};
+
+    (void)state;
+    figure_derive(&g, 10);
+    assert_int_equal(1, g.runnable);
+    assert_int_equal(1, g.desired_workers);
+    g.queued = 10; /* read at different instants */
+    figure_derive(&g, 10);
+    assert_int_equal(0, g.runnable);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_derive)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_derive),
+                                       cmocka_unit_test(test_out_of_turn)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
