@@ -507,6 +507,7 @@ static void claim(struct attempt *a)
     struct calls_job j = job_of(a);
 
     a->step = STEP_CLAIM;
+    j.has_more = lane_has_waiting(a->lane);
     (void)snprintf(a->claimant, sizeof a->claimant, "%s", heartbeat_name(w->heartbeat));
     /* Without a renewed lease nothing may be sent: a claim would only hold a slot. */
     if (!heartbeat_may_send(w->heartbeat, a->claimant) ||

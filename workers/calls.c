@@ -100,6 +100,9 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
     store_args_number(&a, retry.max_attempts);
     store_args_number(&a, lease_ms);
     add_keeping(&a, j);
+    if (j->has_more) {
+        add_option(&a, STR("mw"), STR("1"));
+    }
     if (j->region != NULL) {
         add_option(&a, STR("rg"), str_of(j->region));
     }

@@ -20,6 +20,7 @@ struct calls_job {
     uint32_t number; /* the attempt's; 0 before the claim */
     uint64_t shelf_max_bytes;
     const char *region; /* the worker's, or NULL */
+    bool has_more;      /* of a claim: others of its kind wait in this worker's hand */
 };
 
 MUST_CHECK int calls_claim(const struct calls_job *j, const char *worker, const char *channel,

@@ -313,6 +313,11 @@ void lane_turn_over(struct lane *l)
     turns_over(l->group);
 }
 
+bool lane_has_waiting(const struct lane *l)
+{
+    return turns_have_waiting(l->group);
+}
+
 void lane_hint(struct lane *l)
 {
     turns_hint(l->group->turns);

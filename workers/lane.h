@@ -84,6 +84,8 @@ void lane_refused(struct lane *l, struct attempt *a, int64_t ms);
 void lane_served(struct lane *l);
 /* A claim by turns has its answer. */
 void lane_turn_over(struct lane *l);
+/* Whether deliveries of its kind (waiting callers', or the others) wait for a claim. */
+bool lane_has_waiting(const struct lane *l);
 /* What is delivered here are polls of offloaded jobs. */
 bool lane_is_for_polls(const struct lane *l);
 /* A slot may be free: those refused try again, or the lanes of the tenant do. */

@@ -39,6 +39,13 @@ static bool has_waiting(const struct turns_group *g, bool has_work[WRR_CLASSES])
     return any;
 }
 
+bool turns_have_waiting(const struct turns_group *g)
+{
+    bool has_work[WRR_CLASSES];
+
+    return has_waiting(g, has_work);
+}
+
 /* The lane of the class that waits and is next behind the one that was served last. */
 static struct lane *next_lane(const struct turns_group *g, enum wrr_class c, int last)
 {

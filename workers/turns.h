@@ -56,6 +56,8 @@ void turns_refused(struct turns_group *g, struct lane *l, struct attempt *a, int
 void turns_served(struct turns_group *g, struct lane *l);
 /* A claim that went out by turns has its answer, whatever it is. */
 void turns_over(struct turns_group *g);
+/* Whether a delivery waits for its claim. */
+bool turns_have_waiting(const struct turns_group *g);
 /* A slot may be free. */
 void turns_hint(struct turns *t);
 /* The lanes that rest take up work again, all at once. */

@@ -390,6 +390,22 @@ def test_who_is_called_and_does_not_come_waits_no_more(pool):
     assert pool.try_claim(other)[0] == "go"
 
 
+def test_a_caller_that_is_served_does_not_speak_for_those_behind_it(pool):
+    """Its worker has more callers in hand: the next slot is theirs, too, though none of them has been refused since."""
+    pool.pool({"a": {"limit": 4}}, sync_share="0.8")
+    names = [pool.go()[1] for _ in range(4)]
+    first, second = pool.new("wait"), pool.new("wait")
+    assert pool.try_claim(first)[:2] == ["wait", "concurrency"]
+    for name in names[:2]:
+        pool.end(name)
+    assert pool.try_claim(first, mw="1")[0] == "go"
+    other = pool.new()
+    assert pool.try_claim(other)[:2] == ["wait", "concurrency"], "a caller comes next"
+    assert pool.try_claim(second)[0] == "go"
+    pool.end(names[2])
+    assert pool.try_claim(other)[0] == "go", "nobody else waits"
+
+
 def test_where_nothing_is_limited_nobody_waits(pool):
     pool.pool({"a": {}}, sync_share="0.8")
     pool.go(mode="wait")
@@ -518,11 +534,12 @@ def test_the_next_class_takes_over_and_gives_back(make_stack):
 @pytest.mark.timeout_s(120)
 @pytest.mark.parametrize("slots, ms", [(1, 100), (10, 400)])
 def test_callers_and_other_work_share_the_slots(make_stack, slots, ms):
-    """Both kinds want more than there is, for a while: neither gets more than its share, neither starves."""
+    """Both kinds want more than there is, for a while: neither gets more than its share, neither starves. So many callers that some
+    wait also while a slow machine takes its time to send the next ones."""
     stack = make_stack(lambda s: s.sample_config(concurrency=slots, sync_share=0.8, timeouts={"sync_s": 40}), workers=2)
-    n = 60 if slots == 1 else 80
+    n = 60 if slots == 1 else 160
     ids = together(8, lambda i: stack.submit(f"/job?ms={ms}").json()["id"], range(n // 2))
-    answers = together(2 * slots + 4, lambda i: stack.call("POST", f"/call/sample/call?ms={ms}").status_code, range(n))
+    answers = together(4 * slots + 4, lambda i: stack.call("POST", f"/call/sample/call?ms={ms}").status_code, range(n))
     assert answers == [200] * n
     calls, jobs = times(stack.receipts(path="/call")), times(stack.receipts(path="/job"))
     # While both wait: from a while after the first caller until the last callers are in.

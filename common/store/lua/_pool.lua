@@ -404,10 +404,17 @@ local function wait_for_key(name, r, now)
     end
 end
 
--- The kind waits no more, until it is refused again. What was kept free for it and is not needed goes to whoever waits.
-local function served(t, pool, kind, now)
+-- The kind waits no more, until it is refused again; but for what its worker still has in hand, which comes next. What was kept
+-- free for it and is not needed goes to whoever waits.
+local function served(t, pool, kind, has_more, now)
     local mark = kind == 's' and 'ws' or 'wn'
-    if t[mark] then
+    local goes_on = false
+    goes_on = has_more -- BREAK:share_while_more_wait
+    if goes_on then
+        if policy_of(t, 'sync_share') and not waits_until(t, kind, now) and capacity_of(t, pool, now) then
+            redis.call('HSET', KEYS[1], mark, int(now + CALL_MS))
+        end
+    elseif t[mark] then
         redis.call('HDEL', KEYS[1], mark)
         if tonumber(t.c or '0') + 1 < (capacity_of(t, pool, now) or 0) then
             wake_waiting()

@@ -5,7 +5,7 @@
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
 -- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms,
--- 14… options: rg the worker's region, pk the key of per_key, room the shelf's bound in bytes and size what the request
+-- 14… options: rg the worker's region, pk the key of per_key, mw '1': its worker has more of its kind in hand that wait, room the shelf's bound in bytes and size what the request
 --   would take of it, breaker and adaptive (_moods.lua).
 -- Gives {verdict, …}:
 --   ack state [name at]           superfluous, or ended just now; whose turn it is now (_order.lua), in the outbox since
@@ -219,5 +219,5 @@ if needs_slot(t, chosen, want) then
 end
 note_begun(notes, t, chosen, r.st ~= 'running')
 redis.call('HSET', KEYS[1], unpack(notes))
-served(t, pool, want.kind, now)
+served(t, pool, want.kind, opt.mw == '1', now)
 return {'go', n, chosen.name, chosen.url, int(slot_end), r.cnt + 1, rest}
