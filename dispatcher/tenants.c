@@ -946,8 +946,8 @@ static int hex(char c)
     return at == NULL ? -1 : (int)(at - digits);
 }
 
-/* A piece of the path, percent-decoded; false: with a NUL. One that is too long for any name is cut,
- * and still too long. */
+/* A piece of the path, percent-decoded; false: with a NUL. One that is too long for any name is
+ * cut, and still too long. */
 static bool decode_piece(struct str piece, char *to, size_t size)
 {
     size_t n = 0;

@@ -211,6 +211,14 @@ static void translate_service(struct mistakes *m, const struct path *path, struc
     if (polling != NULL) {
         check_method(m, &at_polling, polling);
     }
+    struct node *priority = node_get(service, "priority");
+    if (priority != NULL) {
+        struct path at_priority = {path, "priority", 0};
+        mistake_add(m, &at_priority, priority->key_line,
+                    "belongs into polling, of the service or of one server");
+        node_take(service, priority);
+        node_free(priority);
+    }
     struct node *list = node_new(NODE_LIST, NULL, servers->line);
     if (list == NULL) {
         m->is_out_of_memory = true;

@@ -520,11 +520,26 @@ static void decode_list(const struct field *f, struct mistakes *m, const struct 
     }
 }
 
+/* Who wrote a number for a map learns what the map may hold. */
+static void wants_map(const struct table *t, struct mistakes *m, const struct path *path,
+                      const struct node *n)
+{
+    struct buf expected = {0};
+
+    buf_text(&expected, "a map of ");
+    for (size_t i = 0; i < t->n_fields; i++) {
+        buf_text(&expected, i == 0 ? "" : i + 1 < t->n_fields ? ", " : " and ");
+        buf_text(&expected, t->fields[i].key);
+    }
+    field_wrong_kind(m, path, n, buf_failed(&expected) ? "a map" : expected.p);
+    buf_fini(&expected);
+}
+
 static void decode_object(const struct field *f, struct mistakes *m, const struct path *path,
                           const struct node *n, bool is_partial, void *base)
 {
     if (n->kind != NODE_MAP) {
-        field_wrong_kind(m, path, n, "a map");
+        wants_map(f->sub, m, path, n);
         return;
     }
     if ((f->flags & FIELD_WHOLE) != 0) {
@@ -544,7 +559,7 @@ static void decode_pointer(const struct field *f, struct mistakes *m, const stru
                            const struct node *n, void *base)
 {
     if (n->kind != NODE_MAP) {
-        field_wrong_kind(m, path, n, "a map");
+        wants_map(f->sub, m, path, n);
         return;
     }
     free_pointer(f, base);

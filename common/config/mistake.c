@@ -104,7 +104,8 @@ const char *mistake_nearest(struct str key, const char *const *names)
     for (; *names != NULL; names++) {
         struct str name = str_of(*names);
         size_t d = name.n > NAME_MAX_N ? best_distance : distance(key, name);
-        if (d < best_distance && d < name.n) {
+        /* Three letters off is another word, unless it begins alike. */
+        if (d < best_distance && d < name.n && (d < 3 || key.p[0] == name.p[0])) {
             best = *names;
             best_distance = d;
         }

@@ -325,7 +325,7 @@ const char *value_header_name(struct str s)
     if (s.n >= 1 && s.n <= 255 && is_made_of(s, LOWER UPPER DIGITS "!#$%&'*+-.^_`|~")) {
         return NULL;
     }
-    return "expected a header's or method's name (letters, digits and !#$%&'*+-.^_`|~)";
+    return "expected a header's name, as X-Customer";
 }
 
 const char *value_timezone(struct str s)

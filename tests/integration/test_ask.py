@@ -69,7 +69,7 @@ def test_a_lost_workers_attempt_waits_for_its_slots_end_and_is_asked_about(askin
 def test_an_attempt_without_an_answer_is_asked_about(store):  # noqa: F811
     job = Asking(store, dead=False)
     said = job.complete("j", 1, "t1", "ask")
-    assert said == ["waiting", job.field("se")] == job.complete("j", 1, "t1", "ask")
+    assert said[:2] == ["waiting", job.field("se")] == job.complete("j", 1, "t1", "ask")[:2]
     assert (job.field("st"), job.field("db"), job.field("q")) == ("waiting", "1", "1")
     assert job("cancel", "j", 600000, 600000) == ["no", "waiting", "1"]
     assert job("resolve", "j", "retry", "", 600000, 600000, 600000)[0] == "not_on_shelf"

@@ -110,8 +110,8 @@ def test_a_delayed_job_takes_its_place_when_it_is_due(stack):
 
 def test_cancel_and_deadline_in_the_line(stack):
     first = accept(stack, "/leave/0?sleep_ms=2000", "lines", "leave")
+    expired = accept(stack, "/leave/2", "lines", "leave", ttl_s=0.5)  # behind two it could be told that it is too late
     canceled = accept(stack, "/leave/1", "lines", "leave")
-    expired = accept(stack, "/leave/2", "lines", "leave", ttl_s=0.5)
     last = accept(stack, "/leave/3", "lines", "leave")
     wait_until(lambda: stack.redis.hget("{lines}:j:" + last.partition(".")[2], "oo") == "1", 10, "the last is on the shelf")
     assert stack.call("GET", "/v1/dead?tenant=lines").json()["total"] == 0, "what waits for its turn is no dead letter"

@@ -502,7 +502,7 @@ def test_a_job_without_a_worker_expires_at_its_deadline(stack):
 @pytest.mark.timeout_s(180)
 def test_a_delayed_message_without_a_queue_comes_back(stack):
     stack.stop("worker")
-    job = stack.submit("/delayed", "ladder", delay_s=2, body={"n": 1}).json()["id"]
+    job = stack.submit("/delayed", "ladder", delay_s=8, body={"n": 1}).json()["id"]
     stack.wait_job(job, "scheduled")
     with stack.amqp() as connection:
         connection.channel().queue_delete("sluice.ladder.normal")

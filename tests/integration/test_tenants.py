@@ -278,7 +278,7 @@ def test_a_paused_tenant_starts_nothing_and_goes_on_when_told(stack, registry, s
     assert paused["paused"]["note"] == "the tape is changed"
     assert second.get(pool)["paused"] or wait_until(lambda: second.get(pool)["paused"], 5)
     assert stack.redis.hget("{pool}:t", "paused") == "the tape is changed"
-    late = submit(stack, pool, 1, "/while", ttl_s=1)[0]  # behind the others it could be told that it is too late
+    late = submit(stack, pool, 1, "/while", ttl_s=5)[0]  # behind the others it could be told that it is too late
     waiting = submit(stack, pool, 10, "/while")
     assert stack.wait_job(late, timeout=20)["state"] == "expired"
     # What ran goes on; whatever was not claimed before the answer waits.

@@ -102,7 +102,7 @@ def test_an_open_breaker_until(why):
     why.queued("j")
     till = str(why.redis.time()[0] * 1000 + 60000)
     why.redis.hset("{t}:t", "br:a", f"o {till}")
-    assert why("why", "j", "breaker", "0.5 20 30000 10000 3")[3:5] == ["breaker", till]
+    assert why("why", "j", "breaker", "0.5 20 30000 90000 3")[3:5] == ["breaker", till]
     assert why.of("j")[1] == "", "a tenant without breakers has none"
 
 

@@ -34,13 +34,17 @@ def _line(name, values, unit, wanted):
 
 
 def print_table(reports):
-    """All runs of one scenario: the median first, then the single runs."""
+    """All runs of one scenario: the median first, then the single runs. Returns how many medians are not as wanted."""
     first = reports[0]
+    missed = 0
     print(f"{first.name}: median of {len(reports)}" if len(reports) > 1 else first.name)
     for name, (_, unit) in first.figures.items():
         values = [r.figures[name][0] for r in reports if name in r.figures]
-        print(_line(name, values, unit, first.wanted.get(name)))
+        wanted = first.wanted.get(name)
+        missed += wanted is not None and not _as_wanted(statistics.median(values), wanted)
+        print(_line(name, values, unit, wanted))
     for report in reports:
         for text in report.broken:
             print(f"  BROKEN: {text}")
     print(flush=True)
+    return missed

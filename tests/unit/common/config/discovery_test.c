@@ -82,7 +82,7 @@ static const struct translation translations[] = {
      "{meta-info: {discovery_server_port: '1', request_processor_prt: 5, discovery_server_name: "
      "5},\n"
      "a: {apis: [/a]},\nb: {servers: []},\nc: {servers: [h], polling: {retries: 0}},\n"
-     "d: {servers: {h: {retries: 0}}},\ne: 5,\nD: {servers: [h]}}",
+     "d: {servers: {h: {retries: 0}}},\ne: 5,\nD: {servers: [h], priority: low}}",
      NULL,
      "f:1: meta-info.discovery_server_port: expected a port from 1 to 65535, found the text \"1\"\n"
      "f:1: meta-info.request_processor_prt: unknown key; did you mean request_processor_port?\n"
@@ -92,7 +92,8 @@ static const struct translation translations[] = {
      "f:4: c.polling: the key method is missing\n"
      "f:5: d.servers.h: the key method is missing\n"
      "f:6: e: expected a map with servers, polling and apis, found 5\n"
-     "f:7: D: another service is named d, too\n"},
+     "f:7: D: another service is named d, too\n"
+     "f:7: D.priority: belongs into polling, of the service or of one server\n"},
 };
 
 static void test_translations(void **state)

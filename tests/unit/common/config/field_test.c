@@ -212,7 +212,7 @@ static const struct refusal refusals[] = {
     {"{texts: [a, 1]}", "texts[1]: expected text, found 1\n"},
     {"{statuses: [600]}", "statuses[0]: expected a status from 200 to 599, found 600\n"},
     {"{statuses: 500}", "statuses: expected a list, found 500\n"},
-    {"{inner: 5}", "inner: expected a map, found 5\n"},
+    {"{inner: 5}", "inner: expected a map of a and b, found 5\n"},
     {"{inner: {b: 1}}", "inner: the key a is missing\n"},
     {"{inner: {a: null}}", "inner.a: expected a value, found null\n"},
     {"{pointer: {a: 1, c: 1}}", "pointer.c: unknown key\n"},

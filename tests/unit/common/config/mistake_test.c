@@ -69,6 +69,8 @@ static const struct near_case near_cases[] = {
     {"concurrent", "concurrency"},
     {"", NULL},
     {"completely_else", NULL},
+    {"curl_s", NULL}, /* three letters off */
+    {"retries", "retry"},
 };
 
 static void test_nearest(void **state)
