@@ -8,6 +8,7 @@ Each request and each answer is a line of LOG before and after: {"ev": "send"|"a
 with a key repeats until it knows; PATIENCE_S after the load's end it gives up. Ends when all callers did.
 """
 import asyncio
+import dataclasses
 import gc
 import hashlib
 import json
@@ -204,6 +205,7 @@ class Caller:
 
     async def run(self, number):
         request = plan.request_of(self.seed, number)
+        request = dataclasses.replace(request, path=request.path.replace("PORT", str(self.ports[request.first])))
 
         async def copy(interface, after_s):
             await asyncio.sleep(after_s)

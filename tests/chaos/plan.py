@@ -147,7 +147,9 @@ def nonce_of(seed, number):
 def _query(rng, tenant, kind):
     dice = rng.random()
     if tenant == "later" and dice > 0.3:
-        return f"?offload_ms={rng.randrange(50, 2500)}"
+        # Most are polled, some posted as well, some posted only, to the port that load.py puts there.
+        how = "" if dice < 0.75 else "&complete_at=PORT" if dice < 0.9 else "&complete_at=PORT&location=no"
+        return f"?offload_ms={rng.randrange(50, 2500)}{how}"
     if tenant == "paced" and dice < 0.015:
         return "?fail_times=1&status=503&retry_after=1"  # it cools
     if dice < 0.004 and tenant in ("held", "plain"):

@@ -23,7 +23,7 @@ UNLIMITED = 1000000
 LIMITS = {"capped": (8, 5), "bridge": (0, 1), "later": (0, 12), "paced": (0, 6)}
 DROPPING = ("bridge", "later")
 RATE = {"limit": 40, "period_s": 1, "burst": 5}
-MORE = {"later": {"offload": {"enabled": True, "poll_s": 0.3, "max_s": 60}},
+MORE = {"later": {"offload": {"enabled": True, "poll_s": 0.3, "max_s": 30}},
         "paced": {"rate": RATE, "per_key": {"header": "X-Customer", "concurrency": 2}}}
 WORD_S = 60  # a word over HTTP is said again until a dispatcher has taken it
 

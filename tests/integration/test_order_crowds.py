@@ -55,6 +55,15 @@ def test_whose_turn_has_come_is_before_others_again(scripts):
     assert scripts.state("c") == "expired" and scripts.out_of_turn() == 0 and scripts.redis.zcard("{t}:y") == 0
 
 
+def test_who_is_claimed_from_the_shelf_waits_no_more(scripts):
+    """Its head is gone, nobody woke it yet, and a second message of it comes."""
+    scripts.line_up(*"abc")
+    assert scripts.out_of_turn() == 2
+    scripts.redis.zrem("{t}:q:o", "a")
+    assert scripts.claim("b", token="t2")[0] == "go" and scripts.redis.hget("{t}:j:b", "oo") is None
+    assert scripts.out_of_turn() == 1
+
+
 def test_all_that_leave_a_line_are_counted_out(scripts):
     """By a cancel, a second message in its turn, a person's word, its deadline."""
     scripts.line_up(*"abcde")
