@@ -185,6 +185,11 @@ static void on_tenant(struct str name, struct registry_entry *before, struct reg
     }
 }
 
+static void on_overlay(struct dispatcher *d)
+{
+    enroll_dirty(d->enroll);
+}
+
 static void on_lead(bool leads, void *arg)
 {
     struct dispatcher *d = arg;
@@ -349,7 +354,7 @@ static int make_parts(struct dispatcher *d, const struct config *c)
 {
     int rc = httpc_new(d->loop, HTTP_IDLE_S, &d->http);
 
-    rc = rc != ERR_OK ? rc : overlay_new(d, c->dispatcher.state_dir, &d->overlay);
+    rc = rc != ERR_OK ? rc : overlay_new(d, c->dispatcher.state_dir, on_overlay, &d->overlay);
     rc = rc != ERR_OK ? rc : enroll_new(d, &d->enroll);
     rc = rc != ERR_OK ? rc : tenants_new(d, &d->tenants);
     rc = rc != ERR_OK ? rc : deaths_new(d, &d->deaths);
