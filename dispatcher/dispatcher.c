@@ -436,6 +436,15 @@ static int start(struct daemon *daemon, void **ret_self, struct buf *why)
     return ERR_OK;
 }
 
+static void on_request(struct httpd_req *r, void *self)
+{
+    struct dispatcher *d = self;
+
+    if (!tenants_request(d->tenants, r)) {
+        views_request(d, r);
+    }
+}
+
 static bool is_ready(void *self, struct buf *why)
 {
     struct dispatcher *d = self;
@@ -481,7 +490,7 @@ const struct daemon_program dispatcher_program = {.name = "sluice-dispatcher",
                                                   .server = server_of,
                                                   .cron_check = cron_check,
                                                   .start = start,
-                                                  .on_request = views_request,
+                                                  .on_request = on_request,
                                                   .is_ready = is_ready,
                                                   .on_scrape = views_scrape,
                                                   .on_reload = on_reload,
