@@ -185,6 +185,11 @@ static void on_tenant(struct str name, struct registry_entry *before, struct reg
     }
 }
 
+static void on_overlay(struct dispatcher *d)
+{
+    enroll_dirty(d->enroll);
+}
+
 static void on_lead(bool leads, void *arg)
 {
     struct dispatcher *d = arg;
@@ -349,7 +354,7 @@ static int make_parts(struct dispatcher *d, const struct config *c)
 {
     int rc = httpc_new(d->loop, HTTP_IDLE_S, &d->http);
 
-    rc = rc != ERR_OK ? rc : overlay_new(d, c->dispatcher.state_dir, &d->overlay);
+    rc = rc != ERR_OK ? rc : overlay_new(d, c->dispatcher.state_dir, on_overlay, &d->overlay);
     rc = rc != ERR_OK ? rc : enroll_new(d, &d->enroll);
     rc = rc != ERR_OK ? rc : tenants_new(d, &d->tenants);
     rc = rc != ERR_OK ? rc : deaths_new(d, &d->deaths);
@@ -431,6 +436,15 @@ static int start(struct daemon *daemon, void **ret_self, struct buf *why)
     return ERR_OK;
 }
 
+static void on_request(struct httpd_req *r, void *self)
+{
+    struct dispatcher *d = self;
+
+    if (!tenants_request(d->tenants, r)) {
+        views_request(d, r);
+    }
+}
+
 static bool is_ready(void *self, struct buf *why)
 {
     struct dispatcher *d = self;
@@ -476,7 +490,7 @@ const struct daemon_program dispatcher_program = {.name = "sluice-dispatcher",
                                                   .server = server_of,
                                                   .cron_check = cron_check,
                                                   .start = start,
-                                                  .on_request = views_request,
+                                                  .on_request = on_request,
                                                   .is_ready = is_ready,
                                                   .on_scrape = views_scrape,
                                                   .on_reload = on_reload,

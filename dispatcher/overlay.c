@@ -2,7 +2,6 @@
 #include "overlay.h"
 
 #include "base/log.h"
-#include "enroll.h"
 #include "leader.h"
 #include "snapshot.h"
 
@@ -17,6 +16,7 @@ enum { EPOCH_SIZE = 64, HEAD = 3, REVISION_SIZE = 24, KEEP_AGAIN_MS = 5000 };
 
 struct overlay {
     struct dispatcher *dispatcher;
+    overlay_changed_cb on_change;
     struct snapshot *snapshot; /* or NULL */
     struct map fields;         /* field → text, owned */
     struct mono tried;         /* when the snapshot was written last, or could not be */
@@ -292,7 +292,7 @@ static void take(struct overlay *o, const struct call *k, const struct store_val
     (void)snprintf(o->epoch, sizeof o->epoch, "%s", k->epoch);
     keep(o);
     if (is_other) {
-        enroll_dirty(o->dispatcher->enroll);
+        o->on_change(o->dispatcher);
     }
 }
 
@@ -496,7 +496,8 @@ void overlay_turn(struct overlay *o)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-int overlay_new(struct dispatcher *d, const char *state_dir, struct overlay **ret)
+int overlay_new(struct dispatcher *d, const char *state_dir, overlay_changed_cb on_change,
+                struct overlay **ret)
 {
     struct overlay *o = calloc(1, sizeof *o);
     struct buf why = {0};
@@ -506,6 +507,7 @@ int overlay_new(struct dispatcher *d, const char *state_dir, struct overlay **re
         return ERR_NOMEM;
     }
     o->dispatcher = d;
+    o->on_change = on_change;
     o->alive = 1;
     if (state_dir == NULL) {
         log_event(LOG_INFO, "snapshot_off",

@@ -24,7 +24,11 @@ struct overlay_op {
 /* rc: as a store_cb; ERR_CLOSED: the program ends. */
 typedef void (*overlay_cb)(int rc, void *arg);
 
-MUST_CHECK int overlay_new(struct dispatcher *d, const char *state_dir, struct overlay **ret);
+/* Another revision, or another life of the store's memory, was read. */
+typedef void (*overlay_changed_cb)(struct dispatcher *d);
+
+MUST_CHECK int overlay_new(struct dispatcher *d, const char *state_dir,
+                           overlay_changed_cb on_change, struct overlay **ret);
 void overlay_free(struct overlay *o);
 /* Every dispatcher's turn, in its slow round: reads what others changed. The one that leads also
  * takes out the instances whose time to live is over. */

@@ -10,7 +10,6 @@
 #include "schedules.h"
 #include "services.h"
 #include "snapshot.h"
-#include "tenants.h"
 
 #include <stdlib.h>
 
@@ -292,17 +291,13 @@ static bool answer_one(struct dispatcher *d, struct httpd_req *r, struct str pat
     return true;
 }
 
-void views_request(struct httpd_req *r, void *self)
+void views_request(struct dispatcher *d, struct httpd_req *r)
 {
-    struct dispatcher *d = self;
     struct httpd_field allow[] = {{STR("Allow"), STR("GET, HEAD")}};
     struct problem_more more = {.fields = allow, .n_fields = 1};
     struct str path = httpd_path(r);
     struct buf body = {0};
 
-    if (tenants_request(d->tenants, r)) {
-        return;
-    }
     if (!str_is(httpd_method(r), STR("GET")) && !str_is(httpd_method(r), STR("HEAD"))) {
         problem_answer(r, PROBLEM_METHOD, &more);
         return;

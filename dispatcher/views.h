@@ -5,7 +5,8 @@
 
 #include "dispatcher.h"
 
-void views_request(struct httpd_req *r, void *self);
+/* Answers it, whatever it asks for. */
+void views_request(struct dispatcher *d, struct httpd_req *r);
 /* The gauges of /metrics. */
 void views_scrape(void *self);
 /* One tenant, one instance, as JSON. has_settings: with its whole document. */

@@ -444,20 +444,20 @@ static void on_dropped(int rc, const struct store_value *v, void *arg)
     release(a);
 }
 
-static void answer_dead(struct ask *a, const struct store_value *v)
+/* rc: of what printed `body`, which is freed. */
+static void answer_printed(struct ask *a, int rc, struct buf *body)
 {
-    struct buf body = {0};
     struct httpd_req *r = a->request;
 
-    if (dead_print(str_of(a->id), v, &body) != ERR_OK) {
+    if (rc != ERR_OK || buf_failed(body)) {
         problem(a, PROBLEM_INTERNAL, "The record cannot be read.");
     } else {
         a->request = NULL;
         httpd_answer(r, &(struct httpd_answer){.status = 200,
                                                .content_type = "application/json",
-                                               .body = buf_as_str(&body)});
+                                               .body = buf_as_str(body)});
     }
-    buf_fini(&body);
+    buf_fini(body);
 }
 
 static void on_dead(int rc, const struct store_value *v, void *arg)
@@ -465,6 +465,7 @@ static void on_dead(int rc, const struct store_value *v, void *arg)
     enum { ITEMS = 5 };
     struct ask *a = arg;
     struct str word = store_word(v, 0);
+    struct buf body = {0};
     char detail[160];
 
     a->asking--;
@@ -478,7 +479,7 @@ static void on_dead(int rc, const struct store_value *v, void *arg)
         problem(a, PROBLEM_UNKNOWN_JOB, NULL);
     } else if (str_is(word, STR("dead")) && v->n_items == ITEMS &&
                v->items[ITEMS - 1].type == STORE_ARRAY) {
-        answer_dead(a, v);
+        answer_printed(a, dead_print(str_of(a->id), v, &body), &body);
     } else {
         (void)snprintf(detail, sizeof detail,
                        "The job is no dead letter: it is %.*s. Ask /v1/jobs/{id}.",
@@ -491,11 +492,10 @@ static void on_dead(int rc, const struct store_value *v, void *arg)
 static void on_why(int rc, const struct store_value *v, void *arg)
 {
     struct ask *a = arg;
-    struct httpd_req *r = a->request;
     struct buf body = {0};
 
     a->asking--;
-    if (r == NULL) {
+    if (a->request == NULL) {
         release(a);
         return;
     }
@@ -503,15 +503,9 @@ static void on_why(int rc, const struct store_value *v, void *arg)
         no_store(a);
     } else if (str_is(store_word(v, 0), STR("missing"))) {
         problem(a, PROBLEM_UNKNOWN_JOB, NULL);
-    } else if (why_print(v, clock_wall(), &body) != ERR_OK || buf_failed(&body)) {
-        problem(a, PROBLEM_INTERNAL, "The record cannot be read.");
     } else {
-        a->request = NULL;
-        httpd_answer(r, &(struct httpd_answer){.status = 200,
-                                               .content_type = "application/json",
-                                               .body = buf_as_str(&body)});
+        answer_printed(a, why_print(v, clock_wall(), &body), &body);
     }
-    buf_fini(&body);
     release(a);
 }
 

@@ -55,6 +55,29 @@ static int index_lines(struct forward *f, size_t n)
     return ERR_OK;
 }
 
+/* Moves `f` to its caller, or frees it. */
+static int finish(struct forward *f, size_t n, struct forward *ret)
+{
+    int rc = index_lines(f, n);
+
+    if (rc != ERR_OK) {
+        forward_fini(f);
+        return rc;
+    }
+    *ret = *f;
+    return ERR_OK;
+}
+
+/* Likewise, with the lines that say about which attempt a GET asks. */
+static int finish_get(struct forward *f, size_t n, const struct job_message *m, uint32_t number,
+                      struct forward *ret)
+{
+    add_line(f, &n, "Sluice-Job-Id", m->id);
+    add_attempt(f, &n, number);
+    add_optional(f, &n, "traceparent", m->traceparent);
+    return finish(f, n, ret);
+}
+
 int forward_make(const struct job_message *m, struct str base, uint32_t number, struct str token,
                  struct forward *ret)
 {
@@ -71,13 +94,7 @@ int forward_make(const struct job_message *m, struct str base, uint32_t number, 
     add_optional(&f, &n, "traceparent", m->traceparent);
     add_optional(&f, &n, "Sluice-Schedule", m->schedule);
     add_optional(&f, &n, "Sluice-Scheduled-Time", m->scheduled_time);
-    int rc = index_lines(&f, n);
-    if (rc != ERR_OK) {
-        forward_fini(&f);
-        return rc;
-    }
-    *ret = f;
-    return ERR_OK;
+    return finish(&f, n, ret);
 }
 
 static void add_path(struct buf *url, struct str path, struct str id)
@@ -103,16 +120,7 @@ int forward_make_question(const struct job_message *m, struct str base, struct s
 
     buf_str(&f.url, base);
     add_path(&f.url, path, m->id);
-    add_line(&f, &n, "Sluice-Job-Id", m->id);
-    add_attempt(&f, &n, number);
-    add_optional(&f, &n, "traceparent", m->traceparent);
-    int rc = index_lines(&f, n);
-    if (rc != ERR_OK) {
-        forward_fini(&f);
-        return rc;
-    }
-    *ret = f;
-    return ERR_OK;
+    return finish_get(&f, n, m, number, ret);
 }
 
 static void add_polls(struct forward *f, size_t *n, struct str head)
@@ -140,16 +148,7 @@ int forward_make_poll(const struct job_message *m, struct str url, uint32_t numb
 
     buf_str(&f.url, url);
     add_polls(&f, &n, m->head);
-    add_line(&f, &n, "Sluice-Job-Id", m->id);
-    add_attempt(&f, &n, number);
-    add_optional(&f, &n, "traceparent", m->traceparent);
-    int rc = index_lines(&f, n);
-    if (rc != ERR_OK) {
-        forward_fini(&f);
-        return rc;
-    }
-    *ret = f;
-    return ERR_OK;
+    return finish_get(&f, n, m, number, ret);
 }
 
 void forward_fini(struct forward *f)

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tenants_inside.h"
+
+#include "base/log.h"
+#include "snapshot.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool has_parameter(const struct httpd_req *r, struct str wanted)
+{
+    struct str rest = httpd_query(r);
+    struct str piece;
+
+    while (rest.p != NULL && str_cut(&rest, '&', &piece)) {
+        if (str_is(piece, wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Said anew meanwhile: that stands. */
+static bool is_overtaken(const struct overlay *o, struct str field)
+{
+    struct str tenant, instance;
+    char kind;
+
+    if (!overlay_split(field, &kind, &tenant, &instance)) {
+        return true;
+    }
+    return overlay_get(o, kind, tenant, instance).p != NULL ||
+           ((kind == 'd' || kind == 'x') && overlay_get(o, 'i', tenant, instance).p != NULL);
+}
+
+/* --- what was lost ---------------------------------------------------------------------------- */
+
+/* "erp", or "erp/erp-1". */
+static void print_name(struct str field, struct buf *out)
+{
+    struct str tenant, instance;
+    struct buf name = {0};
+    char kind;
+
+    if (overlay_split(field, &kind, &tenant, &instance)) {
+        buf_printf(&name, "%.*s%s%.*s", STR_ARG(tenant), instance.n > 0 ? "/" : "",
+                   STR_ARG(instance));
+    }
+    buf_json_str(out, buf_failed(&name) ? (struct str){"", 0} : buf_as_str(&name));
+    buf_fini(&name);
+}
+
+static void print_lost(const struct snapshot *s, const struct overlay *o, char wanted,
+                       const char *member, struct buf *out)
+{
+    size_t cursor = 0;
+    struct str field, value;
+    bool is_first = true;
+
+    buf_printf(out, "\"%s\":[", member);
+    while (snapshot_next_lost(s, &cursor, &field, &value)) {
+        if (field.p[0] == wanted && !is_overtaken(o, field)) {
+            buf_text(out, is_first ? "" : ",");
+            print_name(field, out);
+            is_first = false;
+        }
+    }
+    buf_text(out, "],");
+}
+
+static void print_restore(const struct tenants_op *op, const char *done, struct buf *out)
+{
+    const struct overlay *o = tenants_dispatcher(op)->overlay;
+    const struct snapshot *s = overlay_snapshot(o);
+
+    buf_char(out, '{');
+    print_lost(s, o, 't', "tenants", out);
+    print_lost(s, o, 'i', "instances", out);
+    print_lost(s, o, 'd', "draining", out);
+    print_lost(s, o, 'x', "removed", out);
+    print_lost(s, o, 'p', "paused", out);
+    buf_printf(out, "\"done\":\"%s\"}", done);
+}
+
+static void say_lost(struct tenants_op *op, struct str field, struct str value)
+{
+    struct str tenant, instance;
+    struct tenant_instance *i;
+    int64_t ttl_ms;
+    char kind;
+
+    if (!overlay_split(field, &kind, &tenant, &instance)) {
+        return;
+    }
+    tenants_say(op, "nx", field, value);
+    if (kind == 'i' && tenant_instance_decode(instance, value, &i, &ttl_ms, NULL) == ERR_OK) {
+        if (ttl_ms > 0) {
+            char number[24];
+            (void)snprintf(number, sizeof number, "%" PRId64, ttl_ms);
+            tenants_say(op, "ttl", (struct str){field.p + 2, field.n - 2}, str_of(number));
+        }
+        tenant_instance_free(i);
+    }
+}
+
+static void say_all_lost(struct tenants_op *op)
+{
+    const struct overlay *o = tenants_dispatcher(op)->overlay;
+    size_t cursor = 0;
+    struct str field, value;
+
+    while (snapshot_next_lost(overlay_snapshot(o), &cursor, &field, &value)) {
+        if (!is_overtaken(o, field)) {
+            say_lost(op, field, value);
+        }
+    }
+}
+
+/* --- the verb --------------------------------------------------------------------------------- */
+
+static void on_restored(int rc, void *arg)
+{
+    struct tenants_op *op = arg;
+    struct buf body = {0};
+
+    if (rc != ERR_OK) {
+        tenants_fail(op, rc);
+        return;
+    }
+    buf_str(&body, tenants_body(op)); /* printed before: what was lost is no longer known */
+    tenants_answer(op, 200, &body);
+    tenants_op_free(op);
+}
+
+bool tenants_plan_restore(struct tenants_op *op)
+{
+    bool is_dry = has_parameter(op->req, STR("dry_run=1"));
+    bool is_discard = has_parameter(op->req, STR("discard=1"));
+    struct buf body = {0};
+
+    if (overlay_snapshot(tenants_dispatcher(op)->overlay) == NULL) {
+        tenants_refuse(op, PROBLEM_NOT_FOUND,
+                       "This dispatcher keeps no snapshot: dispatcher.state_dir is not set.");
+        return false;
+    }
+    print_restore(op, is_dry ? "nothing" : is_discard ? "discarded" : "restored", &body);
+    if (is_dry) {
+        tenants_answer(op, 200, &body);
+        return false;
+    }
+    free(op->body);
+    op->body = buf_take(&body, &op->body_n);
+    op->has_failed = op->body == NULL;
+    if (!is_discard) {
+        say_all_lost(op);
+    }
+    tenants_say(op, "set", STR(":restored"), STR("1"));
+    log_event(LOG_INFO, "registry_restored", "sayings=%zu", op->n_says - 1);
+    int rc = tenants_send_says(op, on_restored);
+    if (rc != ERR_OK) {
+        tenants_refuse(op, PROBLEM_UNAVAILABLE, "The store does not answer. Send it again.");
+    }
+    return rc == ERR_OK;
+}
