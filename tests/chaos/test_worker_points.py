@@ -244,9 +244,9 @@ def test_what_was_not_acknowledged_is_the_second_time(make_stack, seam):
 RETRY_S = 6  # longer than a worker takes to come back
 
 
-def submit_failing(stack):
-    """Its first attempt is refused for some seconds."""
-    return submit(stack, f"/fail?times=1&status=503&retry_after={RETRY_S}", idempotency_key="once more")
+def submit_failing(stack, status=503):
+    """Its first attempt is refused for some seconds; a 503 cools the instance for as long, a 425 does not."""
+    return submit(stack, f"/fail?times=1&status={status}&retry_after={RETRY_S}", idempotency_key="once more")
 
 
 def retried_once(stack, job):
@@ -270,9 +270,10 @@ def test_a_retry_whose_record_is_lost_is_made_once(make_stack, seam):
 
 @point("worker_between_waiting_and_publish")
 def test_a_retry_that_was_not_published_is_made_when_it_is_due(make_stack, seam):
+    """It is its own due time that it waits for: its instance would take it."""
     stack = make_stack(config("hold"))
     seam.arm(stack, "worker-1")
-    job = submit_failing(stack)
+    job = submit_failing(stack, status=425)
     seam.wait_killed(stack, "worker-1")
     assert record(stack, job, "st") == ["waiting"]
     stack.start("worker-1", wait=False)
