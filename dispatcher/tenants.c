@@ -17,7 +17,9 @@ static const struct tenants_verb verbs[] = {
     {"POST", "drain", true, tenants_plan_drain},
 };
 
-static const struct tenants_verb restore_verb = {"POST", NULL, false, tenants_plan_restore};
+static const struct tenants_verb restore = {"POST", NULL, false, tenants_plan_restore};
+static const struct tenants_verb restore_dry = {"POST", NULL, false, tenants_plan_restore_dry};
+static const struct tenants_verb discard = {"POST", NULL, false, tenants_plan_discard};
 
 /* --- paths ------------------------------------------------------------------------------------ */
 
@@ -130,6 +132,28 @@ static void refuse_method(struct httpd_req *r, struct str allowed)
     problem_answer(r, PROBLEM_METHOD, &more);
 }
 
+static bool has_parameter(const struct httpd_req *r, struct str wanted)
+{
+    struct str rest = httpd_query(r);
+    struct str piece;
+
+    while (rest.p != NULL && str_cut(&rest, '&', &piece)) {
+        if (str_is(piece, wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Now: by the time of the plan the caller, and with it the query, may have gone. */
+static const struct tenants_verb *restore_verb(const struct httpd_req *r)
+{
+    if (has_parameter(r, STR("dry_run=1"))) {
+        return &restore_dry;
+    }
+    return has_parameter(r, STR("discard=1")) ? &discard : &restore;
+}
+
 static bool restore_request(struct tenants *t, struct httpd_req *r)
 {
     if (!str_is(httpd_path(r), restore_path())) {
@@ -138,7 +162,7 @@ static bool restore_request(struct tenants *t, struct httpd_req *r)
     if (!str_is(httpd_method(r), STR("POST"))) {
         refuse_method(r, STR("POST"));
     } else if (!refuse_key(t, r, STR("*"))) { /* a key of some tenants may not */
-        tenants_begin(t, r, &restore_verb, "", "");
+        tenants_begin(t, r, restore_verb(r), "", "");
     }
     return true;
 }

@@ -43,7 +43,7 @@ struct tenants_saying {
 struct tenants_op {
     struct list link;
     struct tenants *tenants;
-    struct httpd_req *req; /* NULL: answered, or its caller has gone */
+    struct httpd_req *req; /* NULL: answered, or its caller has gone; a plan may find it gone */
     const struct tenants_verb *verb;
     char tenant[TENANTS_NAME_SIZE];
     char instance[TENANTS_INSTANCE_SIZE];
@@ -128,3 +128,5 @@ bool tenants_plan_put_instance(struct tenants_op *op);
 bool tenants_plan_delete_instance(struct tenants_op *op);
 bool tenants_plan_drain(struct tenants_op *op);
 bool tenants_plan_restore(struct tenants_op *op);
+bool tenants_plan_restore_dry(struct tenants_op *op);
+bool tenants_plan_discard(struct tenants_op *op);

@@ -8,19 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool has_parameter(const struct httpd_req *r, struct str wanted)
-{
-    struct str rest = httpd_query(r);
-    struct str piece;
-
-    while (rest.p != NULL && str_cut(&rest, '&', &piece)) {
-        if (str_is(piece, wanted)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Said anew meanwhile: that stands. */
 static bool is_overtaken(const struct overlay *o, struct str field)
 {
@@ -133,28 +120,37 @@ static void on_restored(int rc, void *arg)
     tenants_op_free(op);
 }
 
-bool tenants_plan_restore(struct tenants_op *op)
+static bool has_snapshot(struct tenants_op *op)
 {
-    bool is_dry = has_parameter(op->req, STR("dry_run=1"));
-    bool is_discard = has_parameter(op->req, STR("discard=1"));
-    struct buf body = {0};
+    bool has_one = overlay_snapshot(tenants_dispatcher(op)->overlay) != NULL;
 
-    if (overlay_snapshot(tenants_dispatcher(op)->overlay) == NULL) {
+    if (!has_one) {
         tenants_refuse(op, PROBLEM_NOT_FOUND,
                        "This dispatcher keeps no snapshot: dispatcher.state_dir is not set.");
-        return false;
     }
-    print_restore(op, is_dry ? "nothing" : is_discard ? "discarded" : "restored", &body);
-    if (is_dry) {
+    return has_one;
+}
+
+bool tenants_plan_restore_dry(struct tenants_op *op)
+{
+    struct buf body = {0};
+
+    if (has_snapshot(op)) {
+        print_restore(op, "nothing", &body);
         tenants_answer(op, 200, &body);
-        return false;
     }
+    return false;
+}
+
+/* What was lost is lost no longer: said again before, or not. */
+static bool settle(struct tenants_op *op, const char *done)
+{
+    struct buf body = {0};
+
+    print_restore(op, done, &body);
     free(op->body);
     op->body = buf_take(&body, &op->body_n);
-    op->has_failed = op->body == NULL;
-    if (!is_discard) {
-        say_all_lost(op);
-    }
+    op->has_failed = op->has_failed || op->body == NULL;
     tenants_say(op, "set", STR(":restored"), STR("1"));
     log_event(LOG_INFO, "registry_restored", "sayings=%zu", op->n_says - 1);
     int rc = tenants_send_says(op, on_restored);
@@ -162,4 +158,18 @@ bool tenants_plan_restore(struct tenants_op *op)
         tenants_refuse(op, PROBLEM_UNAVAILABLE, "The store does not answer. Send it again.");
     }
     return rc == ERR_OK;
+}
+
+bool tenants_plan_restore(struct tenants_op *op)
+{
+    if (!has_snapshot(op)) {
+        return false;
+    }
+    say_all_lost(op);
+    return settle(op, "restored");
+}
+
+bool tenants_plan_discard(struct tenants_op *op)
+{
+    return has_snapshot(op) && settle(op, "discarded");
 }
