@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Which of the overlay's revisions an entry of the index comes from. */
+#define REVISIONS "{sluice}:revisions"
+
 enum { AGAIN_MS = 10000, VERSION_SIZE = ENROLL_VERSION_SIZE, TRIES = 5 };
 
 struct enroll {
@@ -44,6 +47,7 @@ struct write {
     struct one *one; /* NULL: of the round */
     char name[80];
     char version[VERSION_SIZE]; /* "" to remove */
+    int64_t revision;           /* of the overlay, from which it comes */
 };
 
 static void let_go(struct enroll *e)
@@ -56,12 +60,10 @@ static void let_go(struct enroll *e)
 static void on_index(int rc, const struct store_value *v, void *arg);
 static void read_for(struct one *one);
 
-static void index_command(struct enroll *e, const char *word, const char *name, const char *version)
+/* An answer of the index is awaited, unless it could not be asked. */
+static void await_index(struct enroll *e, int rc)
 {
-    struct str words[] = {str_of(word), STR(REGISTRY_INDEX), str_of(name), str_of(version)};
-    size_t n = version[0] == '\0' ? 3 : 4;
-
-    if (store_command(e->dispatcher->store, words, n, on_index, e) == ERR_OK) {
+    if (rc == ERR_OK) {
         e->writing++;
         e->alive++;
     } else {
@@ -77,7 +79,9 @@ static void settle(struct enroll *e)
     }
     if (!e->has_failed && !e->is_closing) {
         e->is_closing = true;
-        index_command(e, "HSET", REGISTRY_WRITTEN, e->epoch);
+        struct str words[] = {STR("HSET"), STR(REGISTRY_INDEX), STR(REGISTRY_WRITTEN),
+                              str_of(e->epoch)};
+        await_index(e, store_command(e->dispatcher->store, words, 4, on_index, e));
     }
     if (e->has_failed) {
         e->is_dirty = true;
@@ -120,17 +124,20 @@ static void on_one_index(int rc, const struct store_value *v, void *arg)
 }
 
 /* The last step of one tenant. */
-static void index_write(struct write *w, const char *word, const char *version)
+static void index_write(struct write *w)
 {
     struct enroll *e = w->enroll;
-    struct str words[] = {str_of(word), STR(REGISTRY_INDEX), str_of(w->name), str_of(version)};
-    size_t n = version[0] == '\0' ? 3 : 4;
+    struct str keys[] = {STR(REGISTRY_INDEX), STR(REVISIONS)};
+    char revision[24];
+    struct str args[] = {STR(""), str_of(w->name), str_of(w->version), {revision, 0}};
 
+    args[3].n = (size_t)snprintf(revision, sizeof revision, "%" PRId64, w->revision);
     if (w->one == NULL) {
-        index_command(e, word, w->name, version);
+        await_index(e,
+                    store_call(e->dispatcher->store, STORE_INDEX, keys, 2, args, 4, on_index, e));
         return;
     }
-    int rc = store_command(e->dispatcher->store, words, n, on_one_index, w->one);
+    int rc = store_call(e->dispatcher->store, STORE_INDEX, keys, 2, args, 4, on_one_index, w->one);
     if (rc == ERR_OK) {
         e->alive++;
     } else {
@@ -177,7 +184,7 @@ static void on_governed(int rc, const struct store_value *v, void *arg)
         if (rc != ERR_OK || store_number(v, 0) < -1) {
             write_failed(w, rc, rc == ERR_OK ? store_number(v, 1) : 0);
         } else {
-            index_write(w, "HSET", w->version);
+            index_write(w);
         }
     }
     write_over(w);
@@ -234,7 +241,7 @@ static bool take_registered(struct write *w, int rc, const struct store_value *v
     }
     if (what >= 0) {
         log_event(LOG_INFO, "tenant_removed", "tenant=%s", w->name);
-        index_write(w, "HDEL", "");
+        index_write(w);
     } else if (w->one != NULL) {
         one_ended(w->one, ERR_BUSY);
     }
@@ -271,6 +278,7 @@ static void register_tenant(struct enroll *e, const char *name, struct str docum
     args[6] = str_of(revision);
     w->enroll = e;
     w->one = e->one;
+    w->revision = overlay_revision(e->dispatcher->overlay);
     (void)snprintf(w->name, sizeof w->name, "%s", name);
     (void)snprintf(w->version, sizeof w->version, "%s", version);
     if (store_call_tenant(e->dispatcher->store, STORE_REGISTER, str_of(name), args, 7,

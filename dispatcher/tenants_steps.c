@@ -22,7 +22,8 @@ static bool is_visible(const struct tenants_op *op)
     if (op->version[0] == '\0') {
         return e == NULL;
     }
-    return e != NULL && strcmp(e->version, op->version) == 0;
+    /* The revision since which it is so stands behind the digest (index.lua). */
+    return e != NULL && str_starts(str_of(e->version), str_of(op->version));
 }
 
 static void on_look(struct loop_timer *timer, void *arg)

@@ -162,3 +162,19 @@ def test_a_drained_instance_that_is_not_refreshed_leaves_too(scripts):
     assert scripts.overlay("lapse", "t a", "")[2]["d t a"] == "ttl"
     assert scripts.overlay("lapse", "t a", "")[0] == 0, "said again it changes nothing"
     assert scripts.overlay("gone", "t a", "")[2] == {}
+
+
+def test_a_late_word_does_not_turn_the_index_back(scripts):
+    """Who has seen the older version once would take it for what it has."""
+    def index(version, revision):
+        return scripts.redis.evalsha(scripts.sha["index"], 2, "{sluice}:tenants", "{sluice}:revisions", "", "erp", version, revision)
+
+    def stands():
+        return scripts.redis.hget("{sluice}:tenants", "erp")
+
+    assert index("three", 3) == [1] and index("four", 4) == [1]
+    assert index("three", 3) == [0] and stands() == "four.4", "the later word"
+    assert index("", 3) == [0] and index("four", 5) == [1] and stands() == "four.4", "unchanged, nobody need read it again"
+    assert index("three", 6) == [1] and index("four", 7) == [1] and stands() == "four.7", "back again, it is another"
+    assert index("", 8) == [1] and stands() is None
+    assert index("again", 9) == [1]

@@ -260,11 +260,11 @@ def test_two_dispatchers_put_the_same_instance_and_one_word_stands(stack, regist
         thread.start()
     for thread in threads:
         thread.join()
-    wait_until(lambda: registry.get(pool)["instances"]["both"] == second.get(pool)["instances"]["both"], 10)
-    limit = registry.get(pool)["instances"]["both"]["concurrency"]
-    assert limit in (3, 4)
     registered = [row.split("\t") for row in stack.redis.hget("{pool}:t", "il").splitlines()]
-    assert [row[2] for row in registered if row[0] == "both"] == [str(limit)]
+    (limit,) = (int(row[2]) for row in registered if row[0] == "both")
+    assert limit in (3, 4)
+    # What each shows may be a second old; the leader's next round, ten seconds later, is not needed for it.
+    wait_until(lambda: {who.get(pool)["instances"]["both"]["concurrency"] for who in (registry, second)} == {limit}, 5)
 
 
 # --- pause ---
