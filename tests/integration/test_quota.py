@@ -125,7 +125,9 @@ def test_what_is_left_and_when(charge):
 def test_a_rate_that_is_made_smaller_holds_from_then_on(charge):
     for _ in range(50):
         charge(limit=1000000, burst=1000000)
-    assert [charge(burst=1)[0] for _ in range(2)][1] == "no"
+    # The fifty may be a hair ahead of the clock: then the first of these is refused, too.
+    words = [charge(burst=1)[0] for _ in range(5)]
+    assert words.count("ok") <= 1 and words[-1] == "no"
 
 
 def test_it_is_forgotten_when_it_says_nothing_any_more(charge):
