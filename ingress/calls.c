@@ -151,7 +151,7 @@ int calls_complete(struct ingress *g, struct str id, const struct tenant *t, uin
     store_args_add(&a, is_too_large ? STR("result_too_large") : STR(""));
     store_args_add(&a, buf_as_str(&packed));
     store_args_number(&a, (int64_t)c->body.n);
-    store_args_flag(&a, /* frees_slot= */ true);
+    store_args_flag(&a, true); /* its slot is free */
     store_args_number(&a, 0);
     store_args_number(&a, t->result_ttl_ms + CALLS_DAY_MS);
     store_args_number(&a, t->idempotency.window_ms);
@@ -160,8 +160,8 @@ int calls_complete(struct ingress *g, struct str id, const struct tenant *t, uin
     store_args_add(&a, STR("")); /* nothing goes to the shelf */
     store_args_add(&a, STR(""));
     store_args_number(&a, 0);
-    store_args_flag(&a, /* is_refused= */ false);
-    store_args_flag(&a, /* is_unsent= */ false);
+    store_args_flag(&a, false); /* no refused connection */
+    store_args_flag(&a, false); /* it was sent */
     store_args_add(&a, STR("cd"));
     store_args_add(&a, str_of(digest));
     int rc = buf_failed(&packed) ? ERR_NOMEM : call(g, STORE_COMPLETE, id, &a, cb, arg);
