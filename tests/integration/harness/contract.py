@@ -280,6 +280,11 @@ class Contract:
             if self.check not in AFTER_RESPONSE:
                 AFTER_RESPONSE.append(self.check)
 
+    def forget(self, url):
+        """Who listens there from now on is not ours: a port that an earlier stack had may come again."""
+        with self._lock:
+            self._servers.pop(urlsplit(url).netloc, None)
+
     def install(self, session):
         """Judges the answers of a session that is not new_session()'s."""
         session.hooks["response"].append(lambda response, *_args, **_kwargs: self.check(response))
@@ -289,9 +294,9 @@ class Contract:
         """Raises ContractBroken for a requests.Response of a watched server that breaks the document.
         A tenant's own body is not read here: its reader may want it piece by piece."""
         netloc = urlsplit(response.request.url).netloc
-        if netloc not in self._servers:
+        daemon = self._servers.get(netloc)
+        if daemon is None:
             return
-        daemon = self._servers[netloc]
         method, target = response.request.method, response.request.path_url
         wrong = self.judge(method, target, response.status_code, response.headers,
                            lambda: response.content, daemon)
@@ -309,6 +314,7 @@ class Contract:
 
 CONTRACT = Contract()
 watch = CONTRACT.watch
+forget = CONTRACT.forget
 
 
 def main():

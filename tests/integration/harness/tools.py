@@ -2,6 +2,7 @@
 """The test tools in C: the sample tenant and the delay proxy."""
 import json
 
+from .contract import forget
 from .http import new_session
 from .ports import free_port
 from .process import Process
@@ -14,6 +15,8 @@ class Tenant(Process):
         self.port = port or free_port()
         self.control_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        forget(self.url)
+        forget(f"http://127.0.0.1:{self.control_port}")
         self.ledger = ledger or directory / f"{name}.ledger"
         self._http = new_session(4)
         command = [binaries / "sluice-sample-tenant", "--listen", f"127.0.0.1:{self.port}",
