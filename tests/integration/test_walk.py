@@ -217,14 +217,33 @@ def test_only_the_holder_of_the_fence_settles(scripts):
     assert scripts.redis.get("{t}:r:j") == "200\n\r\nnew"
 
 
-def test_a_claim_makes_at_most_eight_calls(scripts):
-    scripts.accept("j")
+def calls_of(scripts, do_it):
+    """What one script calls in Redis."""
     before = {k: v["calls"] for k, v in scripts.redis.info("commandstats").items()}
-    assert scripts.claim("j")[0] == "go"
+    do_it()
     after = {k: v["calls"] for k, v in scripts.redis.info("commandstats").items()}
     made = {k: n - before.get(k, 0) for k, n in after.items() if n != before.get(k, 0)}
     made.pop("cmdstat_evalsha"), made.pop("cmdstat_info", None)
+    return made
+
+
+def test_a_claim_makes_at_most_eight_calls(scripts):
+    scripts.accept("j")
+    said = []
+    made = calls_of(scripts, lambda: said.append(scripts.claim("j")[0]))
+    assert said == ["go"]
     assert sum(made.values()) <= 8, made
+
+
+@pytest.mark.parametrize("instances, most", [("a\thttp://a\t0\n", 11), ("a\thttp://a\t2\n", 16)], ids=["free", "limited"])
+def test_a_completion_makes_few_calls(scripts, instances, most):
+    scripts("register", "{}", instances, 0)
+    scripts.accept("j")
+    scripts.claim("j")
+    said = []
+    made = calls_of(scripts, lambda: said.append(scripts.complete("j", 1, "t1", "end", state="succeeded", answer="200\n\r\nx")[0]))
+    assert said == ["ended"]
+    assert sum(made.values()) <= most, made
 
 
 def used_up(scripts, key=""):

@@ -226,7 +226,9 @@ local function finish(name, r, state, now, sets, keep, answer)
     leave(name, r)
     redis.call('HSET', job(name), 'st', state, 'ea', int(now), 'rc', '', unpack(sets))
     redis.call('ZREM', T .. 'u', name)
-    redis.call('ZREM', T .. 'y', name)
+    if r.cl == 'sync' and r.st ~= 'running' then -- a claim has taken it off
+        redis.call('ZREM', T .. 'y', name)
+    end
     release_key(name, r, keep.window_ms)
     local record_ms = math.max(keep.record_ms, r.k ~= '' and keep.window_ms or 0)
     redis.call('PEXPIRE', job(name), int(record_ms))
@@ -322,12 +324,12 @@ local function slot_parts(row)
     return string.match(row, '^(%d+)\t([^\t]*)\t([^\t]*)\t?([^\t]*)\t?(.*)$')
 end
 
--- Frees the slot of (n, token), once, with all that it counts in, and wakes the workers that found none.
+-- Frees the slot of (n, token), once, with all that it counts in, and wakes the workers that found none. Says whether it had one.
 local function free_slot(name, n, token)
     local field = name .. ':' .. n .. ':' .. token
     local slot = redis.call('HGET', T .. 's', field)
     if not slot then
-        return
+        return false
     end
     local _, _, instance, kind, key = slot_parts(slot)
     redis.call('HDEL', T .. 's', field) -- BREAK:slot_freed_once
@@ -342,6 +344,7 @@ local function free_slot(name, n, token)
         redis.call('HDEL', T .. 'p', key)
     end
     wake_waiting()
+    return true
 end
 
 -- Stores a request among those of the shelf; false when there is no room. limit 0: no bound.

@@ -135,11 +135,11 @@ end
 
 -- How many jobs wait before one that comes now. Synchronous ones have a queue of their own, and go first; before another
 -- all are, but for those that are not due within the time, and those that wait for their own key or behind their like.
-local function waiting_before(now, within, is_sync, running, in_doubt)
+local function waiting_before(now, within, is_sync, unended, running, in_doubt)
     if is_sync then
         return redis.call('ZCOUNT', T .. 'y', int(now), '+inf') -- BREAK:calls_have_a_queue_of_their_own
     end
-    local waiting = redis.call('ZCARD', T .. 'u') - running - in_doubt
+    local waiting = unended - running - in_doubt
     if waiting >= FEW_WAIT then
         waiting = waiting - redis.call('ZCOUNT', T .. 'w', '(' .. int(now + within), '+inf')
         waiting = waiting - redis.call('ZCOUNT', T .. 'x', int(now), '+inf')
@@ -162,13 +162,13 @@ end
 -- A job comes. within: the ms until its deadline, 0: it has none.
 -- Gives the ms after which it may be tried again if it comes too late (else nil), the ms that it would wait for
 -- its answer as far as known, and what that was of late.
-local function look_at_load(now, within, is_sync)
+local function look_at_load(now, within, is_sync, unended)
     local field = is_sync and 'lqs' or 'lq'
     local v = redis.call('HMGET', KEYS[1], 'ld', field, 'run', 'ind', 'gs')
     local l, q = named_numbers(v[1], LOAD), named_numbers(v[2], LOOK)
     q.since, q.probe = math.min(q.since, now), math.min(q.probe, now)
     local running = tonumber(v[3] or '0')
-    local waiting = waiting_before(now, within, is_sync, running, tonumber(v[4] or '0'))
+    local waiting = waiting_before(now, within, is_sync, unended, running, tonumber(v[4] or '0'))
     local own, samples = least_of(l, now)
     local is_short = waiting < FEW_WAIT or
                      (l.seen >= FEW_SAMPLES and waiting * math.max(l.took, now - l.at) < BRIEF_MS * math.max(1, running))

@@ -58,7 +58,8 @@ if key ~= '' then
 end
 
 local bound = tonumber(ARGV[12])
-if bound > 0 and redis.call('ZCARD', T .. 'u') >= bound then
+local unended = redis.call('ZCARD', T .. 'u')
+if bound > 0 and unended >= bound then
     return {'full', name, int(now), int(room_ms(now, bound))}
 end
 local own = from_now(ARGV[8])
@@ -71,7 +72,7 @@ local more = options(13)
 local is_call = is_sync and more.wn ~= '1'
 local within = due == 0 and (is_call and deadline or own) or 0
 within = within > 0 and within - now or 0
-local late_ms, wait_ms, trend_ms = look_at_load(now, within, is_sync)
+local late_ms, wait_ms, trend_ms = look_at_load(now, within, is_sync, unended)
 if not late_ms and more.ok then
     late_ms = look_at_line(now, within, in_line_by(more.ok, now))
 end

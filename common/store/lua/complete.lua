@@ -38,8 +38,10 @@ if r.dn == mine and verdict ~= 'offload' and not is_other then
     return and_whose_turn_it_was(name, {r.dv, int(r.due), r.dv == 'waiting' and int(math.max(0, r.due - now)) or nil}) -- BREAK:complete_once
 end
 local is_noted = r.of == '1' and redis.call('HEXISTS', T .. 's', name .. ':' .. ARGV[3] .. ':' .. token) == 0
+-- Where slots are counted for nothing, latency is not either (needs_slot in _pool.lua): most tenants are spared the look.
+local had_slot = true
 if ARGV[11] == '1' then
-    free_slot(name, n, token)
+    had_slot = free_slot(name, n, token)
 end
 local is_newest = r.n == n and r.tk == token
 if ARGV[20] == '1' and is_newest then -- else r.i is another's instance
@@ -131,7 +133,7 @@ if is_answer and ARGV[21] ~= '1' and r.cnt == 0 then
 end
 
 local function done(gave, ...)
-    if ARGV[21] ~= '1' and verdict ~= 'unsent' and r.of ~= '1' then
+    if ARGV[21] ~= '1' and verdict ~= 'unsent' and r.of ~= '1' and had_slot then
         note_latency(r.i, now - r.sa, status ~= '', now)
     end
     redis.call('HSET', job(name), 'dn', mine, 'dv', gave, 'a' .. n, row, ...)
