@@ -106,7 +106,8 @@ bool topology_route_read(struct str route, struct str *ret_class, struct str *re
     (void)str_cut(&lane, '.', &class);
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
         bool is_plain = lane.p == NULL;
-        bool is_laned = lane.n == 1 && lane.p[0] >= '0' && lane.p[0] < '0' + TOPOLOGY_LANES;
+        bool is_laned =
+            !is_plain && lane.n == 1 && lane.p[0] >= '0' && lane.p[0] < '0' + TOPOLOGY_LANES;
         if (str_is(class, str_of(classes[i])) && (is_plain || is_laned)) {
             *ret_class = class;
             *ret_lane = lane;
