@@ -162,7 +162,7 @@ containers_url() {
     rabbitmq)
         printf 'amqp://sluice:%s@127.0.0.1:%s/%%2f\n' "$(containers_secret BROKER_PASSWORD)" "$(part_port rabbitmq)"
         ;;
-    redis) printf 'redis://:%s@127.0.0.1:%s/0\n' "$(containers_secret STORE_PASSWORD)" "$(part_port redis)" ;;
+    redis) printf 'redis://default:%s@127.0.0.1:%s/0\n' "$(containers_secret STORE_PASSWORD)" "$(part_port redis)" ;;
     *) part_url "$1" ;;
     esac
 }

@@ -42,7 +42,7 @@ engine_choose() {
     local own
     own=$(engine_own_host)
     if [[ -z ${OPTION[engine]} ]]; then
-        if [[ -n ${DOCKER_HOST:-} && $DOCKER_HOST != "$own" && $DOCKER_HOST != "unix://$ENGINE_RUNS/"* ]]; then
+        if [[ -n ${DOCKER_HOST:-} ]] && ! engine_is_stale "$own"; then
             OPTION[engine]=$DOCKER_HOST
         elif engine_answers unix:///var/run/docker.sock; then
             OPTION[engine]=unix:///var/run/docker.sock
@@ -51,6 +51,11 @@ engine_choose() {
         fi
     fi
     engine_use
+}
+
+# A DOCKER_HOST that comes from a DIR/env, of this DIR or of one whose engine is gone.
+engine_is_stale() {
+    [[ $DOCKER_HOST == "$1" ]] || { [[ $DOCKER_HOST == "unix://$ENGINE_RUNS/"* ]] && ! engine_answers "$DOCKER_HOST"; }
 }
 
 # What docker and compose are told by this process and its children, whatever the caller's shell had in mind.

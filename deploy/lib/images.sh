@@ -71,6 +71,7 @@ image_title() {
 # images_prepare: writes both contexts and sets IMAGES.
 images_prepare() {
     local -a ours engines
+    mkdir -p "$DIR/state" "$DIR/log"
     mapfile -t ours < <(sed -n 's/^!//p' "$SLUICE_ROOT/.dockerignore")
     mapfile -t engines < <(cd "$SLUICE_ROOT/deploy/container" && find . -maxdepth 1 -type f ! -name Dockerfile \
         ! -name '*.c' ! -name CMakeLists.txt ! -name root-tree -printf '%P\n')
