@@ -9,25 +9,23 @@
 #include "loop/loop.h"
 #include "store/adapter.h"
 #include "store/command.h"
+#include "store/finding.h"
 #include "store/link.h"
 #include "store/reply.h"
 #include "store/store.h"
 #include "store/url.h"
 
-enum {
-    STORE_MAX_ADDRESSES = 4,
-    STORE_ADDRESS_SIZE = 64,
-    STORE_SHA_SIZE = 41,
-    STORE_NAME_SIZE = 128
-};
+enum { STORE_SHA_SIZE = 41, STORE_NAME_SIZE = 128 };
 
 struct store {
     struct loop *loop;
     struct store_options o;
-    char *channel; /* our copy, or NULL */
-    struct redis_url url;
-    char addresses[STORE_MAX_ADDRESSES][STORE_ADDRESS_SIZE];
-    size_t n_addresses;
+    char *channel;        /* our copy, or NULL */
+    struct redis_url url; /* with sentinels only user, password and db count */
+    struct store_finder *finder;
+    char address[LOOP_ADDRESS_TEXT_SIZE]; /* that of both connections */
+    int port;
+    char server[LOOP_ADDRESS_TEXT_SIZE + 16]; /* both, for people */
 
     struct loop_timer *timer;
     struct mono due; /* when the timer fires, while it is set */
@@ -51,6 +49,7 @@ struct store {
 
     size_t steps; /* of the opening, without an answer yet */
     char run_id[STORE_NAME_SIZE];
+    bool is_same_server; /* the channel's connection told the same run_id */
     char sha[STORE_SCRIPTS][STORE_SHA_SIZE];
     bool is_loading[STORE_SCRIPTS];
     char epoch[STORE_NAME_SIZE];
@@ -63,7 +62,7 @@ struct store {
     bool is_probing;
 
     struct redis_values values;
-    char trouble[256];
+    char trouble[384];
 };
 
 /* The key that holds the epoch: one a store. */
@@ -77,6 +76,8 @@ void store_ask(struct store *s, const struct str *words, size_t n_words, command
 /* The command link is verified: on to the channel. */
 void store_arrived(struct store *s);
 
+/* "run_id:<id>\r\n" somewhere in INFO's text; empty when it is not there. */
+struct str store_run_id(struct str info);
 /* Sends all that verifies a fresh connection; ends in store_arrived() or store_lost(). */
 void store_opening_begin(struct store *s);
 /* Loads one script again, if it is not being loaded already. */
