@@ -39,7 +39,10 @@ struct worker {
     bool is_quorum;
     bool is_topology_ready; /* the shared part, on this consumer link's current life */
     bool is_draining;
-    bool has_left;        /* nothing is in hand, and the store knows */
+    int64_t drain_ms;     /* of the configuration; -1: absent */
+    struct mono drained;  /* when the drain is over, whatever is left */
+    bool has_left;        /* nothing is in hand, and the store is told */
+    struct mono left;     /* since when */
     bool is_stopping;     /* everything is being freed */
     struct list attempts; /* all that live */
     size_t in_hand;       /* how many */
