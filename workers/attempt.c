@@ -522,8 +522,8 @@ static bool send_claim(struct attempt *a)
     return is_sent;
 }
 
-/* While draining nothing new is begun. A claim whose answer never came may have been granted: it is
- * asked again, for nobody else can. */
+/* While draining nothing new is begun; with the store away nothing can be, here. A claim whose
+ * answer never came may have been granted: it is asked again, for nobody else can. */
 static void claim(struct attempt *a)
 {
     struct lane *l = a->lane;
@@ -534,7 +534,7 @@ static void claim(struct attempt *a)
         return;
     }
     bool was_turn = end_turn(a);
-    if (begins) {
+    if (a->is_claim_open || (begins && !worker_is_away(a->worker))) {
         again(a, AGAIN_MS);
     } else {
         hand_back(a);

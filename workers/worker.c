@@ -16,6 +16,7 @@
 
 enum {
     TICK_MS = 1000,
+    AWAY_MS = 2000,      /* a store that is restarted comes back sooner, mostly */
     LEAVE_MS = 50,       /* between two looks whether the store has heard the goodbye */
     LEAVE_MAX_MS = 3000, /* without it the leader declares the incarnation dead, in vain */
     HTTP_IDLE_S = 4,     /* below the usual 5 s of a tenant's keep-alive */
@@ -360,6 +361,39 @@ void worker_note(struct worker *w)
     }
 }
 
+bool worker_is_away(const struct worker *w)
+{
+    return mono_since_ms(w->reached, loop_now(w->loop)) >= AWAY_MS && RULE(away_holds_nothing);
+}
+
+static void wake_all(struct worker *w)
+{
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
+    while (map_next(&w->turns, &cursor, &name, &value)) {
+        turns_hint(value);
+    }
+}
+
+/* A worker cut off from the store alone would take from the queues what others could do. */
+static void look_at_store(struct worker *w)
+{
+    bool was_away = worker_is_away(w);
+
+    if (store_is_open(w->store) && heartbeat_may_send(w->heartbeat, heartbeat_name(w->heartbeat))) {
+        w->reached = loop_now(w->loop);
+    }
+    if (worker_is_away(w)) {
+        each_lane(w, lane_move, LANE_NO_ROOM);
+    }
+    if (was_away != worker_is_away(w)) {
+        log_event(LOG_INFO, "store_reached", "msg=\"taking work again\"");
+        wake_all(w);
+    }
+}
+
 /* Nothing is in hand. */
 static void end_when_heard(struct worker *w)
 {
@@ -383,6 +417,7 @@ static void on_tick(struct loop_timer *t, void *arg)
         declare_shared(w);
     }
     say_again(w);
+    look_at_store(w);
     free_left_lanes(w);
     routes_turn(w->routes, w->is_topology_ready);
     add_missing_lanes(w);
@@ -497,6 +532,7 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     w->shelf_max_bytes = c->store.shelf_max_bytes;
     w->is_quorum = c->broker.is_quorum;
     w->moved = loop_now(w->loop);
+    w->reached = w->moved;
     list_init(&w->attempts);
     random_name(name);
     (void)snprintf(w->channel, sizeof w->channel, "{sluice}:worker:%s", name);

@@ -51,7 +51,8 @@ struct worker {
     struct memory memory;
     struct mono forgot; /* when a life of the store began that may have forgotten something */
     bool may_have_forgotten;
-    struct mono moved; /* when a delivery, confirm or record last moved */
+    struct mono reached; /* when the store was last there, with the lease renewed */
+    struct mono moved;   /* when a delivery, confirm or record last moved */
     struct loop_timer *tick;
     struct {
         struct metric *attempts;
@@ -69,5 +70,7 @@ struct worker {
 
 extern const struct daemon_program worker_program;
 
+/* For seconds now nothing can be claimed here, while others perhaps can: nothing is held. */
+bool worker_is_away(const struct worker *w);
 /* An attempt was begun or is done: bookkeeping, and the end of a drain. */
 void worker_note(struct worker *w);

@@ -2,6 +2,7 @@
 """Compose: one Sluice in containers, by deploy/up --containers, on the engine that $DOCKER_HOST names; and those who hurt it.
 
 The images are named by what they are made of: whoever comes second finds them."""
+import hashlib
 import json
 import os
 import re
@@ -83,6 +84,10 @@ class Compose:
     # --- living ---
 
     def start(self):
+        # Of all projects nothing may be left in the end; see suite.sh.
+        if os.environ.get("SLUICE_TEST_PROJECTS"):
+            with open(os.environ["SLUICE_TEST_PROJECTS"], "a") as names:
+                names.write(f"sluice-{hashlib.sha256(str(self.stack).encode()).hexdigest()[:8]}\n")
         (self.directory / "sluice.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
         self._up()
         self.events = Events(self.directory / "events.jsonl", self.project, self.env)

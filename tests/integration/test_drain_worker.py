@@ -150,3 +150,22 @@ def test_a_drain_that_is_too_short_says_whom_it_cuts_off(make_stack):
     assert re.search(f"id=attempt_cut .* job={job} attempt=1 ", log), log
     assert stack.wait_job(job, timeout=60)["state"] == "in_doubt"
     assert len(stack.receipts(job=job)) == 1
+
+
+def test_a_worker_that_is_cut_off_from_the_store_holds_nothing(make_stack):
+    """What the broker gave it is done by another, long before the cable is back."""
+    stack = make_stack(config(30, concurrency=16))
+    proxy, worker = proxied(stack)
+    stack["worker-1"].start()
+    cut(proxy)
+    wait_until(lambda: "store_lost" in log_of(worker), 10)
+    jobs = together(8, lambda n: submit(stack, f"/cut/{n}"), range(40))
+    for job in jobs:
+        record = stack.wait_job(job, timeout=15)
+        assert (record["state"], len(record["attempts"])) == ("succeeded", 1), f"held by a worker that cannot claim: {record}"
+    assert in_hand(stack, worker) == 0
+    proxy.order("/accept")
+    wait_until(lambda: "store_reached" in log_of(worker), 10)
+    assert stack.stop("worker-1") == 0
+    assert stack.wait_job(submit(stack, "/after"))["state"] == "succeeded"
+    quiet(stack)
