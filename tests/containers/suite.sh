@@ -16,7 +16,7 @@ containers_may_start() {
 
 containers_engine() {
     local -a names
-    mkdir -p "$DIR/log"
+    mkdir -p "$DIR/log" "$DIR/state"
     engine_init
     engine_choose
     mapfile -t names < <(engine_packages)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks are cut under load, by the engine: cables are pulled, nobody hears of it, and addresses change."""
 import json
+import os
 import time
 
 import mix
@@ -11,7 +12,7 @@ from harness import wait_until
 from judge import Load, figures, history_of, in_doubt, violations
 
 CUT_S = 30
-RATE = 60
+RATE = min(60.0, float(os.environ.get("SLUICE_CONTAINERS_RATE", "60")))
 # What a cut may do to an attempt.
 DOUBTS = {"worker_lost", "total_timeout", "first_byte_timeout", "closed", "send_failed", "recv_failed"}
 

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers come and go under load: an orderly end leaves nothing in doubt, a killed container is a crash."""
+import os
+import time
+
 import mix
 import pytest
 from compose import Clock, Compose
 from harness import wait_until
 from judge import Load, figures, history_of, in_doubt, violations
 
-SECONDS, RATE = 60, 200
+SECONDS = 60
+RATE = float(os.environ.get("SLUICE_CONTAINERS_RATE", "200"))  # a machine that is busy with other things bears less
 DRAIN_S = mix.TIMEOUTS["total_s"] + 5
 TERM, KILL = 15, 9
 
@@ -57,7 +61,7 @@ def test_scaling_under_load(make_compose):
         scale_down(compose, 2)
         assert dead(compose) == [], "a worker that was drained was declared dead"
         assert {t: compose.redis.hget(f"{{{t}}}:t", "ind") or "0" for t in mix.POLICIES} == dict.fromkeys(mix.POLICIES, "0")
-        doubts_before = [r for r in compose.ledger_lines() if (r["attempt"] or 1) > 1]
+        orderly_until = time.time() * 1000
         for turn in range(3):
             clock.at(36 + 7 * turn)
             crash(compose, compose.containers("worker")[turn % 2])
@@ -67,10 +71,10 @@ def test_scaling_under_load(make_compose):
     finally:
         load.close()
     print(figures(history, said))
-    assert doubts_before == [], "an orderly scale-down made a job run again"
     assert violations(compose, history) == {}
     lost = dead_of(history)
     for job, number, row, record in in_doubt(history):
+        assert row.end > orderly_until, f"{job}: in doubt by an orderly scale-down"
         assert row.error == "worker_lost", (job, number, row)
         assert record["w"] in lost or record["n"] != str(number), f"{job}: in doubt, and its worker was not killed"
     assert in_doubt(history), "nothing ran in the workers that were killed: the test shows nothing"
