@@ -77,7 +77,7 @@ void store_ask(struct store *s, const struct str *words, size_t n_words, command
 void store_arrived(struct store *s);
 
 /* "run_id:<id>\r\n" somewhere in INFO's text; empty when it is not there. */
-struct str store_run_id(struct str info);
+struct str store_find_run_id(struct str info);
 /* Sends all that verifies a fresh connection; ends in store_arrived() or store_lost(). */
 void store_opening_begin(struct store *s);
 /* Loads one script again, if it is not being loaded already. */
