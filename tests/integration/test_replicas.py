@@ -121,7 +121,8 @@ def test_a_fail_over_that_lost_acknowledged_writes_is_noticed(replicated):
     # What was accepted and is forgotten waits for a person, who sees it.
     for job in lost:
         assert stack.wait_job(job, timeout=60)["state"] == "in_doubt"
-        assert stack.job(job)["outcome"]["error"] == "record_missing"
+        # The worker's word, or the leader's, if that finds the shelf queue's copy first.
+        assert stack.job(job)["outcome"]["error"] in ("record_missing", "memory_lost")
     assert stack.metric("sluice_record_missing_total", "worker-1") == len(lost)
     assert not [r for r in stack.receipts() if r["path"].startswith("/lost")]
     told = stack.call("POST", "/v1/dead/redrive", params={"tenant": "sample", "state": "in_doubt"})
