@@ -359,7 +359,7 @@ void worker_note(struct worker *w)
 
 bool worker_is_away(const struct worker *w)
 {
-    return mono_since_ms(w->reached, loop_now(w->loop)) >= AWAY_MS && RULE(away_holds_nothing);
+    return w->is_away;
 }
 
 static void wake_all(struct worker *w)
@@ -376,15 +376,18 @@ static void wake_all(struct worker *w)
 /* A worker cut off from the store alone would take from the queues what others could do. */
 static void look_at_store(struct worker *w)
 {
-    bool was_away = worker_is_away(w);
+    bool was_away = w->is_away;
 
     if (store_is_open(w->store) && heartbeat_may_send(w->heartbeat, heartbeat_name(w->heartbeat))) {
         w->reached = loop_now(w->loop);
     }
-    if (worker_is_away(w)) {
+    /* Judged after the look: a turn of the loop that was late says nothing of the store. */
+    w->is_away =
+        mono_since_ms(w->reached, loop_now(w->loop)) >= AWAY_MS && RULE(away_holds_nothing);
+    if (w->is_away) {
         each_lane(w, lane_move, LANE_NO_ROOM);
     }
-    if (was_away != worker_is_away(w)) {
+    if (was_away && !w->is_away) {
         log_event(LOG_INFO, "store_reached", "msg=\"taking work again\"");
         wake_all(w);
     }

@@ -53,6 +53,7 @@ struct worker {
     struct memory memory;
     struct mono forgot; /* when a life of the store began that may have forgotten something */
     bool may_have_forgotten;
+    bool is_away;        /* as the last look at the store found */
     struct mono reached; /* when the store was last there, with the lease renewed */
     struct mono moved;   /* when a delivery, confirm or record last moved */
     struct loop_timer *tick;

@@ -11,8 +11,7 @@ from judge import Load, figures, history_of, in_doubt, violations
 
 SECONDS = 60
 RATE = float(os.environ.get("SLUICE_CONTAINERS_RATE", "200"))  # a machine that is busy with other things bears less
-DRAIN_S = mix.TIMEOUTS["total_s"] + 5
-TERM, KILL = 15, 9
+KILL = 9
 
 
 def drained(compose, before):
