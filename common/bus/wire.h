@@ -5,8 +5,14 @@
 
 #include "base/buf.h"
 
+/* Since its release 0.12 librabbitmq keeps its headers in a folder, and warns of the old names. */
+#if __has_include(<rabbitmq-c/amqp.h>)
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/framing.h>
+#else
 #include <amqp.h>
 #include <amqp_framing.h>
+#endif
 
 enum {
     WIRE_FRAME_MAX = 131072, /* what we ask for; a frame with its header and end mark */

@@ -12,6 +12,8 @@
 struct loop {
     uv_loop_t uv;
     uv_prepare_t turn_end;
+    bool is_stopping;  /* loop_stop() was called: the turn's end ends the run */
+    bool is_over;      /* the last turn of a run has ended: nothing is called back any more */
     bool is_firing;    /* a timer's callback runs */
     struct list later; /* timers set by such callbacks */
 };
@@ -27,6 +29,7 @@ struct loop_timer {
 
 struct loop_fd {
     uv_poll_t uv;
+    struct loop *loop;
     loop_fd_cb cb;
     void *arg;
     unsigned int
@@ -57,8 +60,14 @@ static void release(uv_handle_t *handle, void *owner)
     uv_close(handle, on_closed);
 }
 
-/* libuv 1.44 fires what is due until nothing is: a timer that sets itself to 0 would keep its turn
- * from ending. What timers set is therefore set at the turn's end. */
+/* The last of the hooks, since it was made first.
+ *
+ * libuv 1.44 fires what is due until nothing is: a timer that sets itself to 0 would keep its turn
+ * from ending. What timers set is therefore set at the turn's end.
+ *
+ * Since 1.45 libuv fires timers after it has looked at the descriptors, not before, and stops
+ * without another round of hooks: what a stopped turn gathered would not leave. Its stop is
+ * therefore called here only. It still polls, and may fire, once: see is_over. */
 static void on_turn_end(uv_prepare_t *uv)
 {
     struct loop *l = uv->data;
@@ -67,6 +76,10 @@ static void on_turn_end(uv_prepare_t *uv)
     while ((link = list_pop_front(&l->later)) != NULL) {
         struct loop_timer *t = LIST_OF(link, struct loop_timer, later);
         loop_timer_set(t, t->delay_ms);
+    }
+    if (l->is_stopping) {
+        l->is_over = true;
+        uv_stop(&l->uv);
     }
 }
 
@@ -112,9 +125,7 @@ void loop_free(struct loop *l)
         return;
     }
     uv_close((uv_handle_t *)&l->turn_end, NULL);
-    /* Lets the close callbacks of freed handles run. Twice: a stop that no run has seen takes up
-     * the first. */
-    (void)uv_run(&l->uv, UV_RUN_NOWAIT);
+    /* Lets the close callbacks of freed handles run. */
     (void)uv_run(&l->uv, UV_RUN_NOWAIT);
     int rc = uv_loop_close(&l->uv);
     if (rc == UV_EBUSY && is_alone(l)) {
@@ -131,12 +142,14 @@ uv_loop_t *loop_uv(struct loop *l)
 
 void loop_run(struct loop *l)
 {
+    l->is_over = false;
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    l->is_stopping = false;
 }
 
 void loop_stop(struct loop *l)
 {
-    uv_stop(&l->uv);
+    l->is_stopping = true;
 }
 
 struct mono loop_now(const struct loop *l)
@@ -151,6 +164,11 @@ static void on_timer(uv_timer_t *uv)
     struct loop_timer *t = uv->data;
     struct loop *l = t->loop;
 
+    if (l->is_over) {
+        t->delay_ms = 0;
+        list_push_back(&l->later, &t->later); /* for the next run */
+        return;
+    }
     l->is_firing = true;
     t->cb(t, t->arg);
     l->is_firing = false;
@@ -208,6 +226,9 @@ static void on_poll(uv_poll_t *uv, int status, int events)
     struct loop_fd *f = uv->data;
     unsigned int ready = 0;
 
+    if (f->loop->is_over) {
+        return; /* level-triggered: the next run sees it again */
+    }
     if (status != 0) {
         (void)uv_poll_stop(uv);
         f->wanted = 0;
@@ -231,6 +252,7 @@ int loop_fd_new(struct loop *l, int fd, loop_fd_cb cb, void *arg, struct loop_fd
         return ERR_IO;
     }
     f->uv.data = f;
+    f->loop = l;
     f->cb = cb;
     f->arg = arg;
     *ret = f;

@@ -215,8 +215,8 @@ static bool zone_agrees(const char *name, uint64_t *seed)
 /* The third column of zone1970.tab, all distinct zones since 1970; and some aliases. */
 static int compare_zones(void)
 {
-    static const char *const more[] = {"Europe/Dublin",   "EST5EDT",       "Etc/GMT+12",
-                                       "posix/Asia/Gaza", "Asia/Calcutta", "Antarctica/Troll"};
+    static const char *const more[] = {"Europe/Dublin", "EST5EDT", "Etc/GMT+12", "Asia/Calcutta",
+                                       "Antarctica/Troll"};
     FILE *table = fopen("/usr/share/zoneinfo/zone1970.tab", "r");
     char line[1024];
     char name[128];

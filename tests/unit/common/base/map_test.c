@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { N_KEYS = 400, N_OPERATIONS = 100000 };
+enum { N_KEYS = 400, N_OPERATIONS = 100000, KEY_TEXT = sizeof "key-" + 20 };
 
 static void test_empty(void **state)
 {
@@ -80,9 +80,9 @@ struct referee {
     size_t n;
 };
 
-static struct str key_of(size_t i, char text[24])
+static struct str key_of(size_t i, char text[KEY_TEXT])
 {
-    (void)snprintf(text, 24, "key-%zu", i);
+    (void)snprintf(text, KEY_TEXT, "key-%zu", i);
     return str_of(text);
 }
 
@@ -111,7 +111,7 @@ static void assert_same(const struct map *m, const struct referee *r)
 static void step(struct map *m, struct referee *r, uint64_t *seed, size_t n_keys)
 {
     static char things[64];
-    char text[24];
+    char text[KEY_TEXT];
     size_t i = (size_t)(draw(seed) % n_keys);
     struct str key = key_of(i, text);
     void *value = &things[draw(seed) % sizeof things];
@@ -160,7 +160,7 @@ static void test_against_a_referee(void **state)
 static void test_graves_are_swept(void **state)
 {
     struct map m = {0};
-    char text[24];
+    char text[KEY_TEXT];
     int value;
 
     (void)state;
@@ -179,7 +179,7 @@ static void test_removing_while_walking(void **state)
     struct map m = {0};
     struct referee r = {0};
     static char things[N_KEYS];
-    char text[24];
+    char text[KEY_TEXT];
     size_t cursor = 0;
     struct str key;
     void *value;
