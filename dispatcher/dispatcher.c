@@ -124,9 +124,7 @@ static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
 {
     struct dispatcher *d = arg;
 
-    (void)k;
-    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
-              "link=publisher");
+    brokers_note(k, "publisher", is_open);
     d->is_topology_ready = false;
     /* Queues may have been deleted while the link was away. */
     map_fini(&d->declared);
@@ -142,7 +140,7 @@ static void on_consumer_state(struct bus_link *k, bool is_open, void *arg)
 {
     struct dispatcher *d = arg;
 
-    (void)k;
+    brokers_note(k, "consumer", is_open);
     if (!is_open && d->shelf != NULL) {
         shelf_reset(d->shelf);
         orphans_reset(d->orphans);
@@ -250,6 +248,8 @@ static void on_tick(struct loop_timer *t, void *arg)
         daemon_drained(d->daemon);
         return;
     }
+    brokers_watch(&d->publisher_watch, d->publisher, "publisher", now);
+    brokers_watch(&d->consumer_watch, d->consumer, "consumer", now);
     if (is_round && bus_link_state(d->publisher) == BUS_OPEN) {
         if (!d->is_topology_ready) {
             declare_shared(d);
@@ -309,8 +309,7 @@ static void make_metrics(struct dispatcher *d)
 
 static int open_links(struct dispatcher *d, const struct config *c)
 {
-    struct bus_options bus = {.url = c->broker.url,
-                              .name = "sluice-dispatcher publisher",
+    struct bus_options bus = {.name = "sluice-dispatcher publisher",
                               .heartbeat_s = HEARTBEAT_S,
                               .connect_ms = CONNECT_MS,
                               .publish_ms = PUBLISH_MS,
@@ -326,6 +325,7 @@ static int open_links(struct dispatcher *d, const struct config *c)
                                   .on_state = on_store_state,
                                   .on_message = on_message,
                                   .arg = d};
+    brokers_of(c, &bus);
     int rc = store_new(d->loop, &store, &d->store);
 
     if (rc == ERR_OK) {
@@ -451,10 +451,8 @@ static bool is_ready(void *self, struct buf *why)
 
     if (!store_is_open(d->store)) {
         buf_printf(why, "the store is not open: %s", store_trouble(d->store));
-    } else if (bus_link_state(d->publisher) == BUS_BLOCKED) {
-        buf_text(why, "the broker takes nothing: an alarm is raised");
-    } else if (bus_link_state(d->publisher) != BUS_OPEN) {
-        buf_text(why, "the broker is not open");
+    } else if (!brokers_is_open(d->publisher, why)) {
+        /* It has said why. */
     } else if (!d->is_topology_ready) {
         buf_text(why, "the queues are being declared");
     } else if (!registry_is_read(d->registry)) {

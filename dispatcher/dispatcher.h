@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "bus/bus.h"
+#include "daemon/brokers.h"
 #include "daemon/daemon.h"
 #include "daemon/memory.h"
 #include "daemon/redeclare.h"
@@ -38,6 +39,7 @@ struct dispatcher {
     struct bus_link *publisher;
     struct bus_link *consumer; /* of the shelf's sweep and the orphans */
     struct map declared;       /* tenants whose queues stand, on this link's current life */
+    struct brokers_watch publisher_watch, consumer_watch;
     struct redeclare redeclare;
     struct routes *routes;
     struct map probed;  /* tenants whose routes this process has looked for in the broker */

@@ -137,9 +137,7 @@ static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
 {
     struct ingress *g = arg;
 
-    (void)k;
-    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
-              "link=publisher");
+    brokers_note(k, "publisher", is_open);
     g->is_topology_ready = false;
     g->was_declared = false;
     /* Queues may have been deleted while the link was away. */
@@ -181,8 +179,7 @@ static void on_message(struct str channel, struct str message, void *arg)
 
 static int open_links(struct ingress *g, const struct config *c)
 {
-    struct bus_options bus = {.url = c->broker.url,
-                              .name = "sluice-ingress publisher",
+    struct bus_options bus = {.name = "sluice-ingress publisher",
                               .heartbeat_s = HEARTBEAT_S,
                               .connect_ms = CONNECT_MS,
                               .publish_ms = PUBLISH_MS,
@@ -199,6 +196,7 @@ static int open_links(struct ingress *g, const struct config *c)
                                   .on_state = on_store_state,
                                   .on_message = on_message,
                                   .arg = g};
+    brokers_of(c, &bus);
     int rc = store_new(g->loop, &store, &g->store);
 
     if (rc == ERR_OK) {
@@ -250,6 +248,7 @@ static void on_tick(struct loop_timer *t, void *arg)
 {
     struct ingress *g = arg;
 
+    brokers_watch(&g->broker_watch, g->publisher, "publisher", loop_now(g->loop));
     if (bus_link_state(g->publisher) == BUS_OPEN) {
         if (!g->is_topology_ready) {
             declare_shared(g);
@@ -357,10 +356,8 @@ static bool is_ready(void *self, struct buf *why)
 
     if (!store_is_open(g->store)) {
         buf_printf(why, "the store is not open: %s", store_trouble(g->store));
-    } else if (bus_link_state(g->publisher) == BUS_BLOCKED) {
-        buf_text(why, "the broker takes nothing: an alarm is raised");
-    } else if (bus_link_state(g->publisher) != BUS_OPEN) {
-        buf_text(why, "the broker is not open");
+    } else if (!brokers_is_open(g->publisher, why)) {
+        /* It has said why. */
     } else if (!registry_is_read(g->registry)) {
         buf_text(why, "no dispatcher has written the registry yet");
     } else if (!g->is_topology_ready || !are_declared(g)) {

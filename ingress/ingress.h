@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "bus/bus.h"
+#include "daemon/brokers.h"
 #include "daemon/daemon.h"
 #include "daemon/memory.h"
 #include "daemon/redeclare.h"
@@ -29,6 +30,7 @@ struct ingress {
     struct list submissions;            /* being accepted, by submission.all */
     struct list asks;                   /* questions about jobs, by ask.all */
     size_t n_asks;
+    struct brokers_watch broker_watch;
     struct redeclare redeclare;
     struct routes *routes;
     struct map declared; /* tenants whose queues stand, on this link's current life */

@@ -235,9 +235,7 @@ static void on_consumer_state(struct bus_link *k, bool is_open, void *arg)
 {
     struct worker *w = arg;
 
-    (void)k;
-    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
-              "link=consumer");
+    brokers_note(k, "consumer", is_open);
     w->is_topology_ready = false;
     if (!is_open && w->routes != NULL) {
         routes_link_lost(w->routes);
@@ -252,10 +250,8 @@ static void on_consumer_state(struct bus_link *k, bool is_open, void *arg)
 
 static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
 {
-    (void)k;
     (void)arg;
-    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "broker_open" : "broker_lost",
-              "link=publisher");
+    brokers_note(k, "publisher", is_open);
 }
 
 /* Another life of the store: what runs here is told again, for one lease, while nobody claims. */
@@ -374,6 +370,8 @@ static void on_tick(struct loop_timer *t, void *arg)
         daemon_drained(w->daemon);
         return;
     }
+    brokers_watch(&w->publisher_watch, w->publisher, "publisher", loop_now(w->loop));
+    brokers_watch(&w->consumer_watch, w->consumer, "consumer", loop_now(w->loop));
     if (bus_link_state(w->consumer) == BUS_OPEN && !w->is_topology_ready) {
         declare_shared(w);
     }
@@ -387,8 +385,7 @@ static void on_tick(struct loop_timer *t, void *arg)
 
 static int open_links(struct worker *w, const struct config *c)
 {
-    struct bus_options bus = {.url = c->broker.url,
-                              .name = "sluice-worker consumer",
+    struct bus_options bus = {.name = "sluice-worker consumer",
                               .heartbeat_s =
                                   c->worker.lease_ms / 1000 < 10 ? c->worker.lease_ms / 1000 : 10,
                               .connect_ms = CONNECT_MS,
@@ -407,6 +404,7 @@ static int open_links(struct worker *w, const struct config *c)
                                   .on_message = on_message,
                                   .arg = w};
 
+    brokers_of(c, &bus);
     bus.heartbeat_s = bus.heartbeat_s < 1 ? 1 : bus.heartbeat_s;
     int rc = store_new(w->loop, &store, &w->store);
     if (rc == ERR_OK) {
@@ -517,11 +515,8 @@ static bool is_ready(void *self, struct buf *why)
 
     if (!store_is_open(w->store)) {
         buf_printf(why, "the store is not open: %s", store_trouble(w->store));
-    } else if (bus_link_state(w->publisher) == BUS_BLOCKED) {
-        buf_text(why, "the broker takes nothing: an alarm is raised");
-    } else if (bus_link_state(w->consumer) != BUS_OPEN ||
-               bus_link_state(w->publisher) != BUS_OPEN) {
-        buf_text(why, "the broker is not open");
+    } else if (!brokers_is_open(w->publisher, why) || !brokers_is_open(w->consumer, why)) {
+        /* It has said why. */
     } else if (!registry_is_read(w->registry)) {
         buf_text(why, "no dispatcher has written the registry yet");
     } else if (!w->is_topology_ready) {

@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "bus/bus.h"
+#include "daemon/brokers.h"
 #include "daemon/daemon.h"
 #include "daemon/handover.h"
 #include "daemon/memory.h"
@@ -23,6 +24,7 @@ struct worker {
     struct registry *registry;
     struct bus_link *publisher;
     struct bus_link *consumer;
+    struct brokers_watch publisher_watch, consumer_watch;
     struct redeclare redeclare;  /* over the consumer link */
     struct handovers *handovers; /* whose turn has come under an ordering key */
     struct httpc *http;

@@ -31,7 +31,15 @@ struct bus_message {
 };
 
 /* Where a link stands; the table of its moves is link.def. */
-enum bus_state { BUS_DOWN, BUS_CONNECTING, BUS_LOGIN, BUS_OPEN, BUS_BLOCKED, BUS_CLOSED };
+enum bus_state {
+    BUS_DOWN,
+    BUS_LOOKUP,
+    BUS_CONNECTING,
+    BUS_LOGIN,
+    BUS_OPEN,
+    BUS_BLOCKED,
+    BUS_CLOSED
+};
 
 struct bus_link;
 
@@ -40,10 +48,12 @@ struct bus_link;
 typedef void (*bus_state_cb)(struct bus_link *k, bool is_open, void *arg);
 
 struct bus_options {
-    const char *url;         /* amqp://user:secret@host:port/vhost, vhost percent-encoded */
-    const char *name;        /* connection_name, as people see it in the broker */
+    const char *const
+        *urls;        /* of each node amqp://user:secret@host:port/vhost, vhost percent-encoded */
+    size_t n_urls;    /* at least 1 */
+    const char *name; /* connection_name, as people see it in the broker */
     int64_t heartbeat_s;     /* asked for; a peer silent for two of them is gone */
-    int64_t connect_ms;      /* from TCP connect to an open channel */
+    int64_t connect_ms;      /* for a look-up; and from TCP connect to an open channel */
     int64_t publish_ms;      /* a publish without a confirm after this long is BUS_UNKNOWN */
     size_t max_outstanding;  /* unconfirmed publishes; one more is ERR_LIMIT */
     size_t max_buffer_bytes; /* bytes waiting for the socket; over it ERR_LIMIT */
@@ -51,10 +61,13 @@ struct bus_options {
     void *arg;
 };
 
-/* Resolves the host's name here and never again (a blocking look-up: use an address, or
- * /etc/hosts); all its addresses are tried in turn. The first connect is made in the loop's next
- * turn. Returns 0, ERR_SYNTAX or ERR_INVALID (url, or a bound that is not positive), ERR_MISSING
- * (no such host), ERR_NOMEM. TLS is not spoken: "amqps" is ERR_INVALID. */
+/* Begins at one of the nodes, drawn, in the loop's next turn. A node that does not answer, or is
+ * lost, is left for the next one, round and round (base/rotation.h); while there are others that
+ * were not tried, each has BUS_FRESH_MS only. A host's name is looked up at each dial and all its
+ * addresses are tried in turn: a name that nobody knows is a node that does not answer.
+ * Returns 0, ERR_SYNTAX or ERR_INVALID (a url, or a bound that is not positive), ERR_NOMEM. TLS is
+ * not spoken: "amqps" is ERR_INVALID. */
+enum { BUS_FRESH_MS = 2000 };
 MUST_CHECK int bus_link_new(struct loop *l, const struct bus_options *o, struct bus_link **ret);
 /* Closes in good order and frees: what waits for the socket is sent and the broker's answer awaited
  * for BUS_GRACE_MS at most (the only place that blocks; acknowledgements would be lost otherwise).
@@ -67,8 +80,11 @@ enum bus_state bus_link_state(const struct bus_link *k);
 /* Bytes moved, confirm, delivery or frame last seen: what `/readyz` judges by. */
 struct mono bus_link_last_read(const struct bus_link *k);
 size_t bus_link_outstanding(const struct bus_link *k);
-/* Why the link was last lost, for people: "no route to host", "403 ACCESS_REFUSED - …". Never NULL;
- * valid until the next loss. */
+/* "host:port" of the node that the link is open to, or tries, or tried last; "" before the first
+ * try. Valid until the next try. */
+const char *bus_link_node(const struct bus_link *k);
+/* Why the link was last lost, for people, its node first: "b1:5672: connect: No route to host",
+ * "b2:5672: 403 ACCESS_REFUSED - …". "" before the first loss; valid until the next one. */
 const char *bus_link_why(const struct bus_link *k);
 
 /* --- publishing ------------------------------------------------------------------------------ */

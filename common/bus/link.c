@@ -4,13 +4,11 @@
  * the hook: users' callbacks from there would make work for hooks that have already run. */
 #include "bus/link.h"
 
-#include "base/backoff.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/random.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -23,10 +21,9 @@ enum {
     IN_ROOM = 2 * WIRE_FRAME_MAX, /* read at most so much a turn; holds any frame whole */
     POOL_PAGE = 8192,             /* no reason; a method and a small table fit */
     OUT_KEEP = 1 << 20,           /* an emptied output buffer above this is given back */
-    SETTLED_MS = 5000             /* open for so long: the next loss counts as the first */
+    SETTLED_MS = 5000,            /* open for so long: the next loss counts as the first */
+    REACH_MS = 2000 /* for the TCP connect: a lost first packet is sent again after one second */
 };
-
-static const struct backoff RECONNECT = {.initial_ms = 100, .factor = 2.0, .max_ms = 5000};
 
 static bool is_before(struct mono a, struct mono b)
 {
@@ -57,11 +54,13 @@ static void link_move(struct bus_link *k, enum link_event event)
 
 int bus_link_refuse(struct bus_link *k, const char *format, ...)
 {
+    char text[sizeof k->why - sizeof k->node - sizeof ": "];
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(k->why, sizeof k->why, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    (void)snprintf(k->why, sizeof k->why, "%s: %s", k->node, text);
     return ERR_PROTOCOL;
 }
 
@@ -105,6 +104,8 @@ void bus_link_put_channel_close_ok(struct bus_link *k, uint16_t channel)
 
 static void drop_socket(struct bus_link *k)
 {
+    loop_lookup_free(k->lookup);
+    k->lookup = NULL;
     loop_fd_free(k->watch);
     k->watch = NULL;
     if (k->fd >= 0) {
@@ -136,13 +137,11 @@ static void link_lost(struct bus_link *k)
 {
     bool was_open = is_open(k);
     struct mono now = loop_now(k->loop);
+    bool has_settled = was_open && mono_since_ms(k->opened_at, now) >= SETTLED_MS;
+    int64_t wait_ms = was_open ? bus_nodes_lost(&k->nodes, has_settled, random_unit())
+                               : bus_nodes_failed(&k->nodes, random_unit());
 
-    if (was_open && mono_since_ms(k->opened_at, now) >= SETTLED_MS) {
-        k->failures = 0;
-    }
-    k->failures++;
-    k->address = (k->address + 1) % k->n_addresses;
-    k->retry_at = mono_plus_ms(now, backoff_half_jitter_ms(&RECONNECT, k->failures, random_unit()));
+    k->retry_at = mono_plus_ms(now, wait_ms);
     log_event(LOG_DEBUG, "bus_lost", "link=%s why=\"%s\"", k->name, k->why);
     drop_socket(k);
     link_move(k, LINK_LOST);
@@ -196,14 +195,22 @@ static void want(struct bus_link *k, unsigned int events)
 
 static void on_fd(struct loop_fd *f, unsigned int events, void *arg);
 
-static void dial(struct bus_link *k, struct mono now)
+/* The step begins now and may take its time, but not while others might serve us at once. */
+static void bound_step(struct bus_link *k, int64_t most_ms)
 {
-    const struct address *a = &k->addresses[k->address];
+    int64_t ms = bus_nodes_has_fresh(&k->nodes) && most_ms > BUS_FRESH_MS ? BUS_FRESH_MS : most_ms;
+
+    k->bound_ms = ms < k->o.connect_ms ? ms : k->o.connect_ms;
+    k->login_due = mono_plus_ms(loop_now(k->loop), k->bound_ms);
+}
+
+static void reach(struct bus_link *k, const struct loop_address *a)
+{
     int one = 1;
 
-    link_move(k, LINK_DIAL);
-    k->login_due = mono_plus_ms(now, k->o.connect_ms);
-    k->fd = socket(a->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    link_move(k, LINK_FOUND);
+    bound_step(k, REACH_MS);
+    k->fd = socket(a->at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (k->fd < 0) {
         lost_errno(k, "socket", errno);
         return;
@@ -222,6 +229,51 @@ static void dial(struct bus_link *k, struct mono now)
     want(k, LOOP_WRITE);
 }
 
+static void enter(struct bus_link *k);
+static void leave(struct bus_link *k);
+
+static void on_found(int rc, const struct loop_address *found, size_t n, void *arg)
+{
+    struct bus_link *k = arg;
+
+    enter(k);
+    loop_lookup_free(k->lookup);
+    k->lookup = NULL;
+    if (rc == ERR_OK) {
+        bus_nodes_found(&k->nodes, found, n);
+        reach(k, bus_nodes_address(&k->nodes));
+    } else {
+        (void)bus_link_refuse(k, "%s",
+                              rc == ERR_MISSING ? "there is no such host"
+                                                : "its address cannot be looked up now");
+        link_lost(k);
+    }
+    leave(k);
+}
+
+/* A name is asked for anew each time: a container that was started anew has another address. */
+static void dial(struct bus_link *k)
+{
+    struct loop_address numeric;
+    const struct loop_address *next = bus_nodes_address(&k->nodes);
+
+    link_move(k, LINK_DIAL);
+    k->url = bus_nodes_url(&k->nodes);
+    bus_nodes_name(&k->nodes, k->node);
+    bound_step(k, k->o.connect_ms);
+    if (next == NULL && loop_lookup_numeric(k->url->host, k->url->port, &numeric) == ERR_OK) {
+        bus_nodes_found(&k->nodes, &numeric, 1);
+        next = bus_nodes_address(&k->nodes);
+    }
+    if (next != NULL) {
+        reach(k, next);
+    } else if (loop_lookup_new(k->loop, k->url->host, k->url->port, on_found, k, &k->lookup) !=
+               ERR_OK) {
+        (void)bus_link_refuse(k, "no memory to look its address up");
+        link_lost(k);
+    }
+}
+
 static void on_connected(struct bus_link *k)
 {
     int error = 0;
@@ -235,6 +287,7 @@ static void on_connected(struct bus_link *k)
         return;
     }
     link_move(k, LINK_REACHED);
+    bound_step(k, k->o.connect_ms);
     k->last_read = loop_now(k->loop);
     k->last_sent = k->last_read;
     k->frame_max = WIRE_FRAME_MAX;
@@ -447,19 +500,31 @@ static void check_silence(struct bus_link *k)
     }
 }
 
+/* A step of the way up took too long. */
+static void late(struct bus_link *k)
+{
+    const char *what = k->state == BUS_LOOKUP       ? "no address"
+                       : k->state == BUS_CONNECTING ? "no connection"
+                                                    : "no log-in";
+
+    (void)bus_link_refuse(k, "%s within %lld ms", what, (long long)k->bound_ms);
+    link_lost(k);
+}
+
 static void tick(struct bus_link *k, struct mono now)
 {
-    if (k->state == BUS_DOWN && !is_before(now, k->retry_at)) {
-        dial(k, now);
+    if (k->state == BUS_DOWN) {
+        if (!is_before(now, k->retry_at)) {
+            dial(k);
+        }
         return;
     }
     if (k->write_error != 0) {
         lost_errno(k, "write", k->write_error);
         return;
     }
-    if (bus_link_is_up(k) && !is_open(k) && !is_before(now, k->login_due)) {
-        (void)bus_link_refuse(k, "no log-in within %lld ms", (long long)k->o.connect_ms);
-        link_lost(k);
+    if (!is_open(k) && !is_before(now, k->login_due)) {
+        late(k);
         return;
     }
     if (bus_link_is_up(k)) {
@@ -477,7 +542,7 @@ static void destroy(struct bus_link *k)
 {
     loop_timer_free(k->timer);
     loop_hook_free(k->hook);
-    bus_url_fini(&k->url);
+    bus_nodes_fini(&k->nodes);
     buf_fini(&k->out);
     bus_ring_fini(&k->ring);
     empty_amqp_pool(&k->pool);
@@ -555,45 +620,31 @@ static void on_hook(void *arg)
 
 /* --- making and freeing ---------------------------------------------------------------------- */
 
-static int resolve(struct bus_link *k)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    struct addrinfo *found = NULL;
-
-    /* AI_ADDRCONFIG would hide loopback addresses on a host without a network. */
-    hints.ai_flags = AI_NUMERICHOST;
-    if (getaddrinfo(k->url.host, k->url.port, &hints, &found) != 0) {
-        hints.ai_flags = 0;
-        if (getaddrinfo(k->url.host, k->url.port, &hints, &found) != 0) {
-            return ERR_MISSING;
-        }
-    }
-    for (struct addrinfo *i = found; i != NULL && k->n_addresses < LINK_ADDRESSES; i = i->ai_next) {
-        struct address *a = &k->addresses[k->n_addresses++];
-        memcpy(&a->at, i->ai_addr, i->ai_addrlen);
-        a->n = i->ai_addrlen;
-        a->family = i->ai_family;
-    }
-    freeaddrinfo(found);
-    return k->n_addresses > 0 ? ERR_OK : ERR_MISSING;
-}
-
 static bool are_bounds_valid(const struct bus_options *o)
 {
-    return o->heartbeat_s > 0 && o->heartbeat_s <= UINT16_MAX && o->connect_ms > 0 &&
-           o->publish_ms > 0 && o->max_outstanding > 0 && o->max_buffer_bytes > 0;
+    return o->n_urls > 0 && o->heartbeat_s > 0 && o->heartbeat_s <= UINT16_MAX &&
+           o->connect_ms > 0 && o->publish_ms > 0 && o->max_outstanding > 0 &&
+           o->max_buffer_bytes > 0;
 }
 
 static bool are_names_short(const struct bus_link *k)
 {
-    return strlen(k->url.user) <= WIRE_SHORT_MAX && strlen(k->url.secret) <= WIRE_METHOD_MAX / 4 &&
-           strlen(k->url.vhost) <= WIRE_SHORT_MAX && strlen(k->name) <= WIRE_SHORT_MAX;
+    for (size_t i = 0; i < k->nodes.rotation.n; i++) {
+        const struct url *u = &k->nodes.urls[i];
+        if (strlen(u->host) > WIRE_SHORT_MAX || strlen(u->user) > WIRE_SHORT_MAX ||
+            strlen(u->secret) > WIRE_METHOD_MAX / 4 || strlen(u->vhost) > WIRE_SHORT_MAX) {
+            return false;
+        }
+    }
+    return strlen(k->name) <= WIRE_SHORT_MAX;
 }
 
 static int make_parts(struct bus_link *k, const struct bus_options *o)
 {
-    int rc = bus_url_parse(o->url, &k->url);
-
+    if (!are_bounds_valid(o)) {
+        return ERR_INVALID;
+    }
+    int rc = bus_nodes_init(&k->nodes, o->urls, o->n_urls, random_unit(), random_unit());
     if (rc != ERR_OK) {
         return rc;
     }
@@ -603,11 +654,10 @@ static int make_parts(struct bus_link *k, const struct bus_options *o)
     if (k->name == NULL || k->in == NULL || k->channels == NULL) {
         return ERR_NOMEM;
     }
-    if (!are_bounds_valid(o) || !are_names_short(k)) {
+    if (!are_names_short(k)) {
         return ERR_INVALID;
     }
-    rc = resolve(k);
-    rc = rc != ERR_OK ? rc : loop_timer_new(k->loop, on_timer, k, &k->timer);
+    rc = loop_timer_new(k->loop, on_timer, k, &k->timer);
     return rc != ERR_OK ? rc : loop_hook_new(k->loop, on_hook, k, &k->hook);
 }
 
@@ -738,4 +788,9 @@ size_t bus_link_outstanding(const struct bus_link *k)
 const char *bus_link_why(const struct bus_link *k)
 {
     return k->why;
+}
+
+const char *bus_link_node(const struct bus_link *k)
+{
+    return k->node;
 }

@@ -8,29 +8,20 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "bus/nodes.h"
 #include "bus/ring.h"
 #include "bus/state.h"
-#include "bus/url.h"
 #include "bus/wire.h"
-
-#include <sys/socket.h>
 
 enum {
     LINK_CHANNEL_PUBLISH = 1,
-    LINK_CHANNEL_CONTROL = 2,  /* declares: a refused one closes its channel */
-    LINK_CHANNEL_FIRST = 3,    /* of the consumers' */
-    LINK_CHANNEL_MAX = 2047,   /* RabbitMQ's own bound */
-    LINK_BODY_MAX = 128 << 20, /* RabbitMQ's max_message_size */
-    LINK_ADDRESSES = 8
+    LINK_CHANNEL_CONTROL = 2, /* declares: a refused one closes its channel */
+    LINK_CHANNEL_FIRST = 3,   /* of the consumers' */
+    LINK_CHANNEL_MAX = 2047,  /* RabbitMQ's own bound */
+    LINK_BODY_MAX = 128 << 20 /* RabbitMQ's max_message_size */
 };
 
 enum login_step { LOGIN_START, LOGIN_TUNE, LOGIN_OPEN, LOGIN_CHANNELS, LOGIN_DONE };
-
-struct address {
-    struct sockaddr_storage at;
-    socklen_t n;
-    int family;
-};
 
 enum channel_state { CHANNEL_FREE, CHANNEL_OPEN, CHANNEL_CLOSING };
 
@@ -43,14 +34,14 @@ enum return_step { RETURN_NONE, RETURN_HEADER, RETURN_BODY };
 
 struct bus_link {
     struct loop *loop;
-    struct bus_options o; /* url and name are not used from here */
+    struct bus_options o; /* urls and name are not used from here */
     char *name;
-    struct url url;
-    struct address addresses[LINK_ADDRESSES];
-    size_t n_addresses;
-    size_t address; /* the one to try next */
+    struct nodes nodes;
+    const struct url *url; /* of the node dialled last; in `nodes` */
+    char node[NODES_NAME_SIZE];
+    struct loop_lookup *lookup; /* in BUS_LOOKUP */
     enum bus_state state;
-    char why[320];
+    char why[640];
     unsigned int depth; /* of entry points on the stack: memory stays until they are left */
     bool is_freed;
 
@@ -58,12 +49,12 @@ struct bus_link {
     struct loop_timer *timer;
     struct mono armed; /* when the timer fires, if it is set */
     struct mono retry_at;
+    int64_t bound_ms; /* of the step up to `login_due`: the look-up, the connect, the log-in */
     struct mono login_due;
     struct mono opened_at;
     struct mono last_read;
     struct mono last_sent;
     int64_t heartbeat_ms; /* agreed; 0 before */
-    unsigned int failures;
 
     /* Socket. */
     int fd;
@@ -104,7 +95,8 @@ struct bus_link {
     struct list dirty; /* consumers with acknowledgements gathered */
 };
 
-/* Notes why the connection cannot go on; returns ERR_PROTOCOL, for `return bus_link_refuse(…)`. */
+/* Notes why the connection cannot go on, behind its node; returns ERR_PROTOCOL, for `return
+ * bus_link_refuse(…)`. */
 __attribute__((format(printf, 2, 3))) int bus_link_refuse(struct bus_link *k, const char *format,
                                                           ...);
 /* The login is complete. */

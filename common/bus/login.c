@@ -62,9 +62,9 @@ static int put_start_ok(struct bus_link *k)
     about[2].value.kind = AMQP_FIELD_KIND_TABLE;
     about[2].value.value.table = (amqp_table_t){.num_entries = N_CAPABILITIES, .entries = able};
     buf_char(&secret, '\0');
-    buf_text(&secret, k->url.user);
+    buf_text(&secret, k->url->user);
     buf_char(&secret, '\0');
-    buf_text(&secret, k->url.secret);
+    buf_text(&secret, k->url->secret);
     amqp_connection_start_ok_t ok = {.client_properties = {.num_entries = 3, .entries = about},
                                      .mechanism = bus_wire_text("PLAIN"),
                                      .response = bus_wire_bytes(buf_as_str(&secret)),
@@ -106,7 +106,7 @@ static int on_tune(struct bus_link *k, const amqp_connection_tune_t *tune)
     k->login = LOGIN_OPEN;
     amqp_connection_tune_ok_t ok = {k->channel_max, frame_max, (uint16_t)heartbeat_s};
     bus_wire_put(&k->out, 0, AMQP_CONNECTION_TUNE_OK_METHOD, &ok);
-    amqp_connection_open_t open = {.virtual_host = bus_wire_text(k->url.vhost)};
+    amqp_connection_open_t open = {.virtual_host = bus_wire_text(k->url->vhost)};
     bus_wire_put(&k->out, 0, AMQP_CONNECTION_OPEN_METHOD, &open);
     return ERR_OK;
 }

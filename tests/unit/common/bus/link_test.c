@@ -19,8 +19,14 @@ struct world {
     struct loop_timer *deadline;
     struct loop_hook *hook;
     int listener;
+    int answering;
     char url[64];
+    char other[64];
+    const char *urls[2];
+    size_t n_urls;
+    int64_t connect_ms;
     const char *awaited; /* in bus_link_why() */
+    bool is_for_node;    /* in bus_link_node() instead */
     bool is_found;
 };
 
@@ -36,7 +42,8 @@ static void on_turn(void *arg)
 {
     struct world *w = arg;
 
-    if (w->awaited != NULL && strstr(bus_link_why(w->link), w->awaited) != NULL) {
+    const char *said = w->is_for_node ? bus_link_node(w->link) : bus_link_why(w->link);
+    if (w->awaited != NULL && strstr(said, w->awaited) != NULL) {
         w->is_found = true;
         loop_stop(w->loop);
     }
@@ -66,6 +73,12 @@ static int set_up(void **state)
     assert_int_equal(loop_timer_new(w->loop, on_deadline, w, &w->deadline), 0);
     w->listener = bound_socket(&port);
     (void)snprintf(w->url, sizeof w->url, "amqp://u:s@127.0.0.1:%u/v", port);
+    w->answering = bound_socket(&port);
+    (void)snprintf(w->other, sizeof w->other, "amqp://u:s@127.0.0.1:%u/v", port);
+    w->urls[0] = w->url;
+    w->urls[1] = w->other;
+    w->n_urls = 1;
+    w->connect_ms = 100;
     *state = w;
     return 0;
 }
@@ -79,15 +92,17 @@ static int tear_down(void **state)
     loop_timer_free(w->deadline);
     loop_free(w->loop);
     (void)close(w->listener);
+    (void)close(w->answering);
     return 0;
 }
 
 static struct bus_options options(struct world *w)
 {
-    return (struct bus_options){.url = w->url,
+    return (struct bus_options){.urls = w->urls,
+                                .n_urls = w->n_urls,
                                 .name = "test",
                                 .heartbeat_s = 5,
-                                .connect_ms = 100,
+                                .connect_ms = w->connect_ms,
                                 .publish_ms = 1000,
                                 .max_outstanding = 10,
                                 .max_buffer_bytes = 1000};
@@ -104,6 +119,7 @@ static void make_link(struct world *w)
 static void assert_lost(struct world *w, const char *why)
 {
     w->awaited = why;
+    w->is_found = false;
     loop_timer_set(w->deadline, 5000);
     loop_run(w->loop);
     if (!w->is_found) {
@@ -112,10 +128,97 @@ static void assert_lost(struct world *w, const char *why)
     assert_int_equal(bus_link_state(w->link), BUS_DOWN);
 }
 
+/* Runs until the link is at the node that `text` begins with. */
+static void await_node(struct world *w, const char *text)
+{
+    char node[64];
+
+    (void)snprintf(node, sizeof node, "%.*s", (int)strcspn(text, "/"), text);
+    w->awaited = node;
+    w->is_found = false;
+    loop_timer_set(w->deadline, 5000);
+    loop_run(w->loop);
+    w->awaited = NULL;
+    if (!w->is_found) {
+        fail_msg("the link is at \"%s\", not \"%s\"", bus_link_node(w->link), node);
+    }
+}
+
 static void test_closed_port(void **state)
 {
-    make_link(*state);
-    assert_lost(*state, "connect: Connection refused");
+    struct world *w = *state;
+
+    make_link(w);
+    assert_lost(w, "connect: Connection refused");
+    assert_true(strncmp(bus_link_why(w->link), "127.0.0.1:", 10) == 0);
+}
+
+/* Wherever it begins. */
+static void test_goes_on_to_the_next(void **state)
+{
+    struct world *w = *state;
+
+    w->n_urls = 2;
+    make_link(w);
+    w->is_for_node = true;
+    assert_string_equal(bus_link_node(w->link), "");
+    await_node(w, strstr(w->url, "127"));
+    await_node(w, strstr(w->other, "127"));
+    await_node(w, strstr(w->url, "127"));
+}
+
+/* The one that answers nothing keeps it for a part of connect_ms only, as long as there is another.
+ */
+static void test_a_mute_one_is_left_soon(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(listen(w->listener, 8), 0);
+    assert_int_equal(listen(w->answering, 8), 0);
+    w->n_urls = 2;
+    w->connect_ms = 600000;
+    make_link(w);
+    assert_lost(w, "no log-in within 2000 ms");
+}
+
+static void test_a_name_is_looked_up_at_each_dial(void **state)
+{
+    struct world *w = *state;
+    const char *port = strrchr(w->url, ':');
+
+    (void)snprintf(w->other, sizeof w->other, "amqp://u:s@localhost%s", port);
+    w->urls[0] = w->other;
+    make_link(w);
+    assert_lost(w, "connect: Connection refused");
+    assert_int_equal(listen(w->listener, 8), 0);
+    assert_lost(w, "no log-in within 100 ms");
+    assert_true(strncmp(bus_link_why(w->link), "localhost:", 10) == 0);
+}
+
+/* It is no mistake of ours: the name may come. Whether the resolver knows that there is none, or
+ * does not know, is the machine's affair. */
+static void test_a_name_that_nobody_knows(void **state)
+{
+    struct world *w = *state;
+    char name[] = "amqp://no-such-host.invalid";
+
+    w->urls[0] = name;
+    make_link(w);
+    assert_lost(w, "no-such-host.invalid:5672: ");
+}
+
+static void test_freed_while_it_looks_up(void **state)
+{
+    struct world *w = *state;
+    char name[] = "amqp://no-such-host.invalid";
+
+    w->urls[0] = name;
+    w->connect_ms = 600000;
+    make_link(w);
+    w->is_for_node = true;
+    await_node(w, "no-such-host.invalid:5672");
+    bus_link_free(w->link);
+    w->link = NULL;
 }
 
 static void test_mute_port(void **state)
@@ -196,12 +299,13 @@ static void test_bad_options(void **state)
     struct world *w = *state;
     struct bus_options o = options(w);
 
-    o.url = "amqps://127.0.0.1";
+    o.n_urls = 2;
+    w->urls[1] = "amqps://127.0.0.1";
     assert_int_equal(bus_link_new(w->loop, &o, &w->link), ERR_INVALID);
-    o.url = "127.0.0.1";
+    w->urls[1] = "127.0.0.1";
     assert_int_equal(bus_link_new(w->loop, &o, &w->link), ERR_SYNTAX);
-    o.url = "amqp://no-such-host.invalid";
-    assert_int_equal(bus_link_new(w->loop, &o, &w->link), ERR_MISSING);
+    o.n_urls = 0;
+    assert_int_equal(bus_link_new(w->loop, &o, &w->link), ERR_INVALID);
     o = options(w);
     o.heartbeat_s = 0;
     assert_int_equal(bus_link_new(w->loop, &o, &w->link), ERR_INVALID);
@@ -216,6 +320,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_closed_port, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_mute_port, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_goes_on_to_the_next, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_mute_one_is_left_soon, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_name_is_looked_up_at_each_dial, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_name_that_nobody_knows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_freed_while_it_looks_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_protocol, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_closed_by_peer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_down_refuses, set_up, tear_down),

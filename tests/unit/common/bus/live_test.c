@@ -25,6 +25,7 @@ enum { NAME_SIZE = 80, BODY_SIZE = 64, PATIENCE_MS = 20000 };
 
 struct world {
     struct loop *loop;
+    const char *url;
     struct loop_hook *hook;
     struct loop_timer *deadline;
     bool (*is_done)(struct world *w);
@@ -126,7 +127,9 @@ static void on_state(struct bus_link *k, bool is_open, void *arg)
 
 static struct bus_options options(struct world *w)
 {
-    return (struct bus_options){.url = getenv("SLUICE_AMQP_URL"),
+    w->url = getenv("SLUICE_AMQP_URL");
+    return (struct bus_options){.urls = &w->url,
+                                .n_urls = 1,
                                 .name = "bus_live_test",
                                 .heartbeat_s = 1,
                                 .connect_ms = 10000,
@@ -982,7 +985,7 @@ static void use_url(struct world *w, const char *url)
     struct bus_options o = options(w);
 
     bus_link_free(w->link);
-    o.url = url;
+    w->url = url;
     assert_int_equal(bus_link_new(w->loop, &o, &w->link), 0);
 }
 

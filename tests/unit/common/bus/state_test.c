@@ -10,13 +10,14 @@ enum { NO = -1 };
 
 /* Every (state, event) pair by hand: the state after it, or NO. */
 static const int AFTER[BUS_STATES][LINK_EVENTS] = {
-    /*                DIAL            REACHED    READY     BLOCK        UNBLOCK   LOST      CLOSE */
-    [BUS_DOWN] = {BUS_CONNECTING, NO, NO, NO, NO, NO, BUS_CLOSED},
-    [BUS_CONNECTING] = {NO, BUS_LOGIN, NO, NO, NO, BUS_DOWN, BUS_CLOSED},
-    [BUS_LOGIN] = {NO, NO, BUS_OPEN, NO, NO, BUS_DOWN, BUS_CLOSED},
-    [BUS_OPEN] = {NO, NO, NO, BUS_BLOCKED, NO, BUS_DOWN, BUS_CLOSED},
-    [BUS_BLOCKED] = {NO, NO, NO, NO, BUS_OPEN, BUS_DOWN, BUS_CLOSED},
-    [BUS_CLOSED] = {NO, NO, NO, NO, NO, NO, NO},
+    /*                DIAL       FOUND      REACHED    READY     BLOCK     UNBLOCK LOST CLOSE */
+    [BUS_DOWN] = {BUS_LOOKUP, NO, NO, NO, NO, NO, NO, BUS_CLOSED},
+    [BUS_LOOKUP] = {NO, BUS_CONNECTING, NO, NO, NO, NO, BUS_DOWN, BUS_CLOSED},
+    [BUS_CONNECTING] = {NO, NO, BUS_LOGIN, NO, NO, NO, BUS_DOWN, BUS_CLOSED},
+    [BUS_LOGIN] = {NO, NO, NO, BUS_OPEN, NO, NO, BUS_DOWN, BUS_CLOSED},
+    [BUS_OPEN] = {NO, NO, NO, NO, BUS_BLOCKED, NO, BUS_DOWN, BUS_CLOSED},
+    [BUS_BLOCKED] = {NO, NO, NO, NO, NO, BUS_OPEN, BUS_DOWN, BUS_CLOSED},
+    [BUS_CLOSED] = {NO, NO, NO, NO, NO, NO, NO, NO},
 };
 
 static void test_every_pair(void **state)
