@@ -53,8 +53,8 @@ class Caller:
 class Load:
     """In a thread of its own: start(), later stop(), which returns all callers when the last of them has its answer."""
 
-    def __init__(self, port, key, jobs_per_s, calls_per_s, prefix):
-        self.port, self.key, self.prefix = port, key, prefix
+    def __init__(self, host, key, jobs_per_s, calls_per_s, prefix):
+        self.host, self.key, self.prefix = host, key, prefix
         self.rates = (("jobs", jobs_per_s, False), ("calls", calls_per_s, True))
         self.callers, self.idle = [], []
         self.is_over = False
@@ -105,13 +105,13 @@ class Load:
                 caller.done = said
                 return
             # As Retry-After says, yet not all at once; but no longer than a person would look at.
-            await asyncio.sleep(min(1.0, float(said.retry_after or 0.2)) * random.uniform(0.5, 1))
+            await asyncio.sleep(min(1.0, float(said.retry_after or 0.5)) * random.uniform(0.5, 1))
 
     async def _ask(self, request):
         begun = time.monotonic()
         streams = None
         try:
-            streams = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
+            streams = self.idle.pop() if self.idle else await asyncio.open_connection(self.host, 8080)
             status, headers, body = await asyncio.wait_for(self._exchange(streams, request), ANSWER_S)
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
             if streams:
@@ -145,13 +145,13 @@ def longest_gap(times, since, until):
     return max(b - a for a, b in zip(inside, inside[1:]))
 
 
-async def _states(port, key, ids):
-    load = Load(port, key, 0, 0, "")
+async def _states(host, key, ids):
+    load = Load(host, key, 0, 0, "")
     found, left = {}, iter(ids)
 
     async def one():
         for job in left:
-            streams = load.idle.pop() if load.idle else await asyncio.open_connection("127.0.0.1", port)
+            streams = load.idle.pop() if load.idle else await asyncio.open_connection(host, 8080)
             status, headers, body = await asyncio.wait_for(load._exchange(streams, (
                 f"GET /v1/jobs/{job} HTTP/1.1\r\nHost: cluster\r\nAuthorization: Bearer {key}\r\n\r\n").encode()), 30)
             load.idle.append(streams)
@@ -161,6 +161,6 @@ async def _states(port, key, ids):
     return found
 
 
-def states(port, key, ids):
+def states(host, key, ids):
     """{job: its state, or the status that the question got}"""
-    return asyncio.run(_states(port, key, ids))
+    return asyncio.run(_states(host, key, ids))

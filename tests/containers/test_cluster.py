@@ -54,7 +54,7 @@ def judge_jobs(cluster, callers):
     found = {}
 
     def all_ended():
-        found.update(states(cluster.port, cluster.key, [j for j in jobs if found.get(j) not in ENDED]))
+        found.update(states(cluster.host, cluster.key, [j for j in jobs if found.get(j) not in ENDED]))
         return all(state in ENDED for state in found.values())
 
     try:
@@ -117,7 +117,7 @@ def members_online(c):
 
 
 def test_each_part_dies(cluster):
-    load = Load(cluster.port, cluster.key, JOBS_PER_S, CALLS_PER_S, "kills").start()
+    load = Load(cluster.host, cluster.key, JOBS_PER_S, CALLS_PER_S, "kills").start()
     begun = time.monotonic()
     time.sleep(8)
     killed = []
