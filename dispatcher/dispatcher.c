@@ -321,6 +321,9 @@ static int open_links(struct dispatcher *d, const struct config *c)
                                   .is_strict = c->store.is_strict,
                                   .connect_ms = CONNECT_MS,
                                   .answer_ms = ANSWER_MS,
+                                  .wait_replicas = c->store.wait_replicas,
+                                  .wait_ms = c->store.wait_ms,
+                                  .has_standby = c->store.n_sentinels > 0,
                                   .max_outstanding = COMMANDS_MAX,
                                   .on_state = on_store_state,
                                   .on_message = on_message,
@@ -451,6 +454,8 @@ static bool is_ready(void *self, struct buf *why)
 
     if (!store_is_open(d->store)) {
         buf_printf(why, "the store is not open: %s", store_trouble(d->store));
+    } else if (store_doubt(d->store)[0] != '\0') {
+        buf_text(why, store_doubt(d->store));
     } else if (!brokers_is_open(d->publisher, why)) {
         /* It has said why. */
     } else if (!d->is_topology_ready) {

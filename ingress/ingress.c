@@ -191,6 +191,9 @@ static int open_links(struct ingress *g, const struct config *c)
                                   .is_strict = c->store.is_strict,
                                   .connect_ms = CONNECT_MS,
                                   .answer_ms = ANSWER_MS,
+                                  .wait_replicas = c->store.wait_replicas,
+                                  .wait_ms = c->store.wait_ms,
+                                  .has_standby = c->store.n_sentinels > 0,
                                   .max_outstanding = COMMANDS_MAX,
                                   .channel = g->channel,
                                   .on_state = on_store_state,
@@ -356,6 +359,8 @@ static bool is_ready(void *self, struct buf *why)
 
     if (!store_is_open(g->store)) {
         buf_printf(why, "the store is not open: %s", store_trouble(g->store));
+    } else if (store_doubt(g->store)[0] != '\0') {
+        buf_text(why, store_doubt(g->store));
     } else if (!brokers_is_open(g->publisher, why)) {
         /* It has said why. */
     } else if (!registry_is_read(g->registry)) {

@@ -28,7 +28,10 @@ enum {
      * lives for a minute at least: it comes back sooner, and waits again. */
     POLL_DELAY_MS = 45000,
     POLL_QUEUE_LOOK_MS = 100,
-    POLL_QUEUE_LOOKS = 50
+    POLL_QUEUE_LOOKS = 50,
+    /* So often a claim may remain unknown, a second or so each time, before what it was given is
+     * too old to be used: its slot's time has begun with the first. */
+    UNKNOWN_CLAIMS = 5
 };
 
 static void claim(struct attempt *a);
@@ -71,6 +74,7 @@ static bool was_attempted(const struct attempt *a)
 static void draw_token(struct attempt *a)
 {
     (void)snprintf(a->token, sizeof a->token, "%016" PRIx64, random_u64());
+    a->unknown_claims = 0;
 }
 
 static void set_running(struct attempt *a, bool is_running)
@@ -482,6 +486,7 @@ static void on_claim(struct attempt *a, int rc, const struct store_value *v)
             log_event(LOG_ERROR, "script_failed", "job=%.*s script=claim err=\"%.*s\"",
                       STR_ARG(a->message.id), STR_ARG(v->text));
         }
+        a->unknown_claims++;
         again(a, AGAIN_MS);
         return;
     }
@@ -650,6 +655,13 @@ static void forward(struct attempt *a, const struct store_value *v)
     forward_fini(&a->forward);
     if (t->offload.is_enabled) {
         job_complete_token(a->message.id, a->number, str_of(a->token), token);
+    }
+    if (a->unknown_claims > UNKNOWN_CLAIMS && RULE(stale_claim_is_released)) {
+        /* Nothing of it has left: the slot is free, the message comes back a little later. */
+        log_event(LOG_WARN, "claim_released", "job=%.*s unknown=%" PRIu32, STR_ARG(a->message.id),
+                  a->unknown_claims);
+        fail_to_start(a);
+        return;
     }
     if (a->instance == NULL || forward_make(&a->message, store_word(v, 3), a->number, str_of(token),
                                             &a->forward) != ERR_OK) {

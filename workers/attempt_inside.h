@@ -41,8 +41,9 @@ struct attempt {
     char token[ATTEMPT_TOKEN_SIZE];
     char fallback_id[JOB_ID_SIZE]; /* for an undecodable message */
     bool is_undecodable;
-    bool is_turn;       /* its claim went out by turns (turns.h) */
-    bool is_claim_open; /* a claim was sent and not answered: it may have been granted */
+    bool is_turn;            /* its claim went out by turns (turns.h) */
+    bool is_claim_open;      /* a claim was sent and not answered: it may have been granted */
+    uint32_t unknown_claims; /* answers of this token's claim that did not count */
     char claimant[RANDOM_NAME_SIZE]; /* the incarnation that claims */
     bool is_running;                 /* claimed here, and not settled */
     uint32_t number;

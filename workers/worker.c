@@ -398,6 +398,9 @@ static int open_links(struct worker *w, const struct config *c)
                                   .is_strict = c->store.is_strict,
                                   .connect_ms = CONNECT_MS,
                                   .answer_ms = ANSWER_MS,
+                                  .wait_replicas = c->store.wait_replicas,
+                                  .wait_ms = c->store.wait_ms,
+                                  .has_standby = c->store.n_sentinels > 0,
                                   .max_outstanding = COMMANDS_MAX,
                                   .channel = w->channel,
                                   .on_state = on_store_state,
@@ -515,6 +518,8 @@ static bool is_ready(void *self, struct buf *why)
 
     if (!store_is_open(w->store)) {
         buf_printf(why, "the store is not open: %s", store_trouble(w->store));
+    } else if (store_doubt(w->store)[0] != '\0') {
+        buf_text(why, store_doubt(w->store));
     } else if (!brokers_is_open(w->publisher, why) || !brokers_is_open(w->consumer, why)) {
         /* It has said why. */
     } else if (!registry_is_read(w->registry)) {

@@ -430,6 +430,9 @@ static void hand_over(struct loading *l)
     c->n_schedules = l->schedules.n;
     l->schedules.items = NULL;
     l->schedules.n = 0;
+    if (c->store.wait_replicas == UINT32_MAX) {
+        c->store.wait_replicas = c->store.n_sentinels > 0 && c->store.is_strict ? 1 : 0;
+    }
     if (c->broker.n_urls > 0 && c->broker.urls[0] != NULL &&
         field_set_text(&c->broker.url, c->broker.urls[0]) != ERR_OK) {
         out_of_memory(l);

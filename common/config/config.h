@@ -63,7 +63,9 @@ struct config {
                              password and database count */
         size_t n_sentinels;
         char *master;
-        bool is_strict; /* durability: strict; else fast */
+        bool is_strict;         /* durability: strict; else fast */
+        uint32_t wait_replicas; /* 0: none */
+        int64_t wait_ms;
         uint64_t shelf_max_bytes;
     } store;
     struct {

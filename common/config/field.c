@@ -184,6 +184,8 @@ static void store_absent(const struct field *f, void *base)
         *(int64_t *)to = 0;
         break;
     case FIELD_U32:
+        *(uint32_t *)to = (f->flags & FIELD_ZERO_COUNTS) != 0 ? UINT32_MAX : 0;
+        break;
     case FIELD_U64:
     case FIELD_SIZE:
     case FIELD_NUMBER:
@@ -698,7 +700,9 @@ static void add_seconds(struct buf *out, int64_t ms)
 /* Absent numbers, without a preset, are written as null. */
 static void add_count(const struct field *f, struct buf *out, uint64_t value)
 {
-    if (value == 0 && f->preset == NULL) {
+    uint64_t absent = (f->flags & FIELD_ZERO_COUNTS) != 0 ? UINT32_MAX : 0;
+
+    if (value == absent && f->preset == NULL) {
         buf_text(out, "null");
     } else {
         buf_printf(out, "%llu", (unsigned long long)value);

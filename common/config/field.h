@@ -35,10 +35,11 @@ enum field_type {
 
 enum field_flags {
     FIELD_REQUIRED = 1,
-    FIELD_WHOLE = 2,         /* an object that replaces, and never merges with, what was there */
-    FIELD_ONE_OR_MORE = 4,   /* texts: a lone text counts as a list of one; never empty */
-    FIELD_SECRET_URL = 8,    /* printed without its password */
-    FIELD_WITH_PREVIOUS = 16 /* encoded wherever the field before it is */
+    FIELD_WHOLE = 2,          /* an object that replaces, and never merges with, what was there */
+    FIELD_ONE_OR_MORE = 4,    /* texts: a lone text counts as a list of one; never empty */
+    FIELD_SECRET_URL = 8,     /* printed without its password */
+    FIELD_WITH_PREVIOUS = 16, /* encoded wherever the field before it is */
+    FIELD_ZERO_COUNTS = 32    /* u32: 0 can be said; absent: UINT32_MAX */
 };
 
 enum { FIELD_NO_OFFSET = -1 };

@@ -39,8 +39,8 @@ int store_call_tenant(struct store *s, enum store_script script, struct str tena
     }
     (void)snprintf(key, sizeof key, "{%.*s}:t", STR_ARG(tenant));
     /* As _common.lua reads it. */
-    (void)snprintf(known, sizeof known, "%s:%" PRId64 ":%c", store_epoch(s), store_generation(s),
-                   (char)store_memory(s));
+    (void)snprintf(known, sizeof known, "%s:%" PRId64 ":%c:%" PRId64, store_epoch(s),
+                   store_generation(s), (char)store_memory(s), store_forgot(s));
     all[0] = str_of(known);
     CHECK(n_args <= STORE_ARGS_MAX);
     for (size_t i = 0; i < n_args; i++) {

@@ -23,6 +23,7 @@ struct command {
     size_t index;
     int script; /* enum store_script, or COMMAND_NO_SCRIPT */
     unsigned int resent;
+    struct store_value *kept; /* of the answer, while it is held (wait.h); owned */
     size_t n;
     char wire[]; /* n bytes and a NUL */
 };

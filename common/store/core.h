@@ -18,7 +18,32 @@ enum {
     STORE_MAX_ADDRESSES = 4,
     STORE_ADDRESS_SIZE = 64,
     STORE_SHA_SIZE = 41,
-    STORE_NAME_SIZE = 128
+    STORE_NAME_SIZE = 128,
+    /* How long a link's counter is kept behind its last round. */
+    STORE_SEEN_MS = 86400000
+};
+
+/* What wait.c remembers; nobody else looks into it, but for the lists. */
+struct store_wait {
+    char key[STORE_NAME_SIZE];
+    struct redis_adapter *link;
+    enum {
+        WAIT_NOTHING,
+        WAIT_LOGIN,
+        WAIT_INFO,
+        WAIT_SEEN,
+        WAIT_REPLICAS
+    } due; /* the next answer */
+    unsigned int logins;
+    struct list held;    /* answered, for the next round */
+    struct list covered; /* by the round under way */
+    struct mono since;   /* the round under way */
+    uint64_t sent;       /* the counter's newest value */
+    uint64_t confirmed;  /* the last that replicas have */
+    struct mono confirmed_at;
+    bool is_counted; /* this round's value was written */
+    bool is_asked;   /* a round without an answer to wait for is wanted */
+    bool is_short;   /* fewer replicas than wanted had the last round */
 };
 
 struct store {
@@ -55,7 +80,10 @@ struct store {
     bool is_loading[STORE_SCRIPTS];
     char epoch[STORE_NAME_SIZE];
     int64_t generation;
+    int64_t forgot; /* the last generation before which acknowledged writes were lost; 0 none */
     uint64_t epoch_changes;
+    uint64_t losses;
+    struct store_wait wait;
 
     char probe[STORE_NAME_SIZE];
     struct mono probe_at;
@@ -66,8 +94,9 @@ struct store {
     char trouble[256];
 };
 
-/* The key that holds the epoch: one a store. */
+/* The key that holds the epoch: one a store; and that of the last generation that forgot. */
 #define STORE_EPOCH_KEY STR("{sluice}:epoch")
+#define STORE_FORGOT_KEY STR("{sluice}:forgot")
 
 /* Notes why the link is of no use (the first reason stands); it falls in the next turn. */
 __attribute__((format(printf, 2, 3))) void store_lost(struct store *s, const char *format, ...);
@@ -76,8 +105,23 @@ void store_ask(struct store *s, const struct str *words, size_t n_words, command
                size_t index);
 /* The command link is verified: on to the channel. */
 void store_arrived(struct store *s);
+/* Opens another connection to where the link goes. Returns what redis_adapter_open() does. */
+MUST_CHECK int store_dial(struct store *s, void (*on_answer)(const struct redisReply *, void *),
+                          void (*on_end)(const char *, void *), struct redis_adapter **ret);
+/* Sends a command whose answer its connection's own reader takes. Returns 0, ERR_DOWN, ERR_NOMEM.
+ */
+MUST_CHECK int store_send(struct redis_adapter *a, const struct str *words, size_t n_words);
+/* From within an adapter's on_reply: hands the answer on, unless the link is lost. */
+void store_take(struct store *s, const struct redisReply *reply,
+                void (*on_value)(struct store *s, const struct store_value *v));
+/* Ends every command of `from`; with 0 each gets the answer that was kept for it. */
+void store_end_all(struct store *s, struct list *from, int rc);
 
 /* Sends all that verifies a fresh connection; ends in store_arrived() or store_lost(). */
 void store_opening_begin(struct store *s);
+/* AUTH's words; 0 when the URL has no password. They borrow from the URL. */
+size_t store_login_words(const struct store *s, struct str ret[3]);
+/* In the text of INFO; empty when it is not there. */
+struct str store_find_run_id(struct str info);
 /* Loads one script again, if it is not being loaded already. */
 void store_reload(struct store *s, enum store_script script);

@@ -5,7 +5,9 @@
 #include "base/random.h"
 #include "store/core.h"
 #include "store/scripts.h"
+#include "store/wait.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static const struct {
@@ -18,7 +20,7 @@ static const struct {
 };
 
 /* "run_id:<id>\r\n" somewhere in INFO's text. */
-static struct str find_run_id(struct str info)
+struct str store_find_run_id(struct str info)
 {
     const struct str name = STR("run_id:");
     struct str line = {NULL, 0};
@@ -53,27 +55,41 @@ static void on_arrived(struct store *s, size_t index, const struct store_value *
         store_lost(s, "arrive: %.*s", STR_ARG(v->text));
         return;
     }
-    if (v->type != STORE_ARRAY || v->n_items < 2 || v->items[0].type != STORE_TEXT ||
-        v->items[1].type != STORE_INTEGER || !keep(v->items[0].text, epoch, sizeof epoch)) {
-        store_lost(s, "arrive: not an epoch and a generation");
+    if (v->type != STORE_ARRAY || v->n_items < 3 || v->items[0].type != STORE_TEXT ||
+        v->items[1].type != STORE_INTEGER || v->items[2].type != STORE_INTEGER ||
+        !keep(v->items[0].text, epoch, sizeof epoch)) {
+        store_lost(s, "arrive: not an epoch and two generations");
         return;
     }
     if (s->epoch[0] != '\0' && !str_is(str_of(s->epoch), str_of(epoch))) {
         s->epoch_changes++;
+    } else if (s->epoch[0] != '\0' && v->items[2].integer > s->forgot) {
+        s->losses++;
     }
     memcpy(s->epoch, epoch, sizeof epoch);
     s->generation = v->items[1].integer;
-    store_arrived(s);
+    s->forgot = v->items[2].integer;
+    if (store_wait_is_on(s)) {
+        store_wait_open(s);
+    } else {
+        store_arrived(s);
+    }
 }
 
 static void arrive(struct store *s)
 {
     char candidate[RANDOM_NAME_SIZE];
+    char confirmed[24];
+    char kept[24];
 
     random_name(candidate);
+    (void)snprintf(confirmed, sizeof confirmed, "%" PRIu64, store_wait_confirmed(s));
+    (void)snprintf(kept, sizeof kept, "%d", STORE_SEEN_MS);
     const struct str words[] = {STR("EVALSHA"),    str_of(s->sha[STORE_ARRIVE]),
                                 STR("1"),          STORE_EPOCH_KEY,
-                                str_of(candidate), str_of(s->run_id)};
+                                str_of(candidate), str_of(s->run_id),
+                                str_of(s->epoch),  str_of(s->wait.key),
+                                str_of(confirmed), str_of(kept)};
     store_ask(s, words, sizeof words / sizeof words[0], on_arrived, 0);
 }
 
@@ -99,7 +115,8 @@ static void on_info(struct store *s, size_t index, const struct store_value *v)
     (void)index;
     if (v->type == STORE_ERROR) {
         store_lost(s, "INFO: %.*s", STR_ARG(v->text));
-    } else if (v->type != STORE_TEXT || !keep(find_run_id(v->text), s->run_id, sizeof s->run_id)) {
+    } else if (v->type != STORE_TEXT ||
+               !keep(store_find_run_id(v->text), s->run_id, sizeof s->run_id)) {
         store_lost(s, "INFO: no run_id");
     }
     step_done(s);
@@ -168,17 +185,28 @@ static void step(struct store *s, const struct str *words, size_t n_words, comma
     store_ask(s, words, n_words, then, index);
 }
 
+size_t store_login_words(const struct store *s, struct str ret[3])
+{
+    size_t n = 0;
+
+    if (s->url.password[0] == '\0') {
+        return 0;
+    }
+    ret[n++] = STR("AUTH");
+    if (s->url.user[0] != '\0') {
+        ret[n++] = str_of(s->url.user);
+    }
+    ret[n++] = str_of(s->url.password);
+    return n;
+}
+
 static void log_in(struct store *s)
 {
-    struct str words[3] = {STR("AUTH")};
-    size_t n = 1;
+    struct str words[3];
+    size_t n = store_login_words(s, words);
     char db[16];
 
-    if (s->url.user[0] != '\0') {
-        words[n++] = str_of(s->url.user);
-    }
-    if (s->url.password[0] != '\0') {
-        words[n++] = str_of(s->url.password);
+    if (n > 0) {
         step(s, words, n, on_selected, 0);
     }
     if (s->url.db != 0) {

@@ -3,6 +3,7 @@
 
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct redis_refusal REFUSALS[] = {
     {"NOSCRIPT", ERR_DENIED, .is_resent = true},
@@ -112,4 +113,53 @@ int redis_value_of(const struct redisReply *reply, struct redis_values *room,
         *ret = convert(reply, &next);
     }
     return rc;
+}
+
+static void measure(const struct store_value *v, size_t *n_items, size_t *n_bytes)
+{
+    *n_bytes += v->text.n;
+    for (size_t i = 0; v->type == STORE_ARRAY && i < v->n_items; i++) {
+        ++*n_items;
+        measure(&v->items[i], n_items, n_bytes);
+    }
+}
+
+/* next, text: the first free item and byte; advanced past those that `v` takes. */
+static struct store_value copy(const struct store_value *v, struct store_value **next, char **text)
+{
+    struct store_value made = {.type = v->type, .integer = v->integer};
+
+    if (v->type == STORE_TEXT || v->type == STORE_ERROR) {
+        made.text = (struct str){*text, v->text.n};
+        if (v->text.n > 0) {
+            memcpy(*text, v->text.p, v->text.n);
+        }
+        *text += v->text.n;
+    } else if (v->type == STORE_ARRAY) {
+        struct store_value *items = *next;
+        *next += v->n_items;
+        for (size_t i = 0; i < v->n_items; i++) {
+            items[i] = copy(&v->items[i], next, text);
+        }
+        made.items = items;
+        made.n_items = v->n_items;
+    }
+    return made;
+}
+
+int redis_value_keep(const struct store_value *v, struct store_value **ret)
+{
+    size_t n_items = 1;
+    size_t n_bytes = 0;
+
+    measure(v, &n_items, &n_bytes);
+    struct store_value *made = malloc(n_items * sizeof *made + n_bytes);
+    if (made == NULL) {
+        return ERR_NOMEM;
+    }
+    struct store_value *next = made + 1;
+    char *text = (char *)(made + n_items);
+    *made = copy(v, &next, &text);
+    *ret = made;
+    return ERR_OK;
 }

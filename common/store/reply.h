@@ -30,3 +30,5 @@ void redis_values_fini(struct redis_values *v);
 /* ret: borrows from `reply` and `room`. Returns 0 or ERR_NOMEM. */
 MUST_CHECK int redis_value_of(const struct redisReply *reply, struct redis_values *room,
                               struct store_value *ret);
+/* A copy that stands on its own, in one block for free(). Returns 0 or ERR_NOMEM. */
+MUST_CHECK int redis_value_keep(const struct store_value *v, struct store_value **ret);

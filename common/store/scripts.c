@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+enum { FREE = false, WAITS = true };
+
 /* Generated: static const unsigned char SCRIPT_<NAME>[]. */
 #include "scripts_lua.h"
 
@@ -13,9 +15,10 @@ static const struct {
     const char *name;
     const unsigned char *bytes;
     size_t n;
+    bool waits;
 } SCRIPTS[] = {
-#define SCRIPT(NAME, file, flags, text)                                                            \
-    [STORE_##NAME] = {#NAME, SCRIPT_##NAME, sizeof SCRIPT_##NAME},
+#define SCRIPT(NAME, file, flags, kept, text)                                                      \
+    [STORE_##NAME] = {#NAME, SCRIPT_##NAME, sizeof SCRIPT_##NAME, kept},
 #include "store/scripts.def"
 #undef SCRIPT
 };
@@ -64,4 +67,10 @@ const char *store_script_name(enum store_script script)
 {
     CHECK(script < STORE_SCRIPTS);
     return SCRIPTS[script].name;
+}
+
+bool store_script_waits(enum store_script script)
+{
+    CHECK(script < STORE_SCRIPTS);
+    return SCRIPTS[script].waits;
 }

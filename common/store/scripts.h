@@ -14,3 +14,5 @@ struct str store_script_text(enum store_script script);
 void store_script_write(enum store_script script, struct buf *ret);
 /* Its name in scripts.def, for logs and complaints. Static. */
 const char *store_script_name(enum store_script script);
+/* Its answer counts only when replicas have what it wrote. */
+bool store_script_waits(enum store_script script);

@@ -8,10 +8,12 @@
 #include "store/store.h"
 
 #include "base/backoff.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/random.h"
 #include "store/core.h"
+#include "store/wait.h"
 
 #include <netdb.h>
 #include <stdarg.h>
@@ -146,16 +148,25 @@ static void finish(struct command *c, int rc, const struct store_value *value)
     if (c->cb != NULL) {
         c->cb(rc, value, c->arg);
     }
+    free(c->kept);
     free(c);
+}
+
+void store_end_all(struct store *s, struct list *from, int rc)
+{
+    struct command *c = NULL;
+
+    while ((c = take_out(s, from)) != NULL) {
+        finish(c, rc, rc == ERR_OK ? c->kept : NULL);
+    }
 }
 
 static void finish_all(struct store *s)
 {
-    struct command *c = NULL;
-
-    while ((c = take_out(s, oldest_of(s))) != NULL) {
-        finish(c, ERR_UNKNOWN, NULL);
-    }
+    store_end_all(s, &s->wait.covered, ERR_UNKNOWN);
+    store_end_all(s, &s->wait.held, ERR_UNKNOWN);
+    store_end_all(s, &s->flying, ERR_UNKNOWN);
+    store_end_all(s, &s->queue, ERR_UNKNOWN);
 }
 
 void store_ask(struct store *s, const struct str *words, size_t n_words, command_step step,
@@ -191,8 +202,13 @@ static void answer_caller(struct store *s, struct command *c, const struct store
         if (refusal->is_our_end) {
             store_lost(s, "%.*s", STR_ARG(value->text));
         }
+    } else if (store_wait_is_due(s, c)) {
+        if (store_wait_hold(s, c, value) == ERR_OK) {
+            return;
+        }
+        rc = ERR_UNKNOWN; /* it happened, and cannot be told */
     }
-    finish(c, rc, value);
+    finish(c, rc, rc == ERR_UNKNOWN ? NULL : value);
 }
 
 static void answer_us(struct store *s, struct command *c, const struct store_value *value)
@@ -269,9 +285,9 @@ static void on_channel_value(struct store *s, const struct store_value *v)
     }
 }
 
-static void on_channel_reply(const struct redisReply *reply, void *arg)
+void store_take(struct store *s, const struct redisReply *reply,
+                void (*on_value)(struct store *s, const struct store_value *v))
 {
-    struct store *s = arg;
     struct store_value value = {.type = STORE_NIL};
 
     if (s->is_lost) {
@@ -281,9 +297,14 @@ static void on_channel_reply(const struct redisReply *reply, void *arg)
     if (redis_value_of(reply, &s->values, &value) != ERR_OK) {
         store_lost(s, "%s", err_text(ERR_NOMEM));
     } else {
-        on_channel_value(s, &value);
+        on_value(s, &value);
     }
     leave(s);
+}
+
+static void on_channel_reply(const struct redisReply *reply, void *arg)
+{
+    store_take(arg, reply, on_channel_value);
 }
 
 static void on_channel_lost(const char *why, void *arg)
@@ -291,20 +312,20 @@ static void on_channel_lost(const char *why, void *arg)
     store_lost(arg, "channel: %s", why);
 }
 
-static int send_to_channel(struct store *s, const struct str *words, size_t n_words)
+int store_send(struct redis_adapter *a, const struct str *words, size_t n_words)
 {
     struct command *c = store_command_new(&(struct words){words, n_words}, 1);
 
     if (c == NULL) {
         return ERR_NOMEM;
     }
-    int rc = redis_adapter_send(s->messages, (struct str){c->wire, c->n});
+    int rc = redis_adapter_send(a, (struct str){c->wire, c->n});
     free(c);
     return rc;
 }
 
-static int dial(struct store *s, void (*on_answer)(const struct redisReply *, void *),
-                void (*on_end)(const char *, void *), struct redis_adapter **ret)
+int store_dial(struct store *s, void (*on_answer)(const struct redisReply *, void *),
+               void (*on_end)(const char *, void *), struct redis_adapter **ret)
 {
     const struct redis_adapter_calls calls = {on_answer, on_end, s};
     uint64_t port = 0;
@@ -319,18 +340,14 @@ static int dial(struct store *s, void (*on_answer)(const struct redisReply *, vo
 static int subscribe(struct store *s)
 {
     const struct str words[] = {STR("SUBSCRIBE"), str_of(s->channel)};
-    struct str auth[3] = {STR("AUTH")};
-    size_t n = 1;
-    int rc = dial(s, on_channel_reply, on_channel_lost, &s->messages);
+    struct str auth[3];
+    size_t n = store_login_words(s, auth);
+    int rc = store_dial(s, on_channel_reply, on_channel_lost, &s->messages);
 
-    if (rc == ERR_OK && s->url.password[0] != '\0') {
-        if (s->url.user[0] != '\0') {
-            auth[n++] = str_of(s->url.user);
-        }
-        auth[n++] = str_of(s->url.password);
-        rc = send_to_channel(s, auth, n);
+    if (rc == ERR_OK && n > 0) {
+        rc = store_send(s->messages, auth, n);
     }
-    return rc != ERR_OK ? rc : send_to_channel(s, words, 2);
+    return rc != ERR_OK ? rc : store_send(s->messages, words, 2);
 }
 
 void store_arrived(struct store *s)
@@ -353,7 +370,7 @@ static void begin(struct store *s, struct mono now)
     move(s, LINK_DIALED);
     s->opening_until = mono_plus_ms(now, s->o.connect_ms);
     memset(s->is_loading, 0, sizeof s->is_loading);
-    int rc = dial(s, on_reply, on_commands_lost, &s->commands);
+    int rc = store_dial(s, on_reply, on_commands_lost, &s->commands);
     if (rc != ERR_OK) {
         store_lost(s, "connection: %s", err_text(rc));
         return;
@@ -370,6 +387,7 @@ static void fall(struct store *s, struct mono now)
     redis_adapter_close(s->messages);
     s->commands = NULL;
     s->messages = NULL;
+    store_wait_close(s);
     s->is_lost = false;
     s->failures++;
     s->retry_at = mono_plus_ms(now, backoff_half_jitter_ms(&RECONNECT, s->failures, random_unit()));
@@ -407,17 +425,28 @@ static void on_published(struct store *s, size_t index, const struct store_value
 
 static void on_epoch(struct store *s, size_t index, const struct store_value *v)
 {
+    int64_t forgot = 0;
+
     (void)index;
-    if (v->type == STORE_NIL || (v->type == STORE_TEXT && !str_is(v->text, str_of(s->epoch)))) {
+    if (v->type != STORE_ARRAY || v->n_items < 2) {
+        return;
+    }
+    const struct store_value *epoch = &v->items[0];
+    if (epoch->type != STORE_TEXT || !str_is(epoch->text, str_of(s->epoch))) {
         store_lost(s, "the store lost its memory: another epoch");
+    } else if (v->items[1].type == STORE_TEXT && RULE(loss_is_heard) &&
+               str_to_i64(v->items[1].text, &forgot) == ERR_OK && forgot > s->forgot) {
+        /* Noticed by another link. */
+        store_lost(s, "the store lost acknowledged writes");
     }
 }
 
 static void send_probe(struct store *s, struct mono now)
 {
-    const struct str get[] = {STR("GET"), STORE_EPOCH_KEY};
+    const struct str get[] = {STR("MGET"), STORE_EPOCH_KEY, STORE_FORGOT_KEY};
 
-    store_ask(s, get, 2, on_epoch, 0);
+    store_wait_probe(s);
+    store_ask(s, get, 3, on_epoch, 0);
     if (s->channel != NULL) {
         const struct str publish[] = {STR("PUBLISH"), str_of(s->channel), str_of(s->probe)};
         store_ask(s, publish, 3, on_published, 0);
@@ -445,6 +474,9 @@ static void check_probe(struct store *s, struct mono now)
 static void check_open(struct store *s, struct mono now)
 {
     check_answers(s, now);
+    if (!s->is_freed && !s->is_lost) {
+        store_wait_check(s, now);
+    }
     if (!s->is_freed && !s->is_lost) {
         check_probe(s, now);
     }
@@ -537,6 +569,9 @@ static void on_turn_end(void *arg)
     if (s->messages != NULL && !s->is_lost) {
         redis_adapter_flush(s->messages);
     }
+    if (!s->is_lost) {
+        store_wait_flush(s);
+    }
 }
 
 /* Making, asking, freeing. */
@@ -594,6 +629,7 @@ int store_new(struct loop *l, const struct store_options *o, struct store **ret)
     s->loop = l;
     list_init(&s->queue);
     list_init(&s->flying);
+    store_wait_init(s);
     int rc = set_up(s, o);
     if (rc == ERR_OK) {
         rc = loop_timer_new(l, on_timer, s, &s->timer);
@@ -624,6 +660,7 @@ void store_free(struct store *s)
     redis_adapter_close(s->messages);
     s->commands = NULL;
     s->messages = NULL;
+    store_wait_close(s);
     finish_all(s);
     leave(s);
 }
@@ -646,8 +683,24 @@ const char *store_epoch(const struct store *s)
 enum store_memory store_memory(const struct store *s)
 {
     return s->epoch_changes > 0 ? STORE_HAS_FORGOTTEN
-           : s->o.is_strict     ? STORE_KEEPS
-                                : STORE_MAY_FORGET;
+           : !s->o.is_strict    ? STORE_MAY_FORGET
+           : s->forgot > 0      ? STORE_LOST_SOME
+                                : STORE_KEEPS;
+}
+
+int64_t store_forgot(const struct store *s)
+{
+    return s->forgot;
+}
+
+uint64_t store_losses(const struct store *s)
+{
+    return s->losses;
+}
+
+const char *store_doubt(const struct store *s)
+{
+    return s->wait.is_short ? "fewer replicas than store.wait_replicas have acknowledged" : "";
 }
 
 uint64_t store_epoch_changes(const struct store *s)

@@ -7,6 +7,9 @@
  * An answer that does not come within `answer_ms` ends the connection; every command in flight ends
  * with ERR_UNKNOWN: it may have happened. Commands of one loop turn leave in one write.
  *
+ * With `wait_replicas` the answers of certain scripts count only when so many replicas have what
+ * they wrote; fewer within `wait_ms`: ERR_UNKNOWN, and the link stays open (store/wait.h).
+ *
  * Thread: the loop's. Never blocks; addresses are numeric or resolved once, at start. */
 #pragma once
 
@@ -19,7 +22,7 @@
 struct store;
 
 enum store_script {
-#define SCRIPT(NAME, file, flags, text) STORE_##NAME,
+#define SCRIPT(NAME, file, flags, kept, text) STORE_##NAME,
 #include "store/scripts.def"
 #undef SCRIPT
     STORE_SCRIPTS
@@ -35,10 +38,10 @@ struct store_value {
     size_t n_items;
 };
 
-/* rc: 0 with a value; ERR_UNKNOWN (no answer came), ERR_LIMIT (Redis is out of memory), ERR_DENIED
- * (read-only, MISCONF, NOREPLICAS, LOADING: refused, nothing happened), ERR_BUG (the script
- * failed). `value` is NULL with ERR_UNKNOWN, else what Redis said, also an error. cb may be NULL.
- * Exactly once a command, never from within the call. */
+/* rc: 0 with a value; ERR_UNKNOWN (no answer came, or too few replicas have it), ERR_LIMIT (Redis
+ * is out of memory), ERR_DENIED (read-only, MISCONF, NOREPLICAS, LOADING: refused, nothing
+ * happened), ERR_BUG (the script failed). `value` is NULL with ERR_UNKNOWN, else what Redis said,
+ * also an error. cb may be NULL. Exactly once a command, never from within the call. */
 typedef void (*store_cb)(int rc, const struct store_value *value, void *arg);
 
 typedef void (*store_state_cb)(struct store *s, bool is_open, void *arg);
@@ -52,7 +55,11 @@ struct store_options {
     int64_t answer_ms;
     size_t max_outstanding; /* commands in flight; one more is ERR_LIMIT; 0: 65,536 */
     size_t max_bytes;       /* of commands in flight; more is ERR_LIMIT; 0: 64 MiB */
-    const char *channel;    /* subscribed before the link counts as open; NULL: none */
+    uint32_t
+        wait_replicas;   /* that must have what certain scripts wrote, or it is unknown; 0: none */
+    int64_t wait_ms;     /* for them; well below answer_ms */
+    bool has_standby;    /* another server may take this one's place */
+    const char *channel; /* subscribed before the link counts as open; NULL: none */
     store_state_cb on_state;
     store_message_cb on_message;
     void *arg;
@@ -78,11 +85,18 @@ int64_t store_generation(const struct store *s);
 enum store_memory {
     STORE_KEEPS = 'k',         /* durability strict: what was answered is kept */
     STORE_MAY_FORGET = 'f',    /* fast: each new life may have lost its last second */
+    STORE_LOST_SOME = 'p',     /* strict, but a fail-over once lost what had been acknowledged */
     STORE_HAS_FORGOTTEN = 'l', /* another epoch was seen before: everything was lost */
 };
 enum store_memory store_memory(const struct store *s);
 /* How often the epoch was another than before. */
 uint64_t store_epoch_changes(const struct store *s);
+/* The last generation that began because acknowledged writes were gone; 0 when none did. */
+int64_t store_forgot(const struct store *s);
+/* How often this link has heard of such a loss. */
+uint64_t store_losses(const struct store *s);
+/* Why an open store is of little use now, for `/readyz`: too few replicas. Else empty. Static. */
+const char *store_doubt(const struct store *s);
 /* Callers' commands that have no answer yet. */
 size_t store_outstanding(const struct store *s);
 

@@ -49,10 +49,11 @@ local function job(name)
     return T .. 'j:' .. name
 end
 
--- What the caller knows of the store: "<epoch>:<generation>:<memory>". memory: k it keeps all; f with each of its lives it may forget
--- its last second; l the caller has known another epoch: everything was lost.
-local EPOCH, GENERATION, MEMORY = string.match(ARGV[1] or '', '^([^:]*):?(%d*):?(%a?)$')
-local MAY_FORGET = MEMORY == 'f' or MEMORY == 'l'
+-- What the caller knows of the store: "<epoch>:<generation>:<memory>:<forgot>". memory: k it keeps all; f with each of its lives it may
+-- forget its last second; p a fail-over once lost what it had acknowledged, and generation <forgot> began with that; l the caller has known
+-- another epoch: everything was lost.
+local EPOCH, GENERATION, MEMORY, FORGOT = string.match(ARGV[1] or '', '^([^:]*):?(%d*):?(%a?):?(%d*)$')
+local MAY_FORGET = MEMORY == 'f' or MEMORY == 'p' or MEMORY == 'l'
 
 local function now_ms()
     local t = redis.call('TIME')
@@ -98,7 +99,9 @@ local function note_life(t, now)
     if is_new then
         redis.call('HSET', KEYS[1], 'gn', generation)
     end
-    if (is_new and MAY_FORGET) or (MEMORY == 'l' and not t.gs) then
+    local has_lost = false
+    has_lost = (tonumber(FORGOT or '') or 0) > (tonumber(t.gn or '') or 0) -- BREAK:loss_settles
+    if (is_new and (MEMORY == 'f' or MEMORY == 'l')) or has_lost or (MEMORY == 'l' and not t.gs) then
         t.gs = int(now)
         redis.call('HSET', KEYS[1], 'gs', t.gs)
     end

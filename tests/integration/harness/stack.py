@@ -19,6 +19,7 @@ from .contract import CONTRACT, watch
 from .http import new_session
 from .ports import free_port_base
 from .process import Process, ProcessFailed
+from .replica import Replica
 from .tools import Proxy, Tenant
 from .waiting import wait_until
 
@@ -168,6 +169,11 @@ class Stack:
         proxy = Proxy(name, self.binaries, self.directory, target_port, **options)
         self.processes[name] = proxy
         return proxy
+
+    def add_replica(self, name):
+        """A replica of this stack's Redis."""
+        self.processes[name] = Replica(name, self.directory, self.redis_port)
+        return self.processes[name]
 
     def sample_config(self, schedules=None, instances=None, **tenant):
         """The tenant `sample` on self.tenant, with other keys of the tenant as given."""

@@ -403,6 +403,31 @@ static void test_cluster(void **state)
     assert_string_equal(c->broker.url, "amqp://u:p@b1/");
     assert_int_equal(c->store.n_sentinels, 2);
     assert_string_equal(c->store.master, "m");
+    assert_int_equal(c->store.wait_replicas, 1);
+}
+
+/* What a promise rests on: one replica where there are some, unless it is said. */
+static void test_wait_replicas(void **state)
+{
+    struct fixture *f = *state;
+    const struct {
+        const char *text;
+        uint32_t replicas;
+        int64_t ms;
+    } rows[] = {
+        {"store: {}\n", 0, 1000},
+        {"store: {wait_replicas: 2, wait_s: 0.3}\n", 2, 300},
+        {"store: {sentinels: ['s1:26379'], master: m}\n", 1, 1000},
+        {"store: {sentinels: ['s1:26379'], master: m, wait_replicas: null}\n", 1, 1000},
+        {"store: {sentinels: ['s1:26379'], master: m, wait_replicas: 0}\n", 0, 1000},
+        {"store: {sentinels: ['s1:26379'], master: m, durability: fast}\n", 0, 1000},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct config *c = must_load(f, rows[i].text);
+        assert_int_equal(c->store.wait_replicas, rows[i].replicas);
+        assert_int_equal(c->store.wait_ms, rows[i].ms);
+    }
 }
 
 static void test_print(void **state)
@@ -448,6 +473,7 @@ int main(void)
         TEST(test_crontabs),
         TEST(test_discovery_file),
         TEST(test_cluster),
+        TEST(test_wait_replicas),
         TEST(test_print),
         cmocka_unit_test_setup_teardown(test_environment, set_up, clear_environment),
         cmocka_unit_test_setup_teardown(test_environment_mistakes, set_up, clear_environment),

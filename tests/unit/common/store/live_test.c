@@ -247,7 +247,7 @@ static void test_opens(void **state)
     assert_int_equal(arrive(&b), ERR_OK);
     assert_true(until(&b, is_answered));
     assert_int_equal(b.last_rc, ERR_OK);
-    assert_int_equal(b.integer, 2);
+    assert_int_equal(b.integer, 3);
     tear_down(&b);
 }
 

@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
+#include <string.h>
+
 #include <hiredis/hiredis.h>
 
 static const struct {
@@ -88,11 +91,43 @@ static void test_values(void **state)
     redis_values_fini(&room);
 }
 
+static void test_keep(void **state)
+{
+    char told[] = "told";
+    struct store_value inner[] = {{.type = STORE_INTEGER, .integer = 7},
+                                  {.type = STORE_TEXT, .text = {told, 4}}};
+    struct store_value outer[] = {{.type = STORE_ARRAY, .items = inner, .n_items = 2},
+                                  {.type = STORE_NIL},
+                                  {.type = STORE_TEXT, .text = {NULL, 0}},
+                                  {.type = STORE_ERROR, .text = {told, 2}}};
+    const struct store_value v = {.type = STORE_ARRAY, .items = outer, .n_items = 4};
+    struct store_value *kept = NULL;
+
+    (void)state;
+    assert_int_equal(redis_value_keep(&v, &kept), ERR_OK);
+    memset(told, 'x', sizeof told);
+    memset(inner, 0, sizeof inner);
+    memset(outer, 0, sizeof outer);
+    assert_int_equal(kept->n_items, 4);
+    assert_int_equal(kept->items[0].items[0].integer, 7);
+    assert_true(str_is(kept->items[0].items[1].text, STR("told")));
+    assert_int_equal(kept->items[1].type, STORE_NIL);
+    assert_int_equal(kept->items[2].text.n, 0);
+    assert_true(str_is(kept->items[3].text, STR("to")));
+    free(kept);
+
+    const struct store_value number = {.type = STORE_INTEGER, .integer = -1};
+    assert_int_equal(redis_value_keep(&number, &kept), ERR_OK);
+    assert_int_equal(kept->integer, -1);
+    free(kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_keep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@ static const struct {
     const char *name;
     const char *flags;
 } ROWS[] = {
-#define SCRIPT(NAME, file, flags, text) {#NAME, flags},
+#define SCRIPT(NAME, file, flags, kept, text) {#NAME, flags},
 #include "store/scripts.def"
 #undef SCRIPT
 };
