@@ -3,6 +3,7 @@
 # demo — the four daily things, done with curl and shown. A step that fails ends it, named.
 
 DEMO_STATUS='' DEMO_HEADERS='' DEMO_BODY=''
+DEMO_KEY=''
 
 demo_fail() {
     warn "the demonstration failed at: $1"
@@ -12,12 +13,18 @@ demo_fail() {
 # demo_curl ARGUMENT…: shows the command, runs it, shows the answer and keeps it.
 demo_curl() {
     local answer word line='curl'
+    local -a auth=()
+    if [[ -n $DEMO_KEY ]]; then
+        auth=(-H "Authorization: Bearer $DEMO_KEY")
+        # shellcheck disable=SC2016  # shown, not expanded
+        line+=' -H "Authorization: Bearer $SLUICE_KEY"'
+    fi
     for word in "$@"; do
         [[ $word =~ ^[A-Za-z0-9_./:?=\&%-]+$ && $word != *[\&?]* ]] || word="'$word'"
         line+=" $word"
     done
     printf '   $ %s\n' "$line"
-    answer=$(local_curl --max-time 40 --include "$@") || answer=''
+    answer=$(local_curl --max-time 40 --include ${auth[@]+"${auth[@]}"} "$@") || answer=''
     DEMO_HEADERS=${answer%%$'\r\n\r\n'*}
     DEMO_BODY=${answer#*$'\r\n\r\n'}
     DEMO_STATUS=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' <<<"$DEMO_HEADERS")
@@ -84,15 +91,17 @@ demo_tick() {
 
 demo_schedule() {
     local seen
-    seen=$(stat -c %s "$DIR/ledger.jsonl")
+    seen=$(stat -Lc %s "$DIR/ledger.jsonl")
     say "4. A cron entry: sample-tick fires every five seconds; the tenant's ledger shows the receipt."
     printf '   $ tail -f %s | grep sample-tick\n' "$DIR/ledger.jsonl"
     wait_until 30 eval "demo_tick $seen >/dev/null" || demo_fail "the cron entry (no receipt in 30 s)"
     printf '   %s\n\n' "$(demo_tick "$seen")"
 }
 
+# demo_run [KEY]: with the key that the stack wants, if it wants one.
 demo_run() {
     local key
+    DEMO_KEY=${1:-}
     if [[ -n ${OPTION[config]} ]]; then
         say "The demonstration belongs to the sample configuration; with --config it is left out."
         return 0

@@ -4,10 +4,12 @@
 
 declare -A OPTION=()
 declare -A OPTION_DEFAULTS=(
-    [port_base]=8080 [config]='' [workers]=1 [dispatchers]=1 [ingresses]=1 [prefix]='')
+    [port_base]=8080 [config]='' [workers]=1 [dispatchers]=1 [ingresses]=1 [prefix]='' [containers]=no [engine]='')
 
 # 21 of a kind fit between the offsets of operations.md.
 readonly MOST_OF_A_KIND=21
+# Containers have no port of the machine each.
+readonly MOST_WORKERS_IN_CONTAINERS=200
 
 options_keep_path() {
     local path
@@ -24,11 +26,13 @@ option_in_range() {
 }
 
 options_check() {
-    local key
+    local key most
     # The highest offset is that of the last ingress.
     option_in_range port_base 1024 $((65535 - 58 - MOST_OF_A_KIND))
     for key in workers dispatchers ingresses; do
-        option_in_range "$key" 0 "$MOST_OF_A_KIND"
+        most=$MOST_OF_A_KIND
+        [[ $key != workers || ${OPTION[containers]} != yes ]] || most=$MOST_WORKERS_IN_CONTAINERS
+        option_in_range "$key" 0 "$most"
     done
     [[ -z ${OPTION[config]} || -r ${OPTION[config]} ]] ||
         die "the configuration cannot be read: ${OPTION[config]}"
@@ -51,9 +55,9 @@ options_load() {
     [[ ${OPTION[config]} != "$SLUICE_ROOT/deploy/sluice.yaml" ]] || OPTION[config]=''
 }
 
-# The port base that DIR had before, or nothing.
-options_kept_port_base() {
-    [[ ! -r $DIR/options ]] || sed -n 's/^port_base=//p' "$DIR/options"
+# options_kept KEY: what DIR had before, or nothing.
+options_kept() {
+    [[ ! -r $DIR/options ]] || sed -n "s/^$1=//p" "$DIR/options"
 }
 
 options_save() {

@@ -5,6 +5,12 @@
 # DIR/run/NAME.pid holds the pid, DIR/state/NAME.identity says which process that pid meant (a pid is
 # given again to others), DIR/state/NAME.command what was started, DIR/log/NAME.log what it said.
 
+# One at a time in a DIR.
+stack_lock() {
+    exec 9>"$DIR/lock"
+    flock -w 600 9 || die "another deploy/up, deploy/down or deploy/scale holds $DIR/lock"
+}
+
 # process_identity PID: words that no other process ever has; fails when it is dead or a zombie.
 process_identity() {
     local stat boot
