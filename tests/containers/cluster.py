@@ -59,9 +59,14 @@ class Cluster:
     # --- its life ---
 
     def prepare(self, config=None):
+        if "SLUICE_IMAGE" not in self.env:
+            self._take(run(CONTAINER / "images", self.directory / "images", timeout=1500, env=self.env))
         said = run(CONTAINER / "cluster" / "prepare", self.directory, *([config] if config else []), env=self.env)
-        self.env.update(line.split("=", 1) for line in said.splitlines())
+        self._take(said)
         self.key = self.secret("api_key")
+
+    def _take(self, said):
+        self.env.update(line.split("=", 1) for line in said.splitlines())
 
     def secret(self, name):
         return (self.directory / "secrets" / name).read_text().strip()
@@ -71,6 +76,10 @@ class Cluster:
                    env=self.env)
 
     def up(self, *words):
+        # Of all projects nothing may be left in the end; see suite.sh.
+        if os.environ.get("SLUICE_TEST_PROJECTS"):
+            with open(os.environ["SLUICE_TEST_PROJECTS"], "a") as names:
+                names.write(f"{self.project}\n")
         self._compose("up", "-d", *words)
 
     def wait_ready(self, timeout=120):
@@ -152,25 +161,30 @@ class Cluster:
         self.events.append((time.monotonic(), what))
 
     def kill(self, container, again_after_s=15):
-        """docker kill; started again later, unless told not to. Returns the instant, monotonic."""
+        """docker kill; started again later. Returns the instant, monotonic."""
         at = time.monotonic()
         run(self.docker, "kill", container)
         self.note(f"killed {container}")
-        if again_after_s is not None:
-            timer = threading.Timer(again_after_s, self.start, [container])
-            timer.daemon = True
-            timer.start()
-            self._restarts.append(timer)
+        self._later(again_after_s, self.start, container)
         return at
+
+    def _later(self, seconds, do, *arguments):
+        timer = threading.Timer(seconds, do, arguments)
+        timer.daemon = True
+        timer.start()
+        self._restarts.append(timer)
 
     def start(self, container):
         self.note(f"started {container}")
         run(self.docker, "start", container)
 
-    def cut(self, container, network):
+    def cut(self, service, network, address, again_after_s):
+        """Off a network on which it has a fixed address."""
+        container = self.of(service)[0]
         at = time.monotonic()
         run(self.docker, "network", "disconnect", f"{self.project}_{network}", container)
         self.note(f"cut {container} off {network}")
+        self._later(again_after_s, self.mend, container, network, address)
         return at
 
     def mend(self, container, network, address):

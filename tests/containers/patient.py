@@ -8,7 +8,7 @@ import threading
 import time
 
 # A caller gives up an answer after so long, and repeats.
-ANSWER_S = 12
+ANSWER_S = 30
 GIVE_UP_S = 90
 
 
