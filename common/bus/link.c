@@ -122,6 +122,7 @@ static void drop_socket(struct bus_link *k)
     k->heartbeat_ms = 0;
     k->is_alarmed = false;
     k->is_control_open = false;
+    k->renewing = RENEW_NONE;
 }
 
 /* Everything that waited for this connection learns of its end. Any of the callbacks may free the
@@ -470,6 +471,9 @@ static struct mono next_wake(const struct bus_link *k, struct mono now)
     if (!bus_ring_is_empty(&k->ring)) {
         wake = earlier(wake, bus_ring_due(&k->ring));
     }
+    if (k->renewing == RENEW_CLOSING) {
+        wake = earlier(wake, k->renew_due);
+    }
     return wake;
 }
 
@@ -534,6 +538,10 @@ static void tick(struct bus_link *k, struct mono now)
         bus_wire_put_heartbeat(&k->out);
     }
     bus_publish_expire(k, now);
+    if (bus_link_is_up(k) && bus_publish_is_stuck(k, now)) {
+        (void)bus_link_refuse(k, "the broker does not close a channel");
+        link_lost(k);
+    }
 }
 
 /* --- entry points ---------------------------------------------------------------------------- */

@@ -30,6 +30,9 @@ struct channel {
     struct bus_consumer *consumer; /* while CHANNEL_OPEN */
 };
 
+/* The publishing channel's replacement (publish.c). */
+enum renew_step { RENEW_NONE, RENEW_DUE, RENEW_CLOSING };
+
 enum return_step { RETURN_NONE, RETURN_HEADER, RETURN_BODY };
 
 struct bus_link {
@@ -81,6 +84,9 @@ struct bus_link {
     /* publish.c */
     struct ring ring;
     uint64_t serial_before; /* serial = delivery tag + this */
+    enum renew_step renewing;
+    struct mono renewed;
+    struct mono renew_due; /* in RENEW_CLOSING: the broker's answer */
     enum return_step returning;
     uint64_t return_left;
 
@@ -127,6 +133,8 @@ MUST_CHECK int bus_login_method(struct bus_link *k, uint16_t channel, const amqp
 void bus_publish_begin(struct bus_link *k);
 MUST_CHECK int bus_publish_frame(struct bus_link *k, const struct frame *f);
 void bus_publish_expire(struct bus_link *k, struct mono now);
+/* The broker does not answer the closing of the channel. */
+bool bus_publish_is_stuck(const struct bus_link *k, struct mono now);
 /* All that is outstanding becomes unknown. */
 void bus_publish_fail(struct bus_link *k);
 

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Publishing with confirms. The broker's delivery tags restart with each channel; serials go on, so
+/* A channel that a publish was refused on is replaced, once its other publishes are settled:
+ * RabbitMQ (3.10, seen) keeps in a channel which node leads a quorum queue, and where that died
+ * before the channel's first publish to it, refuses all that follow, for ever. Meanwhile nothing is
+ * published.
+ *
+ * Publishing with confirms. The broker's delivery tags restart with each channel; serials go on, so
  * that what is outstanding on a lost channel is told apart from what follows. A returned message
  * names its serial in correlation_id, and its ack comes after it. */
 #include "bus/link.h"
@@ -13,6 +18,7 @@ enum {
     SERIAL_TEXT = 24,
     HEADER_FIXED = 64, /* frame, class, size, flags, delivery mode, table length, correlation_id */
     METHOD_FIXED = 32, /* frame, ids, lengths, flags */
+    RENEW_MS = 1000,   /* a queue that is full refuses, too: no reason to do nothing else */
     ENTRY_OVERHEAD = 6 /* name length, kind, value length */
 };
 
@@ -24,6 +30,7 @@ void bus_publish_begin(struct bus_link *k)
     bus_wire_put(&k->out, LINK_CHANNEL_PUBLISH, AMQP_CONFIRM_SELECT_METHOD, &select);
     k->serial_before = k->ring.next - 1;
     k->returning = RETURN_NONE;
+    k->renewing = RENEW_NONE;
 }
 
 /* --- out ------------------------------------------------------------------------------------- */
@@ -86,7 +93,7 @@ int bus_publish(struct bus_link *k, const char *exchange, const char *routing_ke
                                    .mandatory = 1};
     size_t header_n = header_size(m);
 
-    if (k->state != BUS_OPEN) {
+    if (k->state != BUS_OPEN || k->renewing != RENEW_NONE) {
         return ERR_DOWN;
     }
     if (header_n == 0 || method.exchange.len > WIRE_SHORT_MAX ||
@@ -107,6 +114,34 @@ int bus_publish(struct bus_link *k, const char *exchange, const char *routing_ke
         (void)bus_ring_push(&k->ring, cb, arg, due);
     }
     return rc;
+}
+
+/* --- another channel ------------------------------------------------------------------------- */
+
+static void note_refusal(struct bus_link *k)
+{
+    struct mono now = loop_now(k->loop);
+    bool is_early = k->renewed.ns != 0 && mono_since_ms(k->renewed, now) < RENEW_MS;
+
+    if (k->renewing == RENEW_NONE && !is_early) {
+        k->renewing = RENEW_DUE;
+        k->renewed = now;
+    }
+}
+
+/* Closes the channel when nothing on it waits any more. */
+static void renew(struct bus_link *k)
+{
+    if (k->renewing == RENEW_DUE && bus_ring_is_empty(&k->ring) && bus_link_is_up(k)) {
+        k->renewing = RENEW_CLOSING;
+        k->renew_due = mono_plus_ms(loop_now(k->loop), k->o.publish_ms);
+        bus_link_put_channel_close(k, LINK_CHANNEL_PUBLISH);
+    }
+}
+
+bool bus_publish_is_stuck(const struct bus_link *k, struct mono now)
+{
+    return k->renewing == RENEW_CLOSING && k->renew_due.ns <= now.ns;
 }
 
 /* --- outcomes -------------------------------------------------------------------------------- */
@@ -133,11 +168,15 @@ static void on_confirm(struct bus_link *k, uint64_t tag, bool is_multiple, enum 
 {
     uint64_t serial = tag + k->serial_before;
 
+    if (outcome == BUS_NACKED) {
+        note_refusal(k);
+    }
     if (is_multiple) {
         settle_through(k, serial, outcome);
     } else {
         settle(k, serial, outcome);
     }
+    renew(k);
 }
 
 void bus_publish_fail(struct bus_link *k)
@@ -150,6 +189,7 @@ void bus_publish_expire(struct bus_link *k, struct mono now)
     while (!bus_ring_is_empty(&k->ring) && bus_ring_due(&k->ring).ns <= now.ns) {
         settle(k, k->ring.first, BUS_UNKNOWN);
     }
+    renew(k);
 }
 
 /* --- in -------------------------------------------------------------------------------------- */
@@ -160,6 +200,9 @@ static void on_channel_closed(struct bus_link *k)
     uint64_t last = k->ring.next - 1;
 
     bus_link_put_channel_close_ok(k, LINK_CHANNEL_PUBLISH);
+    if (k->renewing == RENEW_CLOSING) {
+        return; /* our own closing crossed it, and is answered, too */
+    }
     bus_publish_begin(k);
     settle_through(k, last, BUS_UNKNOWN);
 }
@@ -182,6 +225,12 @@ static int on_method(struct bus_link *k, const amqp_method_t *m)
         return ERR_OK;
     case AMQP_CHANNEL_CLOSE_METHOD:
         on_channel_closed(k);
+        return ERR_OK;
+    case AMQP_CHANNEL_CLOSE_OK_METHOD:
+        if (k->renewing != RENEW_CLOSING) {
+            return bus_link_refuse(k, "the publishing channel closed unasked");
+        }
+        bus_publish_begin(k);
         return ERR_OK;
     case AMQP_CHANNEL_OPEN_OK_METHOD:
     case AMQP_CONFIRM_SELECT_OK_METHOD:

@@ -7,6 +7,7 @@
 
 See stack.py. What is waited for is waited for with wait_until(), never with sleep.
 """
+from .cluster import Cluster
 from .http import AFTER_RESPONSE, new_session
 from .ports import free_port, free_port_base
 from .process import Process, ProcessFailed
@@ -15,6 +16,6 @@ from .tools import Proxy, Tenant
 from .waiting import wait_until
 
 __all__ = [
-    "AFTER_RESPONSE", "Broker", "Process", "ProcessFailed", "Proxy", "Stack", "Tenant",
+    "AFTER_RESPONSE", "Broker", "Cluster", "Process", "ProcessFailed", "Proxy", "Stack", "Tenant",
     "free_port", "free_port_base", "new_session", "wait_until",
 ]

@@ -132,7 +132,8 @@ class Stack:
     """Build it, add tenants if you want more than the sample, then start().
 
     config: the whole configuration as a dict, or a function of the stack that returns it (ports are
-    known then). Default: sample_config(). Broker and store addresses come by environment.
+    known then). Default: sample_config(). Broker and store addresses come by environment, unless `env` names them with
+    None: then the configuration has them.
     """
 
     def __init__(self, directory, broker=None, config=None, workers=1, dispatchers=1, ingresses=1,
@@ -194,11 +195,12 @@ class Stack:
         new.rename(self.config_file)
 
     def _environment(self):
-        return {
+        given = {
             "SLUICE_CFG_BROKER_URL": self.broker.url(self.vhost),
             "SLUICE_CFG_STORE_URL": f"redis://127.0.0.1:{self.redis_port}/0",
             **self.env,
         }
+        return {name: value for name, value in given.items() if value is not None}
 
     def _daemon(self, kind, number):
         name = kind if number == 1 and kind != "worker" else f"{kind}-{number}"
