@@ -63,6 +63,7 @@ static void on_arrived(struct store *s, size_t index, const struct store_value *
     }
     if (s->epoch[0] != '\0' && !str_is(str_of(s->epoch), str_of(epoch))) {
         s->epoch_changes++;
+        s->wait.confirmed = 0; /* gone with all the rest */
     } else if (s->epoch[0] != '\0' && v->items[2].integer > s->forgot) {
         s->losses++;
     }

@@ -206,6 +206,7 @@ void store_wait_open(struct store *s)
         store_lost(s, "wait: %s", err_text(rc));
         return;
     }
+    s->wait.confirmed = store_wait_confirmed(s);
     s->wait.logins = 0;
     s->wait.is_short = false;
     s->wait.is_asked = true; /* how the replicas stand is seen at once */

@@ -105,10 +105,10 @@ def test_a_fail_over_that_lost_acknowledged_writes_is_noticed(replicated):
     stack = replicated(2, in_doubt={"policy": "hold"})
     assert stack.wait_job(stack.submit(path="/before").json()["id"])["state"] == "succeeded"
     stack["replica-2"].detach()
-    answers = together(4, lambda i: stack.submit(path=f"/lost/{i}", delay_s=6), range(8))
+    answers = together(4, lambda i: stack.submit(path=f"/lost/{i}", delay_s=15), range(8))
     assert all(a.status_code == 202 for a in answers)
     lost = [a.json()["id"] for a in answers]
-    running = stack.submit(path="/slow?sleep_ms=8000").json()["id"]
+    running = stack.submit(path="/slow?sleep_ms=15000").json()["id"]
     wait_until(lambda: stack.receipts(path="/slow"), 20, "the call under way")
     fail_over(stack, "replica-2")
     for name in DAEMONS:
@@ -170,4 +170,19 @@ def test_a_loss_that_another_has_noticed_is_heard(make_stack):
     assert settled is not None and settled != before, "claims did not settle"
     (receipt,) = stack.receipts()
     assert receipt["time"] >= int(settled) + LEASE * 1000 - 100, "claimed within the lease"
+    quiet(stack)
+
+
+def test_a_total_loss_is_not_taken_for_lost_writes(replicated):
+    """The counters go with all the rest: one alarm, the right one, and the links stay."""
+    stack = replicated()
+    assert stack.wait_job(stack.submit(path="/before").json()["id"])["state"] == "succeeded"
+    stack.redis.flushall()
+    for name in DAEMONS:
+        wait_until(lambda: stack.metric("sluice_store_epoch_changes_total", name) == 1, 20, f"{name} to notice")
+    wait_until(lambda: stack.redis.hget("{sample}:t", "ep"), 20, "the registry")
+    stack.wait_ready()
+    assert stack.wait_job(stack.submit(path="/after").json()["id"])["state"] == "succeeded"
+    for name in DAEMONS:
+        assert stack.metric("sluice_store_lost_writes_total", name) == 0, f"{name} raised the other alarm, too"
     quiet(stack)
