@@ -151,8 +151,8 @@ static void on_store_state(struct store *s, bool is_open, void *arg)
 {
     struct dispatcher *d = arg;
 
-    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "store_open" : "store_lost", "msg=\"%s\"",
-              is_open ? "" : store_trouble(s));
+    log_event(is_open ? LOG_INFO : LOG_WARN, is_open ? "store_open" : "store_lost",
+              "server=%s msg=\"%s\"", store_server(s), is_open ? "" : store_trouble(s));
     if (is_open) {
         (void)memory_note(&d->memory, s);
     }
@@ -318,6 +318,9 @@ static int open_links(struct dispatcher *d, const struct config *c)
                               .on_state = on_publisher_state,
                               .arg = d};
     struct store_options store = {.url = c->store.url,
+                                  .sentinels = (const char *const *)c->store.sentinels,
+                                  .n_sentinels = c->store.n_sentinels,
+                                  .master = c->store.master,
                                   .is_strict = c->store.is_strict,
                                   .connect_ms = CONNECT_MS,
                                   .answer_ms = ANSWER_MS,

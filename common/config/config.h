@@ -59,8 +59,8 @@ struct config {
     } broker;
     struct {
         char *url;
-        char **sentinels; /* "host:port"; then master is their name for it, and of url only user,
-                             password and database count */
+        char **sentinels; /* "[user:password@]host:port"; then master is their name for it, and of
+                             url only user, password and database count */
         size_t n_sentinels;
         char *master;
         bool is_strict;         /* durability: strict; else fast */

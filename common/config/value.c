@@ -196,11 +196,17 @@ const char *value_store_url(struct str s)
     return rest.n == 0 || rest.p[0] == '/' ? NULL : "the database is a number";
 }
 
-const char *value_host_port(struct str s)
+const char *value_sentinel(struct str s)
 {
-    struct authority a = split_authority(s);
+    struct authority a;
+    struct str rest;
 
-    return !a.has_user && a.has_port && is_authority(&a) ? NULL : "expected HOST:PORT";
+    if (!is_visible(s) || s.n > 1024 || !cut_url(s, STR(""), &a, &rest) || rest.n > 0 ||
+        !a.has_port || !is_authority(&a) ||
+        (a.has_user && (!has(a.user, ':') || !is_percent_encoded(a.user)))) {
+        return "expected HOST:PORT or USER:SECRET@HOST:PORT";
+    }
+    return NULL;
 }
 
 static bool is_ipv4(struct str s)
@@ -365,7 +371,9 @@ void value_redacted(struct str url, struct buf *out)
 {
     struct authority a;
     struct str rest;
-    struct str scheme = str_starts(url, STR("amqp://")) ? STR("amqp://") : STR("redis://");
+    struct str scheme = str_starts(url, STR("amqp://"))    ? STR("amqp://")
+                        : str_starts(url, STR("redis://")) ? STR("redis://")
+                                                           : STR(""); /* a sentinel */
     const char *colon;
 
     if (!cut_url(url, scheme, &a, &rest) || !a.has_user || a.user.n == 0 ||

@@ -17,7 +17,7 @@ const char *value_instance_name(struct str s);
 const char *value_some(struct str s); /* 1 to 255 bytes, no control characters */
 const char *value_broker_url(struct str s);
 const char *value_store_url(struct str s);
-const char *value_host_port(struct str s);
+const char *value_sentinel(struct str s);
 const char *value_listen(struct str s);
 const char *value_instance_url(struct str s); /* with or without its scheme */
 const char *value_path(struct str s);         /* "/…", no query */

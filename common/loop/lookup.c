@@ -6,6 +6,7 @@
 #include "loop/inside.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,4 +112,25 @@ int loop_lookup_numeric(const char *host, const char *port, struct loop_address 
     }
     *ret = found[0];
     return ERR_OK;
+}
+
+void loop_address_text(const struct loop_address *a, char out[LOOP_ADDRESS_TEXT_SIZE])
+{
+    if (getnameinfo((const struct sockaddr *)&a->at, a->n, out, LOOP_ADDRESS_TEXT_SIZE, NULL, 0,
+                    NI_NUMERICHOST) != 0) {
+        out[0] = '\0'; /* of a family that has no numeric form: it will be refused */
+    }
+}
+
+int loop_address_port(const struct loop_address *a)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    if (a->at.ss_family == AF_INET6) {
+        memcpy(&v6, &a->at, sizeof v6);
+        return ntohs(v6.sin6_port);
+    }
+    memcpy(&v4, &a->at, sizeof v4);
+    return ntohs(v4.sin_port);
 }

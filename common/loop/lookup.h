@@ -36,3 +36,8 @@ void loop_lookup_free(struct loop_lookup *x);
 
 /* A numeric address needs nobody to be asked. Returns 0 or ERR_MISSING (it is a name). */
 MUST_CHECK int loop_lookup_numeric(const char *host, const char *port, struct loop_address *ret);
+
+enum { LOOP_ADDRESS_TEXT_SIZE = 80 };
+/* The numeric address, without its port. */
+void loop_address_text(const struct loop_address *a, char out[LOOP_ADDRESS_TEXT_SIZE]);
+int loop_address_port(const struct loop_address *a);

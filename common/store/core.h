@@ -9,14 +9,13 @@
 #include "loop/loop.h"
 #include "store/adapter.h"
 #include "store/command.h"
+#include "store/finding.h"
 #include "store/link.h"
 #include "store/reply.h"
 #include "store/store.h"
 #include "store/url.h"
 
 enum {
-    STORE_MAX_ADDRESSES = 4,
-    STORE_ADDRESS_SIZE = 64,
     STORE_SHA_SIZE = 41,
     STORE_NAME_SIZE = 128,
     /* How long a link's counter is kept behind its last round. */
@@ -49,10 +48,12 @@ struct store_wait {
 struct store {
     struct loop *loop;
     struct store_options o;
-    char *channel; /* our copy, or NULL */
-    struct redis_url url;
-    char addresses[STORE_MAX_ADDRESSES][STORE_ADDRESS_SIZE];
-    size_t n_addresses;
+    char *channel;        /* our copy, or NULL */
+    struct redis_url url; /* with sentinels only user, password and db count */
+    struct store_finder *finder;
+    char address[LOOP_ADDRESS_TEXT_SIZE]; /* that of both connections */
+    int port;
+    char server[LOOP_ADDRESS_TEXT_SIZE + 16]; /* both, for people */
 
     struct loop_timer *timer;
     struct mono due; /* when the timer fires, while it is set */
@@ -76,6 +77,7 @@ struct store {
 
     size_t steps; /* of the opening, without an answer yet */
     char run_id[STORE_NAME_SIZE];
+    bool is_same_server; /* the channel's connection told the same run_id */
     char sha[STORE_SCRIPTS][STORE_SHA_SIZE];
     bool is_loading[STORE_SCRIPTS];
     char epoch[STORE_NAME_SIZE];
@@ -91,7 +93,7 @@ struct store {
     bool is_probing;
 
     struct redis_values values;
-    char trouble[256];
+    char trouble[384];
 };
 
 /* The key that holds the epoch: one a store; and that of the last generation that forgot. */
@@ -117,11 +119,11 @@ void store_take(struct store *s, const struct redisReply *reply,
 /* Ends every command of `from`; with 0 each gets the answer that was kept for it. */
 void store_end_all(struct store *s, struct list *from, int rc);
 
+/* "run_id:<id>\r\n" somewhere in INFO's text; empty when it is not there. */
+struct str store_run_id(struct str info);
 /* Sends all that verifies a fresh connection; ends in store_arrived() or store_lost(). */
 void store_opening_begin(struct store *s);
 /* AUTH's words; 0 when the URL has no password. They borrow from the URL. */
 size_t store_login_words(const struct store *s, struct str ret[3]);
-/* In the text of INFO; empty when it is not there. */
-struct str store_find_run_id(struct str info);
 /* Loads one script again, if it is not being loaded already. */
 void store_reload(struct store *s, enum store_script script);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AUTH, SELECT, INFO, CONFIG and SCRIPT LOAD leave together; when all have been answered well, the
- * arrive script follows, with the run_id that INFO told. */
+/* AUTH, SELECT, ROLE, INFO, CONFIG and SCRIPT LOAD leave together; when all have been answered
+ * well, the arrive script follows, with the run_id that INFO told. */
 #include "base/fault.h"
 #include "base/random.h"
 #include "store/core.h"
@@ -19,8 +19,7 @@ static const struct {
     {"maxmemory-policy", "noeviction"},
 };
 
-/* "run_id:<id>\r\n" somewhere in INFO's text. */
-struct str store_find_run_id(struct str info)
+struct str store_run_id(struct str info)
 {
     const struct str name = STR("run_id:");
     struct str line = {NULL, 0};
@@ -111,13 +110,28 @@ static void on_selected(struct store *s, size_t index, const struct store_value 
     step_done(s);
 }
 
+/* Asked before all that matters: a server that is no master is not believed anything. */
+static void on_role(struct store *s, size_t index, const struct store_value *v)
+{
+    (void)index;
+    if (!RULE(master_only)) {
+        /* Asked all the same: one way through. */
+    } else if (v->type == STORE_ERROR) {
+        store_lost(s, "ROLE: %.*s", STR_ARG(v->text));
+    } else if (v->type != STORE_ARRAY || v->n_items < 1 || v->items[0].type != STORE_TEXT) {
+        store_lost(s, "ROLE: not told");
+    } else if (!str_is(v->items[0].text, STR("master"))) {
+        store_lost(s, "%s is no master: its role is %.*s", s->server, STR_ARG(v->items[0].text));
+    }
+    step_done(s);
+}
+
 static void on_info(struct store *s, size_t index, const struct store_value *v)
 {
     (void)index;
     if (v->type == STORE_ERROR) {
         store_lost(s, "INFO: %.*s", STR_ARG(v->text));
-    } else if (v->type != STORE_TEXT ||
-               !keep(store_find_run_id(v->text), s->run_id, sizeof s->run_id)) {
+    } else if (v->type != STORE_TEXT || !keep(store_run_id(v->text), s->run_id, sizeof s->run_id)) {
         store_lost(s, "INFO: no run_id");
     }
     step_done(s);
@@ -219,10 +233,12 @@ static void log_in(struct store *s)
 
 void store_opening_begin(struct store *s)
 {
+    const struct str role[] = {STR("ROLE")};
     const struct str info[] = {STR("INFO"), STR("server")};
 
     s->steps = 0;
     log_in(s);
+    step(s, role, 1, on_role, 0);
     step(s, info, 2, on_info, 0);
     for (size_t i = 0; i < sizeof PERSISTENCE / sizeof PERSISTENCE[0]; i++) {
         const struct str words[] = {STR("CONFIG"), STR("GET"), str_of(PERSISTENCE[i].name)};

@@ -15,11 +15,9 @@
 #include "store/core.h"
 #include "store/wait.h"
 
-#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 enum {
     FEED_BYTES = 256 * 1024,
@@ -32,6 +30,10 @@ enum {
 };
 
 static const struct backoff RECONNECT = {.initial_ms = 50, .factor = 2, .max_ms = 2000};
+/* A failover takes seconds in any case, and what is asked meanwhile is only memory's worth. */
+static const struct backoff RECONNECT_SENTINELS = {.initial_ms = 50, .factor = 2, .max_ms = 500};
+
+static const struct mono NEVER = {INT64_MAX / 2};
 
 /* First in every probe: no message of ours begins with it. */
 #define PROBE_PREFIX "\001probe "
@@ -49,8 +51,7 @@ static void move(struct store *s, enum link_event event)
         PANIC("store link: event %d in state %d", (int)event, (int)s->state);
     }
     s->state = to;
-    log_event(LOG_DEBUG, "store_link", "state=\"%s\" host=%s port=%s", store_link_text(to),
-              s->url.host, s->url.port);
+    log_event(LOG_DEBUG, "store_link", "state=\"%s\" server=%s", store_link_text(to), s->server);
 }
 
 /* Sees to it that the tick runs at `due` or before. */
@@ -272,16 +273,31 @@ static void take_message(struct store *s, struct str channel, struct str message
     }
 }
 
+/* One address may lead to another server than a moment ago. */
+static void check_channel_server(struct store *s, const struct store_value *v)
+{
+    struct str run_id = v->type == STORE_TEXT ? store_run_id(v->text) : (struct str){NULL, 0};
+
+    if (run_id.n > 0 && !str_is(run_id, str_of(s->run_id))) {
+        store_lost(s, "channel: %s is another server than for commands", s->server);
+    }
+    s->is_same_server = s->is_same_server || run_id.n > 0;
+}
+
 static void on_channel_value(struct store *s, const struct store_value *v)
 {
     if (v->type == STORE_ERROR) {
         store_lost(s, "channel: %.*s", STR_ARG(v->text));
     } else if (v->type != STORE_ARRAY || v->n_items < 3) {
-        return; /* AUTH's OK */
+        check_channel_server(s, v); /* or AUTH's OK */
     } else if (str_is(v->items[0].text, STR("message"))) {
         take_message(s, v->items[1].text, v->items[2].text);
     } else if (str_is(v->items[0].text, STR("subscribe")) && s->state == LINK_SUBSCRIBING) {
-        on_subscribed(s);
+        if (s->is_same_server) {
+            on_subscribed(s);
+        } else {
+            store_lost(s, "channel: INFO: no run_id");
+        }
     }
 }
 
@@ -328,24 +344,25 @@ int store_dial(struct store *s, void (*on_answer)(const struct redisReply *, voi
                void (*on_end)(const char *, void *), struct redis_adapter **ret)
 {
     const struct redis_adapter_calls calls = {on_answer, on_end, s};
-    uint64_t port = 0;
-    int rc = str_to_u64(str_of(s->url.port), 65535, &port);
 
-    CHECK(rc == ERR_OK); /* the URL's parser has seen to it */
-    /* The first address comes first again after a success. */
-    const char *address = s->addresses[s->failures % s->n_addresses];
-    return redis_adapter_open(s->loop, address, (int)port, &calls, ret);
+    return redis_adapter_open(s->loop, s->address, s->port, &calls, ret);
 }
 
 static int subscribe(struct store *s)
 {
+    const struct str info[] = {STR("INFO"), STR("server")};
     const struct str words[] = {STR("SUBSCRIBE"), str_of(s->channel)};
     struct str auth[3];
     size_t n = store_login_words(s, auth);
+
+    s->is_same_server = false;
     int rc = store_dial(s, on_channel_reply, on_channel_lost, &s->messages);
 
     if (rc == ERR_OK && n > 0) {
         rc = store_send(s->messages, auth, n);
+    }
+    if (rc == ERR_OK) {
+        rc = store_send(s->messages, info, 2);
     }
     return rc != ERR_OK ? rc : store_send(s->messages, words, 2);
 }
@@ -365,11 +382,27 @@ void store_arrived(struct store *s)
 
 /* The tick: all that time does. */
 
-static void begin(struct store *s, struct mono now)
+static void begin(struct store *s)
 {
+    move(s, LINK_SOUGHT);
+    store_finder_seek(s->finder);
+}
+
+static void on_found(const struct loop_address *found, size_t n, void *arg)
+{
+    struct store *s = arg;
+    /* The first address comes first again after a success. */
+    const struct loop_address *to = &found[s->failures % n];
+
+    loop_address_text(to, s->address);
+    s->port = loop_address_port(to);
+    (void)snprintf(s->server, sizeof s->server,
+                   strchr(s->address, ':') != NULL ? "[%s]:%d" : "%s:%d", s->address, s->port);
     move(s, LINK_DIALED);
-    s->opening_until = mono_plus_ms(now, s->o.connect_ms);
+    s->opening_until = mono_plus_ms(loop_now(s->loop), s->o.connect_ms);
     memset(s->is_loading, 0, sizeof s->is_loading);
+    store_finder_watch(s->finder, to);
+    wake(s, s->opening_until);
     int rc = store_dial(s, on_reply, on_commands_lost, &s->commands);
     if (rc != ERR_OK) {
         store_lost(s, "connection: %s", err_text(rc));
@@ -378,11 +411,23 @@ static void begin(struct store *s, struct mono now)
     store_opening_begin(s);
 }
 
+static void on_none(const char *why, void *arg)
+{
+    store_lost(arg, "%s", why);
+}
+
+static void on_moved(const char *why, void *arg)
+{
+    store_lost(arg, "%s", why);
+}
+
 /* What a lost link takes with it. */
 static void fall(struct store *s, struct mono now)
 {
     bool was_open = s->state == LINK_OPEN;
+    const struct backoff *pause = s->o.n_sentinels > 0 ? &RECONNECT_SENTINELS : &RECONNECT;
 
+    store_finder_rest(s->finder);
     redis_adapter_close(s->commands);
     redis_adapter_close(s->messages);
     s->commands = NULL;
@@ -390,7 +435,7 @@ static void fall(struct store *s, struct mono now)
     store_wait_close(s);
     s->is_lost = false;
     s->failures++;
-    s->retry_at = mono_plus_ms(now, backoff_half_jitter_ms(&RECONNECT, s->failures, random_unit()));
+    s->retry_at = mono_plus_ms(now, backoff_half_jitter_ms(pause, s->failures, random_unit()));
     move(s, LINK_LOST);
     finish_all(s);
     if (was_open && !s->is_freed && s->o.on_state != NULL) {
@@ -497,6 +542,9 @@ static struct mono next_due(struct store *s, struct mono now)
     if (s->state == LINK_DOWN) {
         return s->retry_at;
     }
+    if (s->state == LINK_FINDING) {
+        return NEVER; /* the finder has bounds of its own */
+    }
     if (s->state != LINK_OPEN) {
         return s->opening_until;
     }
@@ -519,11 +567,11 @@ static void tick(struct store *s, struct mono now)
     }
     if (s->state == LINK_DOWN) {
         if (is_reached(s->retry_at, now)) {
-            begin(s, now);
+            begin(s);
         }
     } else if (s->state == LINK_OPEN) {
         check_open(s, now);
-    } else if (is_reached(s->opening_until, now)) {
+    } else if (s->state != LINK_FINDING && is_reached(s->opening_until, now)) {
         store_lost(s, "not %s within %lld ms", s->state == LINK_OPENING ? "verified" : "subscribed",
                    (long long)s->o.connect_ms);
     }
@@ -576,24 +624,17 @@ static void on_turn_end(void *arg)
 
 /* Making, asking, freeing. */
 
-static int resolve(struct store *s)
+static int make_finder(struct store *s, const struct store_options *o)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
+    const struct store_place where = {.host = s->url.host,
+                                      .port = s->url.port,
+                                      .sentinels = o->sentinels,
+                                      .n_sentinels = o->n_sentinels,
+                                      .master = o->master,
+                                      .lookup_ms = o->connect_ms};
+    const struct store_finder_calls calls = {on_found, on_none, on_moved, s};
 
-    if (getaddrinfo(s->url.host, s->url.port, &hints, &found) != 0) {
-        return ERR_DOWN;
-    }
-    for (struct addrinfo *a = found; a != NULL && s->n_addresses < STORE_MAX_ADDRESSES;
-         a = a->ai_next) {
-        char *to = s->addresses[s->n_addresses];
-        if (getnameinfo(a->ai_addr, a->ai_addrlen, to, STORE_ADDRESS_SIZE, NULL, 0,
-                        NI_NUMERICHOST) == 0) {
-            s->n_addresses++;
-        }
-    }
-    freeaddrinfo(found);
-    return s->n_addresses > 0 ? ERR_OK : ERR_DOWN;
+    return store_finder_new(s->loop, &where, &calls, &s->finder);
 }
 
 static int set_up(struct store *s, const struct store_options *o)
@@ -602,7 +643,7 @@ static int set_up(struct store *s, const struct store_options *o)
     int rc = redis_url_parse(o->url, &s->url);
 
     if (rc == ERR_OK) {
-        rc = resolve(s);
+        rc = make_finder(s, o);
     }
     if (rc == ERR_OK && o->channel != NULL) {
         s->channel = str_dup(str_of(o->channel));
@@ -610,6 +651,8 @@ static int set_up(struct store *s, const struct store_options *o)
     }
     s->o = *o;
     s->o.url = NULL;
+    s->o.sentinels = NULL;
+    s->o.master = NULL;
     s->o.channel = NULL;
     s->o.max_outstanding = o->max_outstanding > 0 ? o->max_outstanding : MAX_OUTSTANDING;
     s->o.max_bytes = o->max_bytes > 0 ? o->max_bytes : MAX_BYTES;
@@ -656,6 +699,8 @@ void store_free(struct store *s)
     enter(s);
     loop_timer_free(s->timer);
     loop_hook_free(s->hook);
+    store_finder_free(s->finder);
+    s->finder = NULL;
     redis_adapter_close(s->commands);
     redis_adapter_close(s->messages);
     s->commands = NULL;
@@ -711,6 +756,11 @@ uint64_t store_epoch_changes(const struct store *s)
 int64_t store_generation(const struct store *s)
 {
     return s->generation;
+}
+
+const char *store_server(const struct store *s)
+{
+    return s->server;
 }
 
 size_t store_outstanding(const struct store *s)

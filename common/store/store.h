@@ -3,14 +3,16 @@
  *
  * Scripts are the files of lua/, embedded at build time. All are loaded before a fresh connection
  * serves its first command; NOSCRIPT means load and send again. A connection serves only after its
- * persistence was verified (store.durability, noeviction) and its epoch is known.
+ * persistence was verified (store.durability, noeviction) and its epoch is known, on a server that
+ * says itself that it is a master.
  * An answer that does not come within `answer_ms` ends the connection; every command in flight ends
  * with ERR_UNKNOWN: it may have happened. Commands of one loop turn leave in one write.
  *
  * With `wait_replicas` the answers of certain scripts count only when so many replicas have what
  * they wrote; fewer within `wait_ms`: ERR_UNKNOWN, and the link stays open (store/wait.h).
+ * Where the server is, is asked at each connection: the resolver, or the sentinels (finding.h).
  *
- * Thread: the loop's. Never blocks; addresses are numeric or resolved once, at start. */
+ * Thread: the loop's. Never blocks. */
 #pragma once
 
 #include "base/err.h"
@@ -50,7 +52,11 @@ typedef void (*store_message_cb)(struct str channel, struct str message, void *a
 
 struct store_options {
     const char *url; /* redis://[user:password@]host:port/db */
-    bool is_strict;  /* refuse a Redis that is not append-only with fsync always and noeviction */
+    /* "[user:password@]host[:port]" of each; then host and port of the URL do not count. */
+    const char *const *sentinels;
+    size_t n_sentinels;
+    const char *master; /* the sentinels' name for it */
+    bool is_strict; /* refuse a Redis that is not append-only with fsync always and noeviction */
     int64_t connect_ms;
     int64_t answer_ms;
     size_t max_outstanding; /* commands in flight; one more is ERR_LIMIT; 0: 65,536 */
@@ -65,9 +71,8 @@ struct store_options {
     void *arg;
 };
 
-/* Resolves the host's name (blocks only then) and begins to connect; the options are copied.
- * Returns 0, ERR_SYNTAX or ERR_INVALID (the URL), ERR_TOO_LARGE (a part of it), ERR_DOWN (the name
- * does not resolve), ERR_NOMEM. */
+/* Begins to connect; the options are copied. Returns 0, ERR_SYNTAX or ERR_INVALID (the URL, or a
+ * sentinel), ERR_TOO_LARGE (a part of it), ERR_NOMEM. */
 MUST_CHECK int store_new(struct loop *l, const struct store_options *o, struct store **ret);
 /* Commands in flight end with ERR_UNKNOWN before this returns; on_state is not called. Also from
  * within any callback of the store. NULL is accepted. */
@@ -97,6 +102,8 @@ int64_t store_forgot(const struct store *s);
 uint64_t store_losses(const struct store *s);
 /* Why an open store is of little use now, for `/readyz`: too few replicas. Else empty. Static. */
 const char *store_doubt(const struct store *s);
+/* "address:port" of the server that is connected, or was last; empty before the first. */
+const char *store_server(const struct store *s);
 /* Callers' commands that have no answer yet. */
 size_t store_outstanding(const struct store *s);
 

@@ -81,10 +81,16 @@ static bool cut(struct str *s, char c, bool is_last, struct str *ret_head)
     return true;
 }
 
-static int parse_credentials(struct str text, struct redis_url *u)
+/* Cuts them off the front of *rest, if there are any. */
+static int take_credentials(struct str *rest, struct redis_url *u)
 {
+    struct str text = {NULL, 0};
     struct str user = {NULL, 0};
 
+    /* The last '@': a password may hold one. */
+    if (!cut(rest, '@', /* is_last= */ true, &text)) {
+        return ERR_OK;
+    }
     if (!cut(&text, ':', /* is_last= */ false, &user)) {
         return ERR_SYNTAX;
     }
@@ -103,10 +109,10 @@ static int parse_port(struct str text, struct redis_url *u)
     return port == 0 ? ERR_SYNTAX : copy(text, u->port, sizeof u->port);
 }
 
-static int parse_host(struct str text, struct redis_url *u)
+static int parse_host(struct str text, struct str usual_port, struct redis_url *u)
 {
     struct str host = text;
-    struct str port = STR("6379");
+    struct str port = usual_port;
 
     if (text.n > 0 && text.p[0] == '[') {
         struct str rest = {text.p + 1, text.n - 1};
@@ -130,23 +136,34 @@ int redis_url_parse(const char *text, struct redis_url *ret)
     struct str rest = str_of(text);
     struct str head = {NULL, 0};
     uint64_t db = 0;
-    int rc = ERR_OK;
 
     if (!str_starts(rest, STR("redis://"))) {
         return memmem(rest.p, rest.n, "://", 3) == NULL ? ERR_SYNTAX : ERR_INVALID;
     }
     rest = (struct str){rest.p + 8, rest.n - 8};
-    /* The last '@': a password may hold one. */
-    if (cut(&rest, '@', /* is_last= */ true, &head)) {
-        rc = parse_credentials(head, &u);
-    }
+    int rc = take_credentials(&rest, &u);
     if (rc == ERR_OK && cut(&rest, '/', /* is_last= */ false, &head)) {
         rc = rest.n == 0 ? ERR_OK : str_to_u64(rest, 1u << 20, &db);
         rest = head;
     }
     if (rc == ERR_OK) {
         u.db = (unsigned int)db;
-        rc = parse_host(rest, &u);
+        rc = parse_host(rest, STR("6379"), &u);
+    }
+    if (rc == ERR_OK) {
+        *ret = u;
+    }
+    return rc;
+}
+
+int redis_sentinel_parse(const char *text, struct redis_url *ret)
+{
+    struct redis_url u = {.db = 0};
+    struct str rest = str_of(text);
+    int rc = take_credentials(&rest, &u);
+
+    if (rc == ERR_OK) {
+        rc = parse_host(rest, STR("26379"), &u);
     }
     if (rc == ERR_OK) {
         *ret = u;

@@ -397,7 +397,7 @@ static void test_cluster(void **state)
     struct fixture *f = *state;
     const struct config *c =
         must_load(f, "broker: {urls: ['amqp://u:p@b1/', 'amqp://u:p@b2/']}\n"
-                     "store: {sentinels: ['s1:26379', 's2:26379'], master: m}\n");
+                     "store: {sentinels: ['s1:26379', 'me:hush@s2:26379'], master: m}\n");
 
     assert_int_equal(c->broker.n_urls, 2);
     assert_string_equal(c->broker.url, "amqp://u:p@b1/");
@@ -435,7 +435,7 @@ static void test_print(void **state)
     struct fixture *f = *state;
     const struct config *c = must_load(
         f, "broker: {url: 'amqp://u:hush1@b/'}\n"
-           "store: {url: 'redis://:hush2@r/0'}\n"
+           "store: {url: 'redis://:hush2@r/0', sentinels: ['me:hush6@s:1'], master: m}\n"
            "tenants:\n"
            "  erp: {instances: [h], breaker: {}, fair_by: X-C}\n"
            "schedules:\n"

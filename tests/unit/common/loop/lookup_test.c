@@ -153,13 +153,20 @@ static void test_the_loop_goes_while_one_is_under_way(void **state)
 static void test_numeric(void **state)
 {
     struct loop_address a = {0};
+    char text[LOOP_ADDRESS_TEXT_SIZE];
 
     (void)state;
     assert_int_equal(loop_lookup_numeric("127.0.0.1", "6379", &a), ERR_OK);
     assert_int_equal(a.at.ss_family, AF_INET);
     assert_int_equal(port_of(&a), 6379);
-    assert_int_equal(loop_lookup_numeric("::1", "6379", &a), ERR_OK);
+    loop_address_text(&a, text);
+    assert_string_equal(text, "127.0.0.1");
+    assert_int_equal(loop_address_port(&a), 6379);
+    assert_int_equal(loop_lookup_numeric("::1", "6380", &a), ERR_OK);
     assert_int_equal(a.at.ss_family, AF_INET6);
+    loop_address_text(&a, text);
+    assert_string_equal(text, "::1");
+    assert_int_equal(loop_address_port(&a), 6380);
     assert_int_equal(loop_lookup_numeric("localhost", "6379", &a), ERR_MISSING);
 }
 

@@ -12,11 +12,12 @@
 
 /* Written by hand: rows are states, columns events, in the order of link.def. */
 static const enum link_state EXPECTED[LINK_STATES][LINK_EVENTS] = {
-    /*                   DIALED        ARRIVED           SUBSCRIBED  LOST */
-    [LINK_DOWN] = {LINK_OPENING, NO, NO, NO},
-    [LINK_OPENING] = {NO, LINK_SUBSCRIBING, NO, LINK_DOWN},
-    [LINK_SUBSCRIBING] = {NO, NO, LINK_OPEN, LINK_DOWN},
-    [LINK_OPEN] = {NO, NO, NO, LINK_DOWN},
+    /*                   SOUGHT        DIALED        ARRIVED           SUBSCRIBED  LOST */
+    [LINK_DOWN] = {LINK_FINDING, NO, NO, NO, NO},
+    [LINK_FINDING] = {NO, LINK_OPENING, NO, NO, LINK_DOWN},
+    [LINK_OPENING] = {NO, NO, LINK_SUBSCRIBING, NO, LINK_DOWN},
+    [LINK_SUBSCRIBING] = {NO, NO, NO, LINK_OPEN, LINK_DOWN},
+    [LINK_OPEN] = {NO, NO, NO, NO, LINK_DOWN},
 };
 
 static void test_every_pair(void **state)

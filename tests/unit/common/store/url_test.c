@@ -71,6 +71,25 @@ static void test_cases(void **state)
     }
 }
 
+static void test_sentinels(void **state)
+{
+    struct redis_url u = {.db = 77};
+
+    (void)state;
+    assert_int_equal(redis_sentinel_parse("me:p%40s@s1:7000", &u), ERR_OK);
+    assert_string_equal(u.host, "s1");
+    assert_string_equal(u.port, "7000");
+    assert_string_equal(u.user, "me");
+    assert_string_equal(u.password, "p@s");
+    assert_int_equal(redis_sentinel_parse("[::1]", &u), ERR_OK);
+    assert_string_equal(u.host, "::1");
+    assert_string_equal(u.port, "26379");
+    assert_string_equal(u.password, "");
+    assert_int_equal(redis_sentinel_parse("s1:7000/0", &u), ERR_SYNTAX);
+    assert_int_equal(redis_sentinel_parse("me@s1:7000", &u), ERR_SYNTAX);
+    assert_string_equal(u.host, "::1"); /* untouched on failure */
+}
+
 static void test_too_long(void **state)
 {
     char text[1200];
@@ -92,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_sentinels),
         cmocka_unit_test(test_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
