@@ -3,13 +3,17 @@
 queue, the primary Redis, an ingress and the leading dispatcher are killed, one after the other; each comes back 15 s
 later; then the node that leads the queue is cut off. Nothing is lost, nothing is done twice, callers were told clearly, and how long each outage lasted is printed."""
 import os
-import shutil
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "integration")]
+
 from cluster import Cluster, wait_until
+from harness import free_port_base
 from patient import Load, longest_gap, states
 
 JOBS_PER_S, CALLS_PER_S = 100, 5
@@ -19,9 +23,8 @@ ENDED = ("succeeded", "failed", "expired", "canceled", "in_doubt")
 
 @pytest.fixture
 def cluster(tmp_path):
-    c = Cluster(tmp_path / "cluster", f"sluicecluster{os.getpid()}", 28480, "10.97",
-                docker=os.environ.get("SLUICE_DOCKER") or "/usr/bin/docker",
-                compose=(os.environ.get("SLUICE_COMPOSE") or shutil.which("docker-compose") or "docker-compose",))
+    # Addresses of its own: other clusters may live on this engine.
+    c = Cluster(tmp_path / "cluster", f"sluicecluster{os.getpid()}", free_port_base(), f"10.{64 + os.getpid() % 128}")
     c.prepare()
     try:
         begun = time.monotonic()
