@@ -8,6 +8,7 @@
 #include "base/panic.h"
 #include "base/random.h"
 #include "daemon/wire.h"
+#include "drain.h"
 #include "forgotten.h"
 #include "job/answer.h"
 #include "job/complete_token.h"
@@ -238,10 +239,10 @@ static void park_doubling(struct attempt *a, int64_t ms, int64_t max_ms)
     delay_for(a, ms < max_ms ? ms : max_ms);
 }
 
-void attempt_give_back(struct attempt *a)
+/* To the end of its queue, as it came. */
+static void hand_back(struct attempt *a)
 {
     list_remove(&a->refused);
-    a->is_polling = false;
     /* A delivery whose channel is gone is with somebody else already. */
     if (!RULE(give_back_as_new) || bus_link_state(a->worker->publisher) != BUS_OPEN ||
         !bus_delivery_is_live(a->delivery)) {
@@ -249,6 +250,12 @@ void attempt_give_back(struct attempt *a)
         return;
     }
     delay_for(a, 0);
+}
+
+void attempt_give_back(struct attempt *a)
+{
+    a->is_polling = false;
+    hand_back(a);
 }
 
 /* Whose turn has come by what this script did stands in the outbox: item i of its answer is its
@@ -506,26 +513,40 @@ static void on_claimed(int rc, const struct store_value *v, void *arg)
     }
 }
 
-static void claim(struct attempt *a)
+static bool send_claim(struct attempt *a)
 {
     struct worker *w = a->worker;
     struct calls_job j = job_of(a);
 
-    a->step = STEP_CLAIM;
     j.has_more = lane_has_waiting(a->lane);
     (void)snprintf(a->claimant, sizeof a->claimant, "%s", heartbeat_name(w->heartbeat));
     /* Without a renewed lease nothing may be sent: a claim would only hold a slot. */
-    if (!heartbeat_may_send(w->heartbeat, a->claimant) ||
-        calls_claim(&j, a->claimant, w->channel, w->lease_ms, on_claimed, a) != ERR_OK) {
-        struct lane *l = a->lane;
-        bool was_turn = end_turn(a);
-        again(a, AGAIN_MS);
-        if (was_turn) {
-            lane_turn_over(l);
-        }
+    bool is_sent = heartbeat_may_send(w->heartbeat, a->claimant) &&
+                   calls_claim(&j, a->claimant, w->channel, w->lease_ms, on_claimed, a) == ERR_OK;
+    a->is_claim_open = a->is_claim_open || is_sent;
+    return is_sent;
+}
+
+/* While draining nothing new is begun; with the store away nothing can be, here. A claim whose
+ * answer never came may have been granted: it is asked again, for nobody else can. */
+static void claim(struct attempt *a)
+{
+    struct lane *l = a->lane;
+    bool begins = !a->worker->is_draining || a->is_claim_open || !RULE(drain_begins_nothing);
+
+    a->step = STEP_CLAIM;
+    if (begins && send_claim(a)) {
         return;
     }
-    a->is_claim_open = true;
+    bool was_turn = end_turn(a);
+    if (a->is_claim_open || (begins && !worker_is_away(a->worker))) {
+        again(a, AGAIN_MS);
+    } else {
+        hand_back(a);
+    }
+    if (was_turn) {
+        lane_turn_over(l);
+    }
 }
 
 void attempt_retry_claim(struct attempt *a)
@@ -663,8 +684,11 @@ static void forward(struct attempt *a, const struct store_value *v)
         fail_to_start(a);
         return;
     }
-    if (a->instance == NULL || forward_make(&a->message, store_word(v, 3), a->number, str_of(token),
-                                            &a->forward) != ERR_OK) {
+    /* Granted so late in a drain that it would be cut off: it never leaves. */
+    if (a->instance == NULL ||
+        (!drain_has_time_for(a->worker, calls_limit_ms(&j)) && RULE(drain_begins_nothing)) ||
+        forward_make(&a->message, store_word(v, 3), a->number, str_of(token), &a->forward) !=
+            ERR_OK) {
         fail_to_start(a);
         return;
     }

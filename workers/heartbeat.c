@@ -23,6 +23,8 @@ struct heartbeat {
     struct mono sent;             /* the renewal under way */
     char asked[RANDOM_NAME_SIZE]; /* for whom */
     bool is_asking;
+    bool is_leaving; /* goodbye was said, or will be when the store is open */
+    bool has_left;
     unsigned int alive;
     bool is_freed;
 };
@@ -51,25 +53,47 @@ static void on_renewed(int rc, const struct store_value *value, void *arg)
     let_go(h);
 }
 
-static void ask(struct heartbeat *h, struct str leaves)
+static void on_left(int rc, const struct store_value *value, void *arg)
+{
+    struct heartbeat *h = arg;
+
+    (void)value;
+    h->has_left = h->has_left || rc == ERR_OK;
+    let_go(h);
+}
+
+static int renew(struct heartbeat *h, struct str leaves, store_cb cb)
 {
     struct str key = STR(WORKERS_KEY);
     char lease[24];
 
     (void)snprintf(lease, sizeof lease, "%" PRId64, h->lease_ms);
     struct str args[] = {str_of(h->name), leaves, str_of(lease)};
-    if (store_call(h->store, STORE_RENEW, &key, 1, args, 3, on_renewed, h) == ERR_OK) {
+    int rc = store_call(h->store, STORE_RENEW, &key, 1, args, 3, cb, h);
+    h->alive += rc == ERR_OK ? 1 : 0;
+    return rc;
+}
+
+static void ask(struct heartbeat *h)
+{
+    if (renew(h, STR("0"), on_renewed) == ERR_OK) {
         h->sent = loop_now(h->loop);
         (void)snprintf(h->asked, sizeof h->asked, "%s", h->name);
         h->is_asking = true;
-        h->alive++;
     }
+}
+
+static void say_goodbye(struct heartbeat *h)
+{
+    (void)renew(h, STR("1"), on_left);
 }
 
 void heartbeat_now(struct heartbeat *h)
 {
-    if (!h->is_asking) {
-        ask(h, STR("0"));
+    if (h->is_leaving) {
+        say_goodbye(h);
+    } else if (!h->is_asking) {
+        ask(h);
     }
 }
 
@@ -123,7 +147,7 @@ bool heartbeat_may_send(const struct heartbeat *h, const char *name)
 
 void heartbeat_reborn(struct heartbeat *h, const char *name)
 {
-    if (!str_is(str_of(name), str_of(h->name))) {
+    if (h->is_leaving || !str_is(str_of(name), str_of(h->name))) {
         return;
     }
     log_event(LOG_WARN, "worker_declared_dead", "worker=%s msg=\"a new incarnation begins\"",
@@ -135,6 +159,12 @@ void heartbeat_reborn(struct heartbeat *h, const char *name)
 
 void heartbeat_leave(struct heartbeat *h)
 {
+    h->is_leaving = true;
     loop_timer_cancel(h->timer);
-    ask(h, STR("1"));
+    say_goodbye(h);
+}
+
+bool heartbeat_has_left(const struct heartbeat *h)
+{
+    return h->has_left;
 }

@@ -24,5 +24,8 @@ void heartbeat_now(struct heartbeat *h);
 /* A script said that `name` was declared dead: if it is still the current one, a new incarnation
  * begins; what runs keeps its own fences. */
 void heartbeat_reborn(struct heartbeat *h, const char *name);
-/* Nothing runs and nothing will: the store may forget the incarnation. */
+/* Nothing runs and nothing will: the store may forget the incarnation. Said now, or as soon as the
+ * store is open (heartbeat_now). */
 void heartbeat_leave(struct heartbeat *h);
+/* The store has heard it, or never heard of the incarnation. */
+bool heartbeat_has_left(const struct heartbeat *h);

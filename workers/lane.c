@@ -279,8 +279,9 @@ static void on_timer(struct loop_timer *t, void *arg)
 {
     struct lane *l = arg;
 
-    (void)t;
-    if (l->state == LANE_RESTING) {
+    if (l->state == LANE_RESTING && worker_is_away(l->worker)) {
+        loop_timer_set(t, REST_MS);
+    } else if (l->state == LANE_RESTING) {
         turns_wake(l->group); /* with those that rest beside it */
     } else {
         lane_move(l, LANE_ROOM);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "bus/topology.h"
+#include "drain.h"
 #include "lane.h"
 #include "spread.h"
 #include "turns.h"
@@ -15,8 +16,10 @@
 
 enum {
     TICK_MS = 1000,
-    LEAVE_MS = 50,
-    HTTP_IDLE_S = 4, /* below the usual 5 s of a tenant's keep-alive */
+    AWAY_MS = 2000,      /* a store that is restarted comes back sooner, mostly */
+    LEAVE_MS = 50,       /* between two looks whether the store has heard the goodbye */
+    LEAVE_MAX_MS = 3000, /* without it the leader declares the incarnation dead, in vain */
+    HTTP_IDLE_S = 4,     /* below the usual 5 s of a tenant's keep-alive */
     CONNECT_MS = 5000,
     ANSWER_MS = 3000,
     PUBLISH_MS = 15000,
@@ -31,18 +34,10 @@ static const char *const plain_routes[] = {"sync", "normal"};
 
 static struct daemon_server server_of(const struct config *c)
 {
-    int64_t longest = 0;
-
-    for (size_t i = 0; i < c->n_tenants; i++) {
-        int64_t total = c->tenants[i]->timeouts.total_ms;
-        longest = total > longest ? total : longest;
-    }
     return (struct daemon_server){.listen = c->worker.listen,
                                   .max_header_bytes = 16384,
                                   .max_body_bytes = 65536,
-                                  .max_connections = 256,
-                                  .drain_ms = c->worker.drain_ms >= 0 ? c->worker.drain_ms
-                                                                      : longest + 5000};
+                                  .max_connections = 256};
 }
 
 /* --- lanes ------------------------------------------------------------------------------------ */
@@ -356,8 +351,52 @@ void worker_note(struct worker *w)
 {
     if (w->is_draining && !w->is_stopping && !w->has_left && w->in_hand == 0) {
         heartbeat_leave(w->heartbeat);
-        /* A turn later: the word must leave first. */
         w->has_left = true;
+        w->left = loop_now(w->loop);
+        loop_timer_set(w->tick, LEAVE_MS);
+    }
+}
+
+bool worker_is_away(const struct worker *w)
+{
+    return mono_since_ms(w->reached, loop_now(w->loop)) >= AWAY_MS && RULE(away_holds_nothing);
+}
+
+static void wake_all(struct worker *w)
+{
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
+    while (map_next(&w->turns, &cursor, &name, &value)) {
+        turns_hint(value);
+    }
+}
+
+/* A worker cut off from the store alone would take from the queues what others could do. */
+static void look_at_store(struct worker *w)
+{
+    bool was_away = worker_is_away(w);
+
+    if (store_is_open(w->store) && heartbeat_may_send(w->heartbeat, heartbeat_name(w->heartbeat))) {
+        w->reached = loop_now(w->loop);
+    }
+    if (worker_is_away(w)) {
+        each_lane(w, lane_move, LANE_NO_ROOM);
+    }
+    if (was_away != worker_is_away(w)) {
+        log_event(LOG_INFO, "store_reached", "msg=\"taking work again\"");
+        wake_all(w);
+    }
+}
+
+/* Nothing is in hand. */
+static void end_when_heard(struct worker *w)
+{
+    if (heartbeat_has_left(w->heartbeat) ||
+        mono_since_ms(w->left, loop_now(w->loop)) >= LEAVE_MAX_MS) {
+        daemon_drained(w->daemon);
+    } else {
         loop_timer_set(w->tick, LEAVE_MS);
     }
 }
@@ -367,7 +406,7 @@ static void on_tick(struct loop_timer *t, void *arg)
     struct worker *w = arg;
 
     if (w->has_left) {
-        daemon_drained(w->daemon);
+        end_when_heard(w);
         return;
     }
     brokers_watch(&w->publisher_watch, w->publisher, "publisher", loop_now(w->loop));
@@ -376,6 +415,7 @@ static void on_tick(struct loop_timer *t, void *arg)
         declare_shared(w);
     }
     say_again(w);
+    look_at_store(w);
     free_left_lanes(w);
     routes_turn(w->routes, w->is_topology_ready);
     add_missing_lanes(w);
@@ -452,6 +492,7 @@ static void stop(void *self)
         return;
     }
     w->is_stopping = true;
+    drain_say_cut(w);
     loop_timer_free(w->tick);
     /* Links first: their callbacks still find the attempts; then the attempts, then their lanes. */
     httpc_free(w->http);
@@ -489,11 +530,13 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     w->daemon = d;
     w->loop = daemon_loop(d);
     w->concurrency = c->worker.concurrency;
+    w->drain_ms = c->worker.drain_ms;
     w->region = c->worker.region == NULL ? NULL : str_dup(str_of(c->worker.region));
     w->lease_ms = c->worker.lease_ms;
     w->shelf_max_bytes = c->store.shelf_max_bytes;
     w->is_quorum = c->broker.is_quorum;
     w->moved = loop_now(w->loop);
+    w->reached = w->moved;
     list_init(&w->attempts);
     random_name(name);
     (void)snprintf(w->channel, sizeof w->channel, "{sluice}:worker:%s", name);
@@ -538,11 +581,17 @@ static bool is_ready(void *self, struct buf *why)
     return why->n == 0;
 }
 
+static int64_t drain_ms(void *self)
+{
+    return drain_bound_ms(self);
+}
+
 static void on_drain(void *self)
 {
     struct worker *w = self;
 
     w->is_draining = true;
+    drain_begin(w);
     each_lane(w, lane_move, LANE_LEAVE);
     worker_note(w);
 }
@@ -560,4 +609,5 @@ const struct daemon_program worker_program = {.name = "sluice-worker",
                                               .is_ready = is_ready,
                                               .on_scrape = on_scrape,
                                               .on_drain = on_drain,
+                                              .drain_ms = drain_ms,
                                               .stop = stop};

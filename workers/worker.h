@@ -41,7 +41,10 @@ struct worker {
     bool is_quorum;
     bool is_topology_ready; /* the shared part, on this consumer link's current life */
     bool is_draining;
-    bool has_left;        /* nothing is in hand, and the store knows */
+    int64_t drain_ms;     /* of the configuration; -1: absent */
+    struct mono drained;  /* when the drain is over, whatever is left */
+    bool has_left;        /* nothing is in hand, and the store is told */
+    struct mono left;     /* since when */
     bool is_stopping;     /* everything is being freed */
     struct list attempts; /* all that live */
     size_t in_hand;       /* how many */
@@ -50,7 +53,8 @@ struct worker {
     struct memory memory;
     struct mono forgot; /* when a life of the store began that may have forgotten something */
     bool may_have_forgotten;
-    struct mono moved; /* when a delivery, confirm or record last moved */
+    struct mono reached; /* when the store was last there, with the lease renewed */
+    struct mono moved;   /* when a delivery, confirm or record last moved */
     struct loop_timer *tick;
     struct {
         struct metric *attempts;
@@ -68,5 +72,7 @@ struct worker {
 
 extern const struct daemon_program worker_program;
 
+/* For seconds now nothing can be claimed here, while others perhaps can: nothing is held. */
+bool worker_is_away(const struct worker *w);
 /* An attempt was begun or is done: bookkeeping, and the end of a drain. */
 void worker_note(struct worker *w);

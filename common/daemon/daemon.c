@@ -57,7 +57,8 @@ bool daemon_is_draining(const struct daemon *d)
 
 static void enter_drain(struct daemon *d)
 {
-    int64_t drain_ms = d->program->server(d->config).drain_ms;
+    int64_t drain_ms = d->program->drain_ms != NULL ? d->program->drain_ms(d->self)
+                                                    : d->program->server(d->config).drain_ms;
 
     drain_ms = drain_ms > 0 ? drain_ms : 0;
     log_event(LOG_INFO, "draining", "drain_ms=%lld msg=\"taking nothing new\"",
@@ -374,9 +375,24 @@ static void log_exposure(enum exposure_verdict verdict, const char *listen)
     }
 }
 
+/* Until there are handlers a signal waits. The first process of a container would never hear it:
+ * for that one the kernel throws away what has no handler yet. */
+static void mask_stop_signals(int how)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)pthread_sigmask(how, &set, NULL);
+}
+
 static int live(struct daemon *d)
 {
-    if (make(d) != ERR_OK) {
+    int rc = make(d);
+
+    mask_stop_signals(SIG_UNBLOCK);
+    if (rc != ERR_OK) {
         unmake(d);
         return EXIT_REFUSED;
     }
@@ -530,6 +546,8 @@ int daemon_main(const struct daemon_program *p, int argc, char **argv)
     case FLAGS_HEALTH:
         return health_mode(&d);
     case FLAGS_RUN:
+        mask_stop_signals(SIG_BLOCK);
+        return with_config(&d);
     case FLAGS_CHECK:
     case FLAGS_PRINT_CONFIG:
     default:

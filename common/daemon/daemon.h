@@ -54,6 +54,9 @@ struct daemon_program {
     /* Take nothing new; call daemon_drained() when nothing is left (also from within). NULL: there
      * never is anything left. */
     void (*on_drain)(void *self);
+    /* How long the drain may last, asked at its begin, before on_drain. NULL: the server's
+     * drain_ms. */
+    int64_t (*drain_ms)(void *self);
     /* Answer every request that is still kept (its gone_cb would come when `self` is no more), then
      * free everything, all timers and watches too. The server still takes answers; it goes after
      * this, when they have left (a second at most). Not called when start failed. */

@@ -25,7 +25,10 @@ enum {
     CONNECTIONS_MAX = 1024, /* resting connections; those in use are not limited here */
     KEEPALIVE_IDLE_S =
         60, /* a silent dead host is noticed long before the slowest tenant's limit */
-    KEEPALIVE_STEP_S = 15
+    KEEPALIVE_STEP_S = 15,
+    /* curl's own minute is long in a world of containers: one that is started anew has another
+     * address, and the old one may soon be somebody else's. */
+    NAMES_KEPT_S = 5
 };
 
 enum state { STARTING, RUNNING, CUT, ENDED, DONE };
@@ -436,6 +439,7 @@ static bool set_constants(struct httpc_call *c)
     bad |= curl_easy_setopt(e, CURLOPT_PRIVATE, (void *)c);
     bad |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* else ending a lookup waits for it */
+    bad |= curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, (long)NAMES_KEPT_S);
     bad |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     bad |= curl_easy_setopt(e, CURLOPT_HTTP09_ALLOWED, 0L);
     bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");

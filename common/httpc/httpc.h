@@ -8,7 +8,8 @@
  *
  * What the caller's head lines say of framing, connection, Host or Expect is dropped; repeated and
  * empty fields go out as given, and nothing is added but Host and Content-Length. Names other than
- * numbers and localhost are looked up in curl's threads, never in the loop's.
+ * numbers and localhost are looked up in curl's threads, never in the loop's, and believed for five
+ * seconds.
  *
  * Thread: the loop's.   Memory: the caller's data is borrowed until `done` has run. */
 #pragma once

@@ -120,7 +120,7 @@ void store_take(struct store *s, const struct redisReply *reply,
 void store_end_all(struct store *s, struct list *from, int rc);
 
 /* "run_id:<id>\r\n" somewhere in INFO's text; empty when it is not there. */
-struct str store_run_id(struct str info);
+struct str store_find_run_id(struct str info);
 /* Sends all that verifies a fresh connection; ends in store_arrived() or store_lost(). */
 void store_opening_begin(struct store *s);
 /* AUTH's words; 0 when the URL has no password. They borrow from the URL. */

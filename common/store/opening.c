@@ -19,7 +19,7 @@ static const struct {
     {"maxmemory-policy", "noeviction"},
 };
 
-struct str store_run_id(struct str info)
+struct str store_find_run_id(struct str info)
 {
     const struct str name = STR("run_id:");
     struct str line = {NULL, 0};
@@ -131,7 +131,8 @@ static void on_info(struct store *s, size_t index, const struct store_value *v)
     (void)index;
     if (v->type == STORE_ERROR) {
         store_lost(s, "INFO: %.*s", STR_ARG(v->text));
-    } else if (v->type != STORE_TEXT || !keep(store_run_id(v->text), s->run_id, sizeof s->run_id)) {
+    } else if (v->type != STORE_TEXT ||
+               !keep(store_find_run_id(v->text), s->run_id, sizeof s->run_id)) {
         store_lost(s, "INFO: no run_id");
     }
     step_done(s);

@@ -276,7 +276,7 @@ static void take_message(struct store *s, struct str channel, struct str message
 /* One address may lead to another server than a moment ago. */
 static void check_channel_server(struct store *s, const struct store_value *v)
 {
-    struct str run_id = v->type == STORE_TEXT ? store_run_id(v->text) : (struct str){NULL, 0};
+    struct str run_id = v->type == STORE_TEXT ? store_find_run_id(v->text) : (struct str){NULL, 0};
 
     if (run_id.n > 0 && !str_is(run_id, str_of(s->run_id))) {
         store_lost(s, "channel: %s is another server than for commands", s->server);

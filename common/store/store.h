@@ -10,6 +10,7 @@
  *
  * With `wait_replicas` the answers of certain scripts count only when so many replicas have what
  * they wrote; fewer within `wait_ms`: ERR_UNKNOWN, and the link stays open (store/wait.h).
+ *
  * Where the server is, is asked at each connection: the resolver, or the sentinels (finding.h).
  *
  * Thread: the loop's. Never blocks. */
@@ -96,14 +97,14 @@ enum store_memory {
 enum store_memory store_memory(const struct store *s);
 /* How often the epoch was another than before. */
 uint64_t store_epoch_changes(const struct store *s);
+/* "address:port" of the server that is connected, or was last; empty before the first. */
+const char *store_server(const struct store *s);
 /* The last generation that began because acknowledged writes were gone; 0 when none did. */
 int64_t store_forgot(const struct store *s);
 /* How often this link has heard of such a loss. */
 uint64_t store_losses(const struct store *s);
 /* Why an open store is of little use now, for `/readyz`: too few replicas. Else empty. Static. */
 const char *store_doubt(const struct store *s);
-/* "address:port" of the server that is connected, or was last; empty before the first. */
-const char *store_server(const struct store *s);
 /* Callers' commands that have no answer yet. */
 size_t store_outstanding(const struct store *s);
 

@@ -185,7 +185,7 @@ static void on_lost(const char *why, void *arg)
 
 /* --- opening, rounds -------------------------------------------------------------------------- */
 
-static void send_words(struct store *s, const struct str *words, size_t n_words)
+static void send_round(struct store *s, const struct str *words, size_t n_words)
 {
     int rc = store_send(s->wait.link, words, n_words);
 
@@ -212,16 +212,16 @@ void store_wait_open(struct store *s)
     s->wait.is_asked = true; /* how the replicas stand is seen at once */
     if (n > 0) {
         s->wait.logins++;
-        send_words(s, login, n);
+        send_round(s, login, n);
     }
     if (s->url.db != 0) {
         (void)snprintf(db, sizeof db, "%u", s->url.db);
         const struct str choose[] = {STR("SELECT"), str_of(db)};
         s->wait.logins++;
-        send_words(s, choose, 2);
+        send_round(s, choose, 2);
     }
     s->wait.due = s->wait.logins > 0 ? WAIT_LOGIN : WAIT_INFO;
-    send_words(s, info, 2);
+    send_round(s, info, 2);
 }
 
 static void begin_round(struct store *s)
@@ -244,12 +244,12 @@ static void begin_round(struct store *s)
     const struct str seen[] = {STR("EVALSHA"),  str_of(s->sha[STORE_SEEN]),
                                STR("1"),        str_of(s->wait.key),
                                str_of(counter), str_of(kept)};
-    send_words(s, seen, sizeof seen / sizeof seen[0]);
+    send_round(s, seen, sizeof seen / sizeof seen[0]);
     if (s->o.wait_replicas > 0) {
         (void)snprintf(replicas, sizeof replicas, "%u", s->o.wait_replicas);
         (void)snprintf(ms, sizeof ms, "%" PRId64, s->o.wait_ms);
         const struct str wait[] = {STR("WAIT"), str_of(replicas), str_of(ms)};
-        send_words(s, wait, 3);
+        send_round(s, wait, 3);
     }
 }
 

@@ -232,7 +232,10 @@ engine_is_gone() {
 
 engine_stop() {
     local pid
-    [[ -e $ENGINE_RUN ]] || return 0
+    if [[ ! -e $ENGINE_RUN ]]; then
+        engine_sweep
+        return 0
+    fi
     say "Stopping the container engine"
     for pid in $(engine_processes dockerd); do
         as_root kill -TERM "$pid" || true
@@ -267,6 +270,9 @@ engine_sweep() {
     local at
     while read -r at; do
         as_root umount -l "$at" 2>/dev/null || true
-    done < <(awk '{print $5}' /proc/self/mountinfo | grep -F -e "$ENGINE_RUN/" -e "$DIR/engine/data/" | sort -r)
-    [[ -n $(engine_processes dockerd) ]] || as_root rm -f "$ENGINE_RUN/docker.pid" "$ENGINE_RUN/docker.sock"
+    done < <(awk -v run="$ENGINE_RUN/" -v data="$DIR/engine/data/" \
+        'index($5 "/", run) == 1 || index($5 "/", data) == 1 {print $5}' /proc/self/mountinfo | sort -r)
+    if [[ -e $ENGINE_RUN && -z $(engine_processes dockerd) ]]; then
+        as_root rm -f "$ENGINE_RUN/docker.pid" "$ENGINE_RUN/docker.sock"
+    fi
 }

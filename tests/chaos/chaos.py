@@ -10,6 +10,7 @@ from pathlib import Path
 
 import checker
 import plan
+import reading
 import world as w
 from harness import ProcessFailed
 from harness.contract import CONTRACT
@@ -28,7 +29,7 @@ def _load(world, seed, seconds, rate):
 
 def _collect(world, faults, cursors):
     """The history, see checker.py. Ends the daemons on the way."""
-    history = {"answers": w.read_answers(world.directory / "callers.jsonl"), "kills": faults.kills,
+    history = {"answers": reading.read_answers(world.directory / "callers.jsonl"), "kills": faults.kills,
                "policies": w.POLICIES, "workers": len(plan.WORKERS), "rests": faults.rests,
                "limits": w.limits(),
                "schedules": {n: {"tenant": t, "step_ms": w.STEP_MS, "cursor_ms": cursors[n]}
@@ -38,9 +39,9 @@ def _collect(world, faults, cursors):
     for name in (*plan.INGRESSES, *plan.WORKERS, *plan.DISPATCHERS):
         world.stop(name)
     history["receipts"] = world.ledger_lines()
-    history["records"], history["results"] = w.read_records(world)
-    history["state"] = w.read_state(world)
-    history["shelf_copies"] = w.read_shelf_queues(world)
+    history["records"], history["results"] = reading.read_records(world)
+    history["state"] = reading.read_state(world)
+    history["shelf_copies"] = reading.read_shelf_queues(world)
     return history
 
 
@@ -93,7 +94,7 @@ def run(seed, seconds, rate, keep=False, say=print):
         said, _ = load.communicate(timeout=seconds + PATIENCE_S + 120)
         assert load.returncode == 0, "the load client failed"
         cursors = w.end_schedules(world)
-        settled_s, left = w.settle(world, SETTLE_S)
+        settled_s, left = reading.settle(world, SETTLE_S)
         (directory / "faults.log").write_text("\n".join(sorted(faults.lines)) + "\n")
         history = _collect(world, faults, cursors)
         (directory / "history.json").write_text(json.dumps(history))

@@ -70,8 +70,11 @@ class Connection(asyncio.Protocol):
 
 
 class Caller:
-    def __init__(self, seed, log, ports, give_up):
+    """ports: two, of whom a request names which is tried first. headers: lines that each request carries."""
+
+    def __init__(self, seed, log, ports, give_up, headers=()):
         self.seed = seed
+        self.headers = list(headers)
         self.log = log
         self.ports = ports
         self.give_up = give_up
@@ -126,9 +129,9 @@ class Caller:
                 headers.append("Prefer: respond-async")
         return self._head(method, path, port, headers, body)
 
-    @staticmethod
-    def _head(method, path, port, headers, body):
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(body)}", *headers]
+    def _head(self, method, path, port, headers, body):
+        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(body)}", *self.headers,
+                 *headers]
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
     def _judge(self, status, headers, body):
@@ -203,8 +206,11 @@ class Caller:
         data = self._head("DELETE", f"/v1/jobs/{found['job']}", port, [], b"")
         await self.send(request, "jobs", port, data=data, what=f"cancel {found['job']}")
 
+    def request_of(self, number):
+        return plan.request_of(self.seed, number)
+
     async def run(self, number):
-        request = plan.request_of(self.seed, number)
+        request = self.request_of(number)
         request = dataclasses.replace(request, path=request.path.replace("PORT", str(self.ports[request.first])))
 
         async def copy(interface, after_s):
@@ -216,22 +222,27 @@ class Caller:
             await self._cancel(request, answers[0])
 
 
-async def main(seed, seconds, rate, path, patience_s, ports):
+async def drive(caller, seconds, rate):
+    """`rate` requests a second; ends when all have their answers."""
     begun = time.monotonic()
+    tasks = set()
+    for number in range(int(seconds * rate)):
+        due = begun + number / rate
+        if due > time.monotonic():
+            await asyncio.sleep(due - time.monotonic())
+        task = asyncio.create_task(caller.run(number))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+    late = time.monotonic() - begun - seconds
+    print(json.dumps({"asked": int(seconds * rate), "late_s": round(late, 2)}), flush=True)
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+async def main(seed, seconds, rate, path, patience_s, ports):
     with open(path, "w", buffering=1 << 16) as log:
-        caller = Caller(seed, log, ports, begun + seconds + patience_s)
-        tasks = set()
-        for number in range(int(seconds * rate)):
-            due = begun + number / rate
-            if due > time.monotonic():
-                await asyncio.sleep(due - time.monotonic())
-            task = asyncio.create_task(caller.run(number))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-        late = time.monotonic() - begun - seconds
-        print(json.dumps({"asked": int(seconds * rate), "late_s": round(late, 2)}), flush=True)
-        if tasks:
-            await asyncio.wait(tasks)
+        caller = Caller(seed, log, ports, time.monotonic() + seconds + patience_s)
+        await drive(caller, seconds, rate)
     print(json.dumps({"sent": caller.count, "cpu_s": round(time.process_time(), 1)}), flush=True)
 
 

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the containers' suite: those of the integration suite's time bounds, and compositions. $DOCKER_HOST names the
+engine; tests/run containers starts one where none answers."""
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "integration"), str(TESTS / "chaos"), str(TESTS / "containers")]
+
+from compose import Compose  # noqa: E402
+from harness import fixtures  # noqa: E402
+from harness.fixtures import *  # noqa: E402, F401, F403
+
+
+def pytest_configure(config):
+    fixtures.pytest_configure(config)
+
+
+@pytest.fixture
+def make_compose(request, scratch):
+    """make_compose(config, workers=2, …): a running Compose, ended with the test; its logs are kept where that failed."""
+    made = []
+
+    def make(config, **options):
+        compose = Compose(tempfile.mkdtemp(prefix="compose.", dir=scratch), config, **options)
+        made.append(compose)
+        request.session.stash.setdefault(fixtures.STACKS, []).append(compose)
+        return compose.start()
+
+    try:
+        yield make
+    finally:
+        for compose in made:
+            request.session.stash[fixtures.STACKS].remove(compose)
+            compose.close(request.node.stash.get(fixtures.FAILED, False))

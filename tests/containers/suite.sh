@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# suite — tests/run containers: an engine, the images, the tests, and nothing left behind. Sourced by tests/run.
+#
+# An engine that answers is used, and keeps the images; else one of our own is started, below $SCRATCH, and goes with it.
+
+# Each test names its compose project there: what is looked for at the end.
+export SLUICE_TEST_PROJECTS=''
+# shellcheck disable=SC2034  # engine.sh reads and sets it
+declare -A OPTION=([engine]='')
+
+containers_may_start() {
+    [[ ${CI:-} == true ]] || ((EUID == 0)) || engine_answers "${DOCKER_HOST:-unix:///var/run/docker.sock}" ||
+        { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }
+}
+
+containers_engine() {
+    local -a names
+    mkdir -p "$DIR/log" "$DIR/state"
+    engine_init
+    engine_choose
+    mapfile -t names < <(engine_packages)
+    packages_install "$SCRATCH/packages.log" ${names[@]+"${names[@]}"}
+    engine_start
+}
+
+# containers_left PROJECT: what compose made for it, or with '' all that is not the engine's own.
+containers_left() {
+    local -a of=()
+    [[ -z $1 ]] || of=(--filter "label=com.docker.compose.project=$1")
+    docker ps --all ${of[@]+"${of[@]}"} --format 'container {{.Names}}'
+    docker volume ls ${of[@]+"${of[@]}"} --format 'volume {{.Name}}'
+    docker network ls --filter type=custom ${of[@]+"${of[@]}"} --format 'network {{.Name}}'
+}
+
+# The processes that were started here and go on: they name our folder.
+containers_processes() {
+    local proc
+    for proc in /proc/[0-9]*; do
+        if { tr '\0' ' ' <"$proc/cmdline" | grep -qF -e "$SCRATCH/"; } 2>/dev/null; then
+            printf 'process %s\n' "${proc##*/} $(tr '\0' ' ' <"$proc/cmdline")"
+        fi
+    done
+}
+
+# Prints what is left; fails if anything is.
+containers_clean() {
+    local project left=''
+    while read -r project; do
+        left+=$(containers_left "$project")
+    done <"$SLUICE_TEST_PROJECTS"
+    if engine_is_own; then
+        left+=$(containers_left '')
+        engine_stop
+        ! engine_lives || left+='the engine lives'
+        [[ ! -e $ENGINE_RUN ]] || left+="$ENGINE_RUN is there"
+        as_root rm -rf "$DIR/engine"
+    fi
+    left+=$(containers_processes)
+    printf '%s\n' "$left"
+    [[ -z $left ]]
+}
+
+suite_containers() {
+    if ! containers_may_start; then
+        warn "NOT RUN: containers. No container engine answers, and only root, or sudo without a password, may start one."
+        tally containers 0 0 1
+        return 0
+    fi
+    local DIR=$SCRATCH/engine
+    SLUICE_TEST_PROJECTS=$SCRATCH/projects
+    touch "$SLUICE_TEST_PROJECTS"
+    build dev
+    one containers-engine containers_engine
+    # Once for all tests; what the sources have not changed is there already, where the engine is.
+    one containers-images images_build
+    TESTS_IN=containers SIDE_BY_SIDE=2 run_pytest dev containers --dist loadfile
+    one containers-clean containers_clean
+}
