@@ -101,7 +101,7 @@ static void on_info(struct store *s, const struct store_value *v)
     struct str run_id = {NULL, 0};
 
     if (v->type == STORE_TEXT) {
-        run_id = store_run_id(v->text);
+        run_id = store_find_run_id(v->text);
     }
     if (!str_is(run_id, str_of(s->run_id))) {
         store_lost(s, "wait: another server answers");

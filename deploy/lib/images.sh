@@ -78,7 +78,7 @@ images_prepare() {
     image_context "$DIR/state/sluice.tar" "$SLUICE_ROOT" "${ours[@]}"
     image_context "$DIR/state/engines.tar" "$SLUICE_ROOT/deploy/container" "${engines[@]}"
     image_names deploy/container/Dockerfile "$DIR/state/sluice.tar" sluice sample
-    image_names engines.Dockerfile "$DIR/state/engines.tar" rabbitmq redis
+    image_names engines.Dockerfile "$DIR/state/engines.tar" rabbitmq redis haproxy
 }
 
 # image_build TARGET DOCKERFILE CONTEXT
@@ -102,5 +102,12 @@ images_build() {
     image_build redis engines.Dockerfile "$DIR/state/engines.tar"
     image_build sluice deploy/container/Dockerfile "$DIR/state/sluice.tar"
     image_build sample deploy/container/Dockerfile "$DIR/state/sluice.tar"
+    rm -f "$DIR/state/sluice.tar" "$DIR/state/engines.tar"
+}
+
+# Only a cluster has one.
+images_build_balancer() {
+    images_prepare
+    image_build haproxy engines.Dockerfile "$DIR/state/engines.tar"
     rm -f "$DIR/state/sluice.tar" "$DIR/state/engines.tar"
 }
