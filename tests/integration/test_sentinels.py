@@ -41,7 +41,7 @@ def replicated(make_stack):
     stack = make_stack(start=False, env=FILE_ONLY)
     replicated = Replicated(stack)
     stack._config = lambda s: config_of(s, {"sample": {"timeouts": {"sync_s": 60, "total_s": 60}}},
-                                        store=replicated.store(dead()))
+                                        store=replicated.store(dead(), wait_replicas=0))
     stack.start()
     replicated.wait_settled()
     return stack, replicated
