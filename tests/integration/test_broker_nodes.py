@@ -43,9 +43,9 @@ def test_no_node_answers(make_stack):
                        env={"SLUICE_CFG_BROKER_URL": None})
     stack._start_all(wait=False)
     for daemon in DAEMONS:
-        for port in ports:
-            wait_until(lambda: f"the broker is not open: 127.0.0.1:{port}: connect: Connection refused"
-                       in readyz(stack, daemon), 30)
+        # The first of a round is followed by the other almost at once: mostly the second is seen.
+        wait_until(lambda: any(f"the broker is not open: 127.0.0.1:{port}: connect: Connection refused"
+                               in readyz(stack, daemon) for port in ports), 30)
         wait_until(lambda: "id=broker_away" in stack[daemon].text(), 30)
     answer = stack.submit()
     assert answer.status_code == 503, answer.text

@@ -6,7 +6,6 @@ configuration as broker.urls.
 """
 import subprocess
 from pathlib import Path
-from signal import SIGCONT
 
 from .ports import free_port
 from .process import Process, ProcessFailed
@@ -94,8 +93,11 @@ class Cluster(Broker):
             cookie.chmod(0o400)
         for node in self.nodes:
             node.start(wait=False)
-        wait_until(self._is_whole, 120, "the cluster is whole")
+        self.wait_whole()
         return self
+
+    def wait_whole(self, timeout=120):
+        wait_until(self._is_whole, timeout, "the cluster is whole")
 
     def _is_whole(self):
         """All nodes run, and each knows of all."""
@@ -117,15 +119,12 @@ class Cluster(Broker):
         self.nodes[i].kill()
 
     def freeze(self, i, number):
-        """SIGSTOP or SIGCONT."""
+        """number: SIGSTOP or SIGCONT."""
         self.nodes[i].signal(number)
 
     def restart(self, i):
         self.nodes[i].start(wait=False)
         wait_until(self._is_whole, 120, f"r{i} is back")
-
-    def thaw(self, i):
-        self.nodes[i].signal(SIGCONT)
 
     # --- asking ---
 
