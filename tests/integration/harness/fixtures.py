@@ -17,6 +17,13 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "timeout_s(n): this test may take n seconds (default 120)")
     config.addinivalue_line("markers", "slow: left out of the sanitizer suites")
     config.addinivalue_line("markers", "long: minutes; left out of the suite chaos, in the suite soak")
+    config.addinivalue_line("markers", "in_redis: the store's scripts alone, in a Redis; a sanitizer has nothing to look at")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if {"scripts", "store"} & set(item.fixturenames) and not {"stack", "make_stack", "make_module_stack"} & set(item.fixturenames):
+            item.add_marker("in_redis")
 
 
 class TestTimeout(BaseException):
