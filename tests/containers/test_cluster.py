@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster that outlives its nodes: under 100 jobs a second and some waiting callers the broker node that leads the tenant's
 queue, the primary Redis, an ingress and the leading dispatcher are killed, one after the other; each comes back 15 s
-later; then the node that leads the queue is cut off. Nothing is lost, nothing is done twice, callers were told clearly, and how long each outage lasted is printed."""
+later; then the node that leads the queue is cut off. Nothing is lost, nothing is done twice, callers were told clearly, and
+how long each outage lasted is printed."""
 import os
 import sys
 import time
@@ -126,6 +127,7 @@ def wait_whole(cluster):
     wait_until(lambda: members(cluster) == {3}, 60, "three members of each queue")
 
 
+@pytest.mark.timeout_s(480)
 def test_each_part_dies(cluster):
     load = Load(cluster.host, cluster.key, JOBS_PER_S, CALLS_PER_S, "kills").start()
     begun = time.monotonic()
