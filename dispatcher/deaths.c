@@ -23,6 +23,7 @@ struct deaths {
     bool is_asking;
     bool is_freed;
     unsigned int alive;
+    int n_workers; /* not dead, at the last reading; −1: there was none */
 };
 
 bool deaths_judge(struct deaths_watch *w, struct str counter, struct mono now, int64_t lease_ms)
@@ -191,8 +192,10 @@ static void on_counters(int rc, const struct store_value *v, void *arg)
 
     x->is_asking = false;
     if (!x->is_freed && rc == ERR_OK && v->type == STORE_ARRAY) {
+        x->n_workers = 0;
         for (size_t i = 0; i + 1 < v->n_items; i += 2) {
             look_at(x, v->items[i].text, v->items[i + 1].text);
+            x->n_workers += str_is(v->items[i + 1].text, STR("dead")) ? 0 : 1;
         }
     }
     let_go(x);
@@ -220,8 +223,14 @@ static void forget(struct deaths *x)
     map_fini(&x->workers);
 }
 
+int deaths_alive(const struct deaths *x)
+{
+    return x->n_workers;
+}
+
 void deaths_begin(struct deaths *x)
 {
+    x->n_workers = -1;
     forget(x);
 }
 
@@ -234,6 +243,7 @@ int deaths_new(struct dispatcher *d, struct deaths **ret)
     }
     x->dispatcher = d;
     x->alive = 1;
+    x->n_workers = -1;
     *ret = x;
     return ERR_OK;
 }

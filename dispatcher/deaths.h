@@ -26,3 +26,6 @@ void deaths_free(struct deaths *x);
 void deaths_begin(struct deaths *x);
 /* The leader's turn: one reading. */
 void deaths_turn(struct deaths *x);
+/* How many workers have a heartbeat, as of the leader's last reading; −1: it has not read yet. One
+ * that has just died counts until it is declared dead. */
+int deaths_alive(const struct deaths *x);

@@ -465,6 +465,8 @@ static bool is_ready(void *self, struct buf *why)
         buf_text(why, "the queues are being declared");
     } else if (!registry_is_read(d->registry)) {
         buf_text(why, "the registry is not written yet");
+    } else if (!figures_are_complete(d->figures)) {
+        buf_text(why, "the tenants' figures are being read");
     }
     return why->n == 0;
 }

@@ -351,6 +351,16 @@ static void drop_absent(struct health *h)
     }
 }
 
+/* One that is never asked by itself is when polling was configured meanwhile. */
+static bool is_due(const struct instance *i, const struct tenant *t,
+                   const struct tenant_instance *known, struct mono now)
+{
+    bool is_new =
+        i->state.next.ns == INT64_MAX && tenant_polling_of(t, known)->method != TENANT_POLL_NONE;
+
+    return !i->is_asking && (is_new || i->state.next.ns <= now.ns);
+}
+
 static void turn_tenant(struct health *h, struct registry_entry *e)
 {
     const struct tenant *t = e->tenant;
@@ -359,7 +369,7 @@ static void turn_tenant(struct health *h, struct registry_entry *e)
     read_marks(h, e);
     for (size_t k = 0; k < t->n_instances; k++) {
         struct instance *i = instance_of(h, t, &t->instances[k]);
-        if (i != NULL && !i->is_asking && i->state.next.ns <= now.ns) {
+        if (i != NULL && is_due(i, t, &t->instances[k], now)) {
             ask(i, t, &t->instances[k]);
         }
     }

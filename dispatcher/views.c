@@ -310,9 +310,11 @@ void views_request(struct dispatcher *d, struct httpd_req *r)
             return;
         }
     }
-    if (str_is(path, STR("/v1/scale")) && !store_is_open(d->store)) {
-        more = (struct problem_more){.detail =
-                                         "The store does not answer: there are no fresh figures."};
+    if (str_is(path, STR("/v1/scale")) && !figures_are_fresh(d->figures)) {
+        more = (struct problem_more){.detail = store_is_open(d->store)
+                                                   ? "There are no fresh figures yet."
+                                                   : "The store does not answer: there are no "
+                                                     "fresh figures."};
         problem_answer(r, PROBLEM_UNAVAILABLE, &more);
         return;
     }
@@ -336,8 +338,12 @@ void views_scrape(void *self)
     struct figure g;
 
     metric_set(d->metrics.leader, NULL, leader_leads(d->leader) ? 1 : 0);
-    figures_total(d->figures, &g);
-    metric_set(d->metrics.desired, NULL, (double)g.desired_workers);
+    /* No figure is better than an old one, by which somebody would scale. */
+    metric_reset(d->metrics.desired);
+    if (figures_are_fresh(d->figures)) {
+        figures_total(d->figures, &g);
+        metric_set(d->metrics.desired, NULL, (double)g.desired_workers);
+    }
     metric_reset(d->metrics.queue_ready);
     metric_reset(d->metrics.running);
     metric_reset(d->metrics.in_doubt);

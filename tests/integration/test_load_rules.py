@@ -215,6 +215,46 @@ def test_what_stands_still_takes_nobody_who_has_no_time(load):
     assert load.verdict(deadline=10000) == "new"
 
 
+def sweep(load, asleep):
+    return load("sweep", 3600000, "0", 600000, 600000, 600000, 60000, asleep, 30000)
+
+
+def test_who_calls_a_sleeping_tenant_waits_for_a_worker(load):
+    """Scaled to zero: that nothing moves says nothing of the tenant, for a minute."""
+    load("register", "{}", "a\thttp://a\t0\n", 0)
+    sweep(load, "1")
+    for _ in range(3):
+        load.arrive(deadline=60000000)
+    load.verdict(deadline=3000)
+    for _ in range(38):
+        load.pass_time(1500)
+        assert load.verdict(deadline=3000) == "new"
+    load.pass_time(1500)
+    load.verdict(deadline=3000)
+    load.pass_time(1500)
+    load.verdict(deadline=3000)
+    load.pass_time(1500)
+    assert load.verdict(deadline=3000) == "shed"  # nobody comes
+
+
+def test_who_has_just_woken_has_not_stood_still(load):
+    load("register", "{}", "a\thttp://a\t0\n", 0)
+    sweep(load, "1")
+    for _ in range(3):
+        load.arrive(deadline=60000000)
+    load.pass_time(1500)
+    load.verdict(deadline=3000)
+    load.pass_time(1500)
+    sweep(load, "")  # asked by one who does not know
+    assert load.redis.hexists("{t}:t", "sl")
+    sweep(load, "0")
+    assert not load.redis.hexists("{t}:t", "sl")
+    assert load.verdict(deadline=3000) == "new"
+    load.pass_time(1600)
+    load.redis.hincrby("{t}:t", "wk", -1600)
+    assert load.verdict(deadline=3000) == "shed"
+
+
 def test_a_tenant_that_is_too_slow_for_its_callers_lets_one_a_second_try(load):
     """No queue at all: each call takes longer than its caller has."""
     load.served(5000)

@@ -16,12 +16,14 @@
 --   {T}:o  zset    outbox: names by time                 {T}:b:<name>  hash, stored request: h, b, q; t '1' a turn
 --                                                        that has come: as it was accepted, not run again
 --   {T}:y  zset    synchronous jobs that nobody has claimed yet, by their callers' deadline
+--   {T}:f  zset    offloaded jobs that run, by when they were offloaded, or found again
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
 --   {T}:x  zset    jobs that wait for their own key (per_key, or their ordering key) and for nobody else, by until when that is believed
 --   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
 --   {T}:q:<ordering key>  zset, its unended jobs by place; {T}:qk zset of these keys: _order.lua
 --   of {T}:t also: cool, cool:<instance>, br:<instance>, ad:<instance> (_moods.lua); ql the last place given under an ordering key;
---   gn the store's generation that was last seen here, gs when one began that may have forgotten something
+--   gn the store's generation that was last seen here, gs when one began that may have forgotten something;
+--   sl since when there is no worker, wk since when there is one again (sweep.lua)
 --
 -- A record: st state, cl class (sync|normal), fp fingerprint, k key, cr caller, m method, p path,
 --   ca created, ea ended, al accept lease's end, due, ex latest deadline of its callers (0 never), xa
@@ -182,6 +184,7 @@ end
 
 local function stop_polling(name, r)
     if r.of == '1' then
+        redis.call('ZREM', T .. 'f', name)
         redis.call('HDEL', job(name), 'of', 'ofu', 'oft', 'ofp', 'ofn', 'ofz', 'ofx', 'ofk', 'ofw', 'ofl')
     end
 end
@@ -295,6 +298,9 @@ local function lose(name, r, now)
     local sets = {}
     if r.st == 'running' then
         sets = {'a' .. r.n, attempt_row(r, now, '', 'worker_lost'), 'db', '1'}
+    end
+    if r.of == '1' then
+        redis.call('ZREM', T .. 'f', name)
     end
     r.of = '' -- still offloaded: whatever turns up goes on polling
     leave(name, r)

@@ -7,6 +7,7 @@
 --     through although it comes too late, what a job would have waited of late (ms, smoothed). Absent while nobody waits
 local FOLLOW_MS, TREND_MS, WINDOW_MS, STALE_MS, PROBE_MS = 2000, 5000, 3000, 10000, 1000
 local FEW_WAIT, FEW_SAMPLES, MANY_SAMPLES, BRIEF_MS, STILL_MS, MOST_MS = 2, 3, 20, 100, 1000, 300000
+local WAKES_MS = 60000 -- so long a worker may take to come where there is none
 
 local function named_numbers(text, names)
     local found, i = {}, 1
@@ -115,12 +116,15 @@ end
 
 -- How long a job that comes now waits until it is claimed. within: ms of its deadline; 0 without one. Gives ms, and true
 -- where that is more than anybody can say.
-local function queue_ms(l, q, now, waiting, running, within, is_sync)
+local function queue_ms(l, q, now, waiting, running, within, is_sync, is_asleep)
     local t = read_tenant()
     local pool = read_pool(t)
     local till = blocked_until(t, pool, now, is_sync)
     if till and within > 0 and till - now > within then
         return till - now, true
+    end
+    if is_asleep and now - q.since < WAKES_MS then
+        return 0, false -- BREAK:a_sleeping_tenant_wakes
     end
     local still = now - math.max(l.at, q.since)
     if running == 0 and within > 0 and still >= math.max(STILL_MS, within / 2) then
@@ -164,8 +168,9 @@ end
 -- its answer as far as known, and what that was of late.
 local function look_at_load(now, within, is_sync, unended)
     local field = is_sync and 'lqs' or 'lq'
-    local v = redis.call('HMGET', KEYS[1], 'ld', field, 'run', 'ind', 'gs')
+    local v = redis.call('HMGET', KEYS[1], 'ld', field, 'run', 'ind', 'gs', 'sl', 'wk')
     local l, q = named_numbers(v[1], LOAD), named_numbers(v[2], LOOK)
+    q.since = math.max(q.since, tonumber(v[7] or '0')) -- BREAK:who_wakes_is_not_slow
     q.since, q.probe = math.min(q.since, now), math.min(q.probe, now)
     local running = tonumber(v[3] or '0')
     local waiting = waiting_before(now, within, is_sync, unended, running, tonumber(v[4] or '0'))
@@ -188,7 +193,7 @@ local function look_at_load(now, within, is_sync, unended)
     end
     local wait, is_stuck = 0, false
     if not is_short and not is_settling then
-        wait, is_stuck = queue_ms(l, q, now, waiting, running, within, is_sync)
+        wait, is_stuck = queue_ms(l, q, now, waiting, running, within, is_sync, v[6])
     end
     local all, before = wait + own, q.trend
     q.looked = math.min(q.looked, now) -- a clock may be set back

@@ -90,6 +90,7 @@ if r.of == '1' and (r.st == 'running' or is_lost(r)) then
     if is_lost(r) then
         redis.call('HINCRBY', KEYS[1], 'ind', -1)
         redis.call('HINCRBY', KEYS[1], 'run', 1)
+        redis.call('ZADD', T .. 'f', int(now), name)
         redis.call('HSET', job(name), 'st', 'running', 'er', '', 'sn', int(now))
         next_check(name, r.ex, now, now + tonumber(t.la or '3600000'))
         r.st, r.er, r.sn = 'running', '', now

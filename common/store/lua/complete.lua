@@ -78,6 +78,7 @@ if verdict == 'offload' then
     end
     redis.call('HSET', job(name), 'of', '1', 'ofu', opt.ofu, 'oft', int(till), 'ofp', int(due), 'ofn', '0', 'ofz', '0', 'ofx', '', 'ofl', '0',
                'se', int(slot_end), 'ofd', mine, 'a' .. n, r.i .. '\t' .. int(r.sa) .. '\t\t' .. status .. '\t')
+    redis.call('ZADD', T .. 'f', int(now), name) -- BREAK:offloaded_is_counted
     next_check(name, r.ex, now, due + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
     -- This was the instance's answer to the call. How long it works on says nothing of that.
     feel(r, token, opt, ARGV[11], now) -- BREAK:offloaded_is_answered

@@ -1,11 +1,13 @@
 -- with: _order.lua
 -- ARGV: 1 epoch, 2 lost_after in ms, 3 '1': the tenant's work queues were seen empty, 4 record_ms,
--- 5 window_ms, 6 result_ms, 7 brief_ms. The leader's round over one tenant, bounded in work:
+-- 5 window_ms, 6 result_ms, 7 brief_ms, 8 '1': there is no worker, '0': there is, '': who asks does not know, 9 ms that are soon.
+-- The leader's round over one tenant, bounded in work:
 -- frees slots whose end has passed and whose holder is dead or no longer runs the attempt; undoes
 -- accepts whose lease is over; ends what waits past its deadline; suspects what is overdue by lost_after
 -- without a delivery seen, and with empty queues takes it for lost; wakes the first of a line that nobody woke.
 -- Gives {slots freed, accepts undone, unended, running, in doubt, delayed, outbox, age of the oldest that
--- waits in ms, checked, ended past their deadline, suspects, lost, on the shelf, waiting for their own key}.
+-- waits in ms, checked, ended past their deadline, suspects, lost, on the shelf, waiting for their own key, offloaded, delayed but due
+-- soon, calls that nobody has claimed, ms since an attempt ended (-1: none of late), ms that attempts take}.
 local LOOKS = 100
 local SUSPECTS = 10000
 local GRACE = 5000 -- a waiting caller's own ingress comes first, to expire it or to give 202
@@ -112,7 +114,15 @@ if n_suspects > SUSPECTS then
     n_suspects = SUSPECTS
 end
 
-local t = redis.call('HMGET', KEYS[1], 'run', 'ind')
+-- With no worker nothing moves, and that says nothing of the tenant (_load.lua).
+local t = redis.call('HMGET', KEYS[1], 'run', 'ind', 'ld', 'sl')
+if ARGV[8] == '1' and not t[4] then
+    redis.call('HSET', KEYS[1], 'sl', int(now))
+elseif ARGV[8] == '0' and t[4] then
+    redis.call('HDEL', KEYS[1], 'sl')
+    redis.call('HSET', KEYS[1], 'wk', int(now))
+end
+local ended_at, took = string.match(t[3] or '', '^(%d+) (%d+)')
 local oldest = 0
 for _, first in ipairs(redis.call('ZRANGE', T .. 'u', 0, 9)) do
     local v = redis.call('HMGET', job(first), 'st', 'ca', 'due')
@@ -123,4 +133,6 @@ end
 return {freed, undone, redis.call('ZCARD', T .. 'u'), tonumber(t[1] or '0'), tonumber(t[2] or '0'),
         redis.call('ZCOUNT', T .. 'w', '(' .. int(now), '+inf'), redis.call('ZCARD', T .. 'o'),
         int(oldest), #names, expired, n_suspects, lost, redis.call('ZCARD', T .. 'h'),
-        redis.call('ZCOUNT', T .. 'x', int(now), '+inf')}
+        redis.call('ZCOUNT', T .. 'x', int(now), '+inf'), redis.call('ZCARD', T .. 'f'),
+        redis.call('ZCOUNT', T .. 'w', '(' .. int(now), int(now + tonumber(ARGV[9] or '0'))),
+        redis.call('ZCOUNT', T .. 'y', int(now), '+inf'), ended_at and int(math.max(0, now - tonumber(ended_at))) or '-1', took or '0'}
