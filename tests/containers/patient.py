@@ -104,8 +104,9 @@ class Load:
             if caller.is_answered(said):
                 caller.done = said
                 return
-            # As Retry-After says, yet not all at once; but no longer than a person would look at.
-            await asyncio.sleep(min(1.0, float(said.retry_after or 0.5)) * random.uniform(0.5, 1))
+            # As Retry-After says, or longer each time, and not all at once.
+            wait_s = min(4.0, max(float(said.retry_after or 0), 0.25 * 2 ** len(caller.said)))
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1))
 
     def _kept(self):
         """A connection that is still open, or None. The balancer closes those that rest."""
