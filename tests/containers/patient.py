@@ -104,14 +104,29 @@ class Load:
             if caller.is_answered(said):
                 caller.done = said
                 return
-            # As Retry-After says, yet not all at once; but no longer than a person would look at.
-            await asyncio.sleep(min(1.0, float(said.retry_after or 0.5)) * random.uniform(0.5, 1))
+            # As Retry-After says, or longer each time, and not all at once.
+            wait_s = min(4.0, max(float(said.retry_after or 0), 0.25 * 2 ** len(caller.said)))
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1))
+
+    def _kept(self):
+        """A connection that is still open, or None. The balancer closes those that rest."""
+        while self.idle:
+            streams = self.idle.pop()
+            if not streams[0].at_eof():
+                return streams
+            streams[1].close()
+        return None
 
     async def _ask(self, request):
         begun = time.monotonic()
-        streams = None
+        streams = self._kept()
+        # One that closes just then is no answer of anybody: as every client does, again on a fresh one.
+        said = streams and await self._try(begun, streams, request)
+        return said if said and said.status != 0 else await self._try(begun, None, request)
+
+    async def _try(self, begun, streams, request):
         try:
-            streams = self.idle.pop() if self.idle else await asyncio.open_connection(self.host, 8080)
+            streams = streams or await asyncio.open_connection(self.host, 8080)
             status, headers, body = await asyncio.wait_for(self._exchange(streams, request), ANSWER_S)
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
             if streams:

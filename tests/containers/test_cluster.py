@@ -44,7 +44,8 @@ def judge_answers(callers):
     unserved = [s for c in callers for s in c.said if not c.is_answered(s)]
     print("answers that were none:", dict(Counter((s.status, s.problem or s.type) for s in unserved)))
     unclear = [s for s in unserved if s.problem is None]
-    assert not unclear, f"{len(unclear)} unclear, e.g. {unclear[0].status} {unclear[0].text!r}"
+    assert not unclear, f"{len(unclear)} unclear, e.g. {unclear[0].status} {unclear[0].text!r}: " + \
+        str([c.path for c in callers if unclear[0] in c.said])
     assert all(s.retry_after for s in unserved if s.status == 503), "a 503 without Retry-After"
     missing = [c for c in callers if c.done is None]
     assert not missing, f"{len(missing)} callers without an answer, e.g. {missing[0].path}: " + \
