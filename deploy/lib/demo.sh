@@ -94,7 +94,7 @@ demo_schedule() {
     seen=$(stat -Lc %s "$DIR/ledger.jsonl")
     say "4. A cron entry: sample-tick fires every five seconds; the tenant's ledger shows the receipt."
     printf '   $ tail -f %s | grep sample-tick\n' "$DIR/ledger.jsonl"
-    wait_until 30 eval "demo_tick $seen >/dev/null" || demo_fail "the cron entry (no receipt in 30 s)"
+    wait_until 90 eval "demo_tick $seen >/dev/null" || demo_fail "the cron entry (no receipt in 90 s)"
     printf '   %s\n\n' "$(demo_tick "$seen")"
 }
 

@@ -122,7 +122,7 @@ engine_launch() {
     local id=${ENGINE_RUN##*/}
     # A containerd of the machine is used as it is, in namespaces of our own.
     # shellcheck disable=SC2016  # expanded by the inner shell
-    as_root setsid -f /bin/sh -c 'PATH=$PATH:/usr/sbin:/sbin; umask 022; ulimit -n 1048576 2>/dev/null; exec "$@"' sluice-engine \
+    as_root setsid -f /bin/sh -c 'PATH=$PATH:/usr/sbin:/sbin; umask 022; ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -H -n)"; exec "$@"' sluice-engine \
         dockerd --data-root "$DIR/engine/data" --exec-root "$ENGINE_RUN/exec" --pidfile "$ENGINE_RUN/docker.pid" \
         --host "$(engine_own_host)" --group root --bridge none --iptables=false --ip6tables=false --ip-forward=false \
         --default-address-pool "base=$ENGINE_POOL,size=24" \

@@ -96,12 +96,31 @@ image_build() {
     }
 }
 
+images_are_there() {
+    local name
+    for name in rabbitmq redis sluice sample; do
+        image_is_there "${IMAGES[$name]}" || return 1
+    done
+}
+
+# Those of the engines, which wait for packages, beside ours, which compile.
 images_build() {
+    local engines
     images_prepare
-    image_build rabbitmq engines.Dockerfile "$DIR/state/engines.tar"
-    image_build redis engines.Dockerfile "$DIR/state/engines.tar"
-    image_build sluice deploy/container/Dockerfile "$DIR/state/sluice.tar"
-    image_build sample deploy/container/Dockerfile "$DIR/state/sluice.tar"
+    images_are_there || image_base
+    (
+        image_build rabbitmq engines.Dockerfile "$DIR/state/engines.tar"
+        image_build redis engines.Dockerfile "$DIR/state/engines.tar"
+    ) &
+    engines=$!
+    (
+        image_build sluice deploy/container/Dockerfile "$DIR/state/sluice.tar"
+        image_build sample deploy/container/Dockerfile "$DIR/state/sluice.tar"
+    ) || {
+        wait "$engines" || true
+        exit 1
+    }
+    wait "$engines" || exit 1
     rm -f "$DIR/state/sluice.tar" "$DIR/state/engines.tar"
 }
 

@@ -72,6 +72,8 @@ class Connection(asyncio.Protocol):
 class Caller:
     """ports: two, of whom a request names which is tried first. headers: lines that each request carries."""
 
+    host = "127.0.0.1"
+
     def __init__(self, seed, log, ports, give_up, headers=()):
         self.seed = seed
         self.headers = list(headers)
@@ -93,7 +95,7 @@ class Caller:
             if not connection.is_closed:
                 connection.transport.close()
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Connection, "127.0.0.1", port)
+        _, connection = await loop.create_connection(Connection, self.host, port)
         return connection
 
     def _bytes(self, request, interface, port):
@@ -130,7 +132,7 @@ class Caller:
         return self._head(method, path, port, headers, body)
 
     def _head(self, method, path, port, headers, body):
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(body)}", *self.headers,
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}:{port}", f"Content-Length: {len(body)}", *self.headers,
                  *headers]
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The callers of the containers' tests, in a process of their own; see tests/chaos/load.py.
 
-usage: callers.py SEED SECONDS RATE LOG PATIENCE_S PORT…      $SLUICE_KEY: their API key
+usage: callers.py SEED SECONDS RATE LOG PATIENCE_S HOST PORT…      $SLUICE_KEY: their API key
 """
 import asyncio
 import gc
@@ -23,14 +23,15 @@ class Caller(load.Caller):
         return mix.request_of(self.seed, number)
 
 
-async def main(seed, seconds, rate, path, patience_s, ports):
+async def main(seed, seconds, rate, path, patience_s, host, ports):
     with open(path, "w", buffering=1 << 16) as log:
         caller = Caller(seed, log, (ports * 2)[:2], time.monotonic() + seconds + patience_s,
                         [f"Authorization: Bearer {os.environ['SLUICE_KEY']}"])
+        caller.host = host
         await load.drive(caller, seconds, rate)
 
 
 if __name__ == "__main__":
     gc.freeze()
     asyncio.run(main(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), sys.argv[4], float(sys.argv[5]),
-                     [int(p) for p in sys.argv[6:]]))
+                     sys.argv[6], [int(p) for p in sys.argv[7:]]))

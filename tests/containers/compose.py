@@ -19,7 +19,7 @@ import yaml
 from harness import ProcessFailed, free_port_base, new_session, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_S = 120
+READY_S = 240
 
 
 def run(*command, timeout=300, env=None, check=True):

@@ -22,8 +22,9 @@ class Load:
         self.compose = compose
         self.seconds = seconds
         self.log = compose.directory / "callers.jsonl"
-        port = compose.vars["SLUICE_INGRESS_PORT"]
-        words = [sys.executable, HERE / "callers.py", seed, seconds, rate, self.log, PATIENCE_S, port]
+        # Not by the published port: the engine's proxy has fewer connections than an ingress (docs/containers-compose.md).
+        words = [sys.executable, HERE / "callers.py", seed, seconds, rate, self.log, PATIENCE_S,
+                 compose.address(compose.one("ingress"), "front"), 8080]
         self._process = subprocess.Popen([str(w) for w in words], stdout=subprocess.PIPE, text=True,
                                          env={**compose.env, "SLUICE_KEY": compose.vars["SLUICE_KEY"]})
 

@@ -67,6 +67,17 @@ containers_clean() {
     [[ -z $left ]]
 }
 
+# Once for all tests: what the sources have not changed is there already, where the engine is. The tests are told the names.
+containers_images() {
+    local name
+    images_build
+    images_build_balancer
+    for name in rabbitmq redis haproxy sample; do
+        export "SLUICE_${name^^}_IMAGE=${IMAGES[$name]}"
+    done
+    export SLUICE_IMAGE=${IMAGES[sluice]}
+}
+
 suite_containers() {
     if ! containers_may_start; then
         warn "NOT RUN: containers. No container engine answers, and only root, or sudo without a password, may start one."
@@ -83,10 +94,8 @@ suite_containers() {
     local DIR=$SCRATCH/engine
     SLUICE_TEST_PROJECTS=$SCRATCH/projects
     touch "$SLUICE_TEST_PROJECTS"
-    build dev
     one containers-engine containers_engine
-    # Once for all tests; what the sources have not changed is there already, where the engine is.
-    one containers-images images_build
+    one containers-images containers_images
     TESTS_IN=containers SIDE_BY_SIDE=2 run_pytest dev containers --dist loadfile
     one containers-clean containers_clean
 }

@@ -20,7 +20,7 @@ FASTER = 5  # than the manifest's times: the HPA looks every 3 s, and none are l
 class Containers(Stage):
     def __init__(self, compose):
         self.compose = compose
-        self.url, self.key = compose.vars["SLUICE_INGRESS_URL"], compose.vars["SLUICE_KEY"]
+        self.url, self.key = f"http://{compose.address(compose.one('ingress'), 'front')}:8080", compose.vars["SLUICE_KEY"]
 
     def scale(self, n):
         self.compose.scale(n)

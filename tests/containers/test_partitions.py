@@ -32,11 +32,11 @@ def ready(compose, name):
 
 
 def works(compose, names):
-    """Each of these is in its lease, and has begun something since."""
+    """Whether each of these is healthy."""
     return [n for n in names if not ready(compose, n)] == []
 
 
-@pytest.mark.timeout_s(420)
+@pytest.mark.timeout_s(600)
 def test_workers_are_cut_off(make_compose):
     """One from the broker, one from the store, one from its tenant, one half-open, each for 30 s; a fifth goes on."""
     compose = make_compose(mix.config(Compose.sample()), workers=5)
@@ -56,7 +56,7 @@ def test_workers_are_cut_off(make_compose):
         compose.mend(no_tenant, "tenants")
         let_in(compose, half_open)
         healed = clock.now()
-        wait_until(lambda: works(compose, workers), 60, "all workers work again", every=0.5)
+        wait_until(lambda: works(compose, workers), 150, "all workers work again", every=0.5)
         print(f"all workers are ready {clock.now() - healed:.1f} s after the cables are back")
         said = load.wait()
         history = history_of(compose, workers=len(workers))
@@ -75,7 +75,7 @@ def delays(history):
     return {"longest_s": found[-1], "over_5_s": sum(d > 5 for d in found), "over_15_s": sum(d > 15 for d in found)}
 
 
-@pytest.mark.timeout_s(300)
+@pytest.mark.timeout_s(450)
 def test_an_ingress_is_cut_off_from_the_store(make_compose):
     """Callers hear a clear 503, soon; what was accepted ends; it goes on by itself when the cable is back."""
     compose = make_compose(mix.config(Compose.sample()), workers=2)

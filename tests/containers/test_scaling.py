@@ -45,7 +45,7 @@ def dead(compose):
     return [name for name, value in compose.leases().items() if value == "dead"]
 
 
-@pytest.mark.timeout_s(420)
+@pytest.mark.timeout_s(600)
 def test_scaling_under_load(make_compose):
     """1 → 8 → 2 workers and three killed, under 200 jobs/s for a minute."""
     compose = make_compose(mix.config(Compose.sample()), workers=1)
