@@ -80,12 +80,48 @@ engine_packages() {
     fi
     { command -v docker >/dev/null && engine_has_compose; } || printf 'docker-compose\n'
     ! engine_is_own || [[ -n $(engine_iptables) ]] || printf 'iptables\n'
+    ! engine_needs_bridge || [[ -n $(engine_ip) ]] || printf 'iproute2\n'
     command -v curl >/dev/null || printf 'curl\n'
 }
 
 # Ordinary users have no sbin in their path.
 engine_iptables() {
     PATH=$PATH:/usr/sbin:/sbin command -v iptables || true
+}
+
+engine_ip() {
+    PATH=$PATH:/usr/sbin:/sbin command -v ip || true
+}
+
+# --- our own: its bridge ---
+
+# No container of ours is on the default bridge; but an engine that is told to have none removes docker0, whosever it is.
+engine_needs_bridge() {
+    engine_is_own && [[ -e /sys/class/net/docker0 ]]
+}
+
+engine_bridge_name() {
+    printf 'sluice%s\n' "${ENGINE_RUN##*/}"
+}
+
+# Makes the default bridge where there must be one, and prints its name, or none.
+engine_bridge() {
+    local name
+    name=$(engine_bridge_name)
+    if [[ ! -e /sys/class/net/$name ]]; then
+        if ! engine_needs_bridge; then
+            printf 'none\n'
+            return 0
+        fi
+        as_root "$(engine_ip)" link add "$name" type bridge >&2 || die "the bridge $name cannot be made"
+    fi
+    printf '%s\n' "$name"
+}
+
+engine_bridge_drop() {
+    local name
+    name=$(engine_bridge_name)
+    [[ ! -e /sys/class/net/$name ]] || as_root "$(engine_ip)" link del "$name" || warn "the bridge $name is still there"
 }
 
 # --- our own: starting ---
@@ -119,12 +155,13 @@ engine_processes() {
 
 # engine_launch OPTION…: a session of its own, which a Ctrl-C of the caller does not reach.
 engine_launch() {
-    local id=${ENGINE_RUN##*/}
+    local id=${ENGINE_RUN##*/} bridge
+    bridge=$(engine_bridge) || exit 1
     # A containerd of the machine is used as it is, in namespaces of our own.
     # shellcheck disable=SC2016  # expanded by the inner shell
     as_root setsid -f /bin/sh -c 'PATH=$PATH:/usr/sbin:/sbin; umask 022; ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -H -n)"; exec "$@"' sluice-engine \
         dockerd --data-root "$DIR/engine/data" --exec-root "$ENGINE_RUN/exec" --pidfile "$ENGINE_RUN/docker.pid" \
-        --host "$(engine_own_host)" --group root --bridge none --iptables=false --ip6tables=false --ip-forward=false \
+        --host "$(engine_own_host)" --group root --bridge "$bridge" --iptables=false --ip6tables=false --ip-forward=false \
         --default-address-pool "base=$ENGINE_POOL,size=24" \
         --containerd-namespace "sluice-$id" --containerd-plugins-namespace "sluice-plugins-$id" \
         "$@" >>"$DIR/log/engine.log" 2>&1 </dev/null 9>&-
@@ -243,6 +280,7 @@ engine_stop() {
     wait_until "$ENGINE_STOP_S" engine_is_gone || warn "the engine did not end within $ENGINE_STOP_S s: killed"
     engine_kill
     engine_sweep
+    engine_bridge_drop
     as_root rm -rf "$ENGINE_RUN"
     # The chain is for all of them; it goes with the last one.
     if [[ -z $(engine_others) ]]; then

@@ -15,8 +15,20 @@ from harness import fixtures  # noqa: E402
 from harness.fixtures import *  # noqa: E402, F401, F403
 
 
+# Those that want the processors, one after the other; the others beside them.
+HEAVY = {"test_autoscaler", "test_cluster", "test_scaling"}
+
+
 def pytest_configure(config):
     fixtures.pytest_configure(config)
+    config.addinivalue_line("markers", "xdist_group(name): what one session runs, of several side by side")
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items):
+    fixtures.pytest_collection_modifyitems(items)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("heavy" if item.module.__name__ in HEAVY else "light"))
 
 
 @pytest.fixture

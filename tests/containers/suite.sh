@@ -96,6 +96,6 @@ suite_containers() {
     touch "$SLUICE_TEST_PROJECTS"
     one containers-engine containers_engine
     one containers-images containers_images
-    TESTS_IN=containers SIDE_BY_SIDE=2 run_pytest dev containers --dist loadfile
+    TESTS_IN=containers SIDE_BY_SIDE=2 run_pytest dev containers --dist loadgroup
     one containers-clean containers_clean
 }

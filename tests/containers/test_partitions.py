@@ -13,8 +13,8 @@ from judge import Load, figures, history_of, in_doubt, violations
 
 CUT_S = 30
 RATE = min(60.0, float(os.environ.get("SLUICE_CONTAINERS_RATE", "60")))
-# What a cut may do to an attempt.
-DOUBTS = {"worker_lost", "total_timeout", "first_byte_timeout", "closed", "send_failed", "recv_failed"}
+# What a cut may do to an attempt: its worker is taken for dead, or its answer does not come (common/httpc/httpc.h).
+DOUBTS = {"worker_lost", "timeout_first_byte", "timeout_total", "connection_broken"}
 
 
 def drop_what_comes_in(compose, name):
