@@ -98,19 +98,21 @@ image_build() {
 
 images_are_there() {
     local name
-    for name in rabbitmq redis sluice sample; do
+    for name in "$@"; do
         image_is_there "${IMAGES[$name]}" || return 1
     done
 }
 
-# Those of the engines, which wait for packages, beside ours, which compile.
+# images_build [haproxy]: those of the engines, which wait for packages, beside ours, which compile. Only a cluster has a
+# balancer.
 images_build() {
-    local engines
+    local engines name
     images_prepare
-    images_are_there || image_base
+    images_are_there rabbitmq redis sluice sample "$@" || image_base
     (
-        image_build rabbitmq engines.Dockerfile "$DIR/state/engines.tar"
-        image_build redis engines.Dockerfile "$DIR/state/engines.tar"
+        for name in rabbitmq redis "$@"; do
+            image_build "$name" engines.Dockerfile "$DIR/state/engines.tar"
+        done
     ) &
     engines=$!
     (
@@ -121,12 +123,5 @@ images_build() {
         exit 1
     }
     wait "$engines" || exit 1
-    rm -f "$DIR/state/sluice.tar" "$DIR/state/engines.tar"
-}
-
-# Only a cluster has one.
-images_build_balancer() {
-    images_prepare
-    image_build haproxy engines.Dockerfile "$DIR/state/engines.tar"
     rm -f "$DIR/state/sluice.tar" "$DIR/state/engines.tar"
 }
