@@ -47,7 +47,8 @@ image_context() {
     local file=$1 folder=$2
     shift 2
     tar -C "$folder" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=gnu \
-        --exclude=__pycache__ --exclude='*.yaml' --exclude='*.cfg' -cf "$file" "$@"
+        --exclude=__pycache__ --exclude='*.yaml' --exclude='*.cfg' --exclude=deploy/container/images \
+        --exclude=deploy/container/cluster -cf "$file" "$@"
 }
 
 # image_names DOCKERFILE CONTEXT TARGET…: names them by the digest of the context.
@@ -74,7 +75,7 @@ images_prepare() {
     mkdir -p "$DIR/state" "$DIR/log"
     mapfile -t ours < <(sed -n 's/^!//p' "$SLUICE_ROOT/.dockerignore")
     mapfile -t engines < <(cd "$SLUICE_ROOT/deploy/container" && find . -maxdepth 1 -type f ! -name Dockerfile \
-        ! -name '*.c' ! -name CMakeLists.txt ! -name root-tree -printf '%P\n')
+        ! -name '*.c' ! -name CMakeLists.txt ! -name root-tree ! -name images -printf '%P\n')
     image_context "$DIR/state/sluice.tar" "$SLUICE_ROOT" "${ours[@]}"
     image_context "$DIR/state/engines.tar" "$SLUICE_ROOT/deploy/container" "${engines[@]}"
     image_names deploy/container/Dockerfile "$DIR/state/sluice.tar" sluice sample
