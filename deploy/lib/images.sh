@@ -47,7 +47,8 @@ image_context() {
     local file=$1 folder=$2
     shift 2
     tar -C "$folder" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=gnu \
-        --exclude=__pycache__ --exclude='*.yaml' --exclude='*.cfg' -cf "$file" "$@"
+        --exclude=__pycache__ --exclude='*.yaml' --exclude='*.cfg' --exclude=deploy/container/images \
+        --exclude=deploy/container/cluster -cf "$file" "$@"
 }
 
 # image_names DOCKERFILE CONTEXT TARGET…: names them by the digest of the context.
@@ -74,7 +75,7 @@ images_prepare() {
     mkdir -p "$DIR/state" "$DIR/log"
     mapfile -t ours < <(sed -n 's/^!//p' "$SLUICE_ROOT/.dockerignore")
     mapfile -t engines < <(cd "$SLUICE_ROOT/deploy/container" && find . -maxdepth 1 -type f ! -name Dockerfile \
-        ! -name '*.c' ! -name CMakeLists.txt ! -name root-tree -printf '%P\n')
+        ! -name '*.c' ! -name CMakeLists.txt ! -name root-tree ! -name images -printf '%P\n')
     image_context "$DIR/state/sluice.tar" "$SLUICE_ROOT" "${ours[@]}"
     image_context "$DIR/state/engines.tar" "$SLUICE_ROOT/deploy/container" "${engines[@]}"
     image_names deploy/container/Dockerfile "$DIR/state/sluice.tar" sluice sample
@@ -98,19 +99,21 @@ image_build() {
 
 images_are_there() {
     local name
-    for name in rabbitmq redis sluice sample; do
+    for name in "$@"; do
         image_is_there "${IMAGES[$name]}" || return 1
     done
 }
 
-# Those of the engines, which wait for packages, beside ours, which compile.
+# images_build [haproxy]: those of the engines, which wait for packages, beside ours, which compile. Only a cluster has a
+# balancer.
 images_build() {
-    local engines
+    local engines name
     images_prepare
-    images_are_there || image_base
+    images_are_there rabbitmq redis sluice sample "$@" || image_base
     (
-        image_build rabbitmq engines.Dockerfile "$DIR/state/engines.tar"
-        image_build redis engines.Dockerfile "$DIR/state/engines.tar"
+        for name in rabbitmq redis "$@"; do
+            image_build "$name" engines.Dockerfile "$DIR/state/engines.tar"
+        done
     ) &
     engines=$!
     (
@@ -121,12 +124,5 @@ images_build() {
         exit 1
     }
     wait "$engines" || exit 1
-    rm -f "$DIR/state/sluice.tar" "$DIR/state/engines.tar"
-}
-
-# Only a cluster has one.
-images_build_balancer() {
-    images_prepare
-    image_build haproxy engines.Dockerfile "$DIR/state/engines.tar"
     rm -f "$DIR/state/sluice.tar" "$DIR/state/engines.tar"
 }

@@ -70,8 +70,7 @@ containers_clean() {
 # Once for all tests: what the sources have not changed is there already, where the engine is. The tests are told the names.
 containers_images() {
     local name
-    images_build
-    images_build_balancer
+    images_build haproxy
     for name in rabbitmq redis haproxy sample; do
         export "SLUICE_${name^^}_IMAGE=${IMAGES[$name]}"
     done
