@@ -69,12 +69,14 @@ static int64_t workers_for(const struct figure *g, uint32_t worker_concurrency)
 
 /* Whether a worker would find something to do that is not paused. Where no instance is in it would
  * not; of those that cool or have an open breaker only a claim finds out. Messages of jobs that the
- * store does not know: it has forgotten them, or they have ended; a worker sees which. */
+ * store does not know: it has forgotten them, or they have ended; a worker sees which. Who stands
+ * in a line waits for the first of it, which counts for itself; in doubt, it waits for a person. */
 static bool waits_for_a_worker(const struct figure *g, const struct figure_means *m)
 {
-    bool is_startable = g->queued > 0 && g->capacity != 0 && !m->is_out;
+    bool waits = g->queued > g->in_line;
+    bool is_startable = waits && g->capacity != 0 && !m->is_out;
 
-    return is_startable || g->callers > 0 || g->due_soon > 0 || (m->has_letters && g->queued == 0);
+    return is_startable || g->callers > 0 || g->due_soon > 0 || (m->has_letters && !waits);
 }
 
 void figure_derive(struct figure *g, const struct figure_means *m, uint32_t worker_concurrency)
@@ -206,6 +208,7 @@ static void take(struct figure *g, const struct store_value *v)
     g->callers = store_number(v, 16);
     g->ended_ms = store_number(v, 17);
     g->took_ms = store_number(v, 18);
+    g->in_line = store_number(v, 19);
     g->oldest_s = g->queued > 0 ? (double)store_number(v, 7) / 1000.0 : 0;
 }
 

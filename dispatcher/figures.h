@@ -10,6 +10,7 @@
 struct figure {
     int64_t queued, running, in_doubt, delayed, unended, outbox, shelved;
     int64_t held_back; /* of the queued: by their own key, whatever is free */
+    int64_t in_line;   /* of the held back: behind another job, which has to end first */
     int64_t
         offloaded; /* of the running: their tenants work on, nobody holds them, they are polled */
     int64_t due_soon; /* of the delayed: within FIGURE_SOON_MS */

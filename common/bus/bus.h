@@ -98,11 +98,11 @@ enum bus_outcome {
 typedef void (*bus_outcome_cb)(enum bus_outcome outcome, void *arg);
 
 /* Publishes, persistent and mandatory. The message is encoded before this returns. Returns 0,
- * ERR_DOWN (not open, blocked by an alarm, or for a moment after a BUS_NACKED), ERR_LIMIT,
- * ERR_TOO_LARGE (a name over 255 bytes, headers over 128 KiB, a body over 128 MiB), ERR_NOMEM; then
- * `cb` does not run. The correlation_id property is ours: it matches a returned message to its
- * publish. To an exchange that does not exist: the broker closes the channel, which makes all
- * outstanding publishes BUS_UNKNOWN; declare first. */
+ * ERR_DOWN (not open, or blocked by an alarm), ERR_LIMIT, ERR_TOO_LARGE (a name over 255 bytes,
+ * headers over 128 KiB, a body over 128 MiB), ERR_NOMEM; then `cb` does not run. The correlation_id
+ * property is ours: it matches a returned message to its publish. To an exchange that does not
+ * exist: the broker closes the channel, which makes all outstanding publishes BUS_UNKNOWN; declare
+ * first. */
 MUST_CHECK int bus_publish(struct bus_link *k, const char *exchange, const char *routing_key,
                            const struct bus_message *m, bus_outcome_cb cb, void *arg);
 

@@ -122,7 +122,7 @@ static void drop_socket(struct bus_link *k)
     k->heartbeat_ms = 0;
     k->is_alarmed = false;
     k->is_control_open = false;
-    k->renewing = RENEW_NONE;
+    bus_publish_reset(k);
 }
 
 /* Everything that waited for this connection learns of its end. Any of the callbacks may free the
@@ -311,7 +311,7 @@ static int on_frame(struct bus_link *k, const struct frame *f)
         }
         return bus_login_method(k, f->channel, &method);
     }
-    if (f->channel == LINK_CHANNEL_PUBLISH) {
+    if (bus_publish_has_channel(f->channel)) {
         return bus_publish_frame(k, f);
     }
     if (f->channel == LINK_CHANNEL_CONTROL) {
@@ -471,10 +471,7 @@ static struct mono next_wake(const struct bus_link *k, struct mono now)
     if (!bus_ring_is_empty(&k->ring)) {
         wake = earlier(wake, bus_ring_due(&k->ring));
     }
-    if (k->renewing == RENEW_CLOSING) {
-        wake = earlier(wake, k->renew_due);
-    }
-    return wake;
+    return earlier(wake, bus_publish_close_due(k));
 }
 
 /* A timer set too early only looks and is set again; so that traffic does not set it each turn. */
@@ -538,7 +535,7 @@ static void tick(struct bus_link *k, struct mono now)
         bus_wire_put_heartbeat(&k->out);
     }
     bus_publish_expire(k, now);
-    if (bus_link_is_up(k) && bus_publish_is_stuck(k, now)) {
+    if (bus_link_is_up(k) && !is_before(now, bus_publish_close_due(k))) {
         (void)bus_link_refuse(k, "the broker does not close a channel");
         link_lost(k);
     }
@@ -684,6 +681,7 @@ int bus_link_new(struct loop *l, const struct bus_options *o, struct bus_link **
     list_init(&k->declares);
     list_init(&k->dirty);
     bus_ring_init(&k->ring, o->max_outstanding);
+    bus_publish_reset(k);
     init_amqp_pool(&k->pool, POOL_PAGE);
     int rc = make_parts(k, o);
     if (rc != ERR_OK) {

@@ -16,7 +16,8 @@
 enum {
     LINK_CHANNEL_PUBLISH = 1,
     LINK_CHANNEL_CONTROL = 2, /* declares: a refused one closes its channel */
-    LINK_CHANNEL_FIRST = 3,   /* of the consumers' */
+    LINK_CHANNEL_SPARE = 3,   /* the other publishing channel */
+    LINK_CHANNEL_FIRST = 4,   /* of the consumers' */
     LINK_CHANNEL_MAX = 2047,  /* RabbitMQ's own bound */
     LINK_BODY_MAX = 128 << 20 /* RabbitMQ's max_message_size */
 };
@@ -30,10 +31,22 @@ struct channel {
     struct bus_consumer *consumer; /* while CHANNEL_OPEN */
 };
 
-/* The publishing channel's replacement (publish.c). */
-enum renew_step { RENEW_NONE, RENEW_DUE, RENEW_CLOSING };
-
 enum return_step { RETURN_NONE, RETURN_HEADER, RETURN_BODY };
+
+/* A retired one takes no publishes any more, and is closed once its last is settled. */
+enum outlet_state { OUTLET_SHUT, OUTLET_OPEN, OUTLET_RETIRED, OUTLET_CLOSING };
+
+/* One of the two publishing channels (publish.c). */
+struct outlet {
+    uint16_t channel;
+    enum outlet_state state;
+    uint64_t before; /* serial = delivery tag + this */
+    uint64_t from;   /* the first serial here that may be outstanding */
+    uint64_t last;   /* of one that is not open: its last serial */
+    enum return_step returning;
+    uint64_t return_left;
+    struct mono due; /* in OUTLET_CLOSING: the broker's answer */
+};
 
 struct bus_link {
     struct loop *loop;
@@ -83,12 +96,9 @@ struct bus_link {
 
     /* publish.c */
     struct ring ring;
-    uint64_t serial_before; /* serial = delivery tag + this */
-    enum renew_step renewing;
-    struct mono renewed;
-    struct mono renew_due; /* in RENEW_CLOSING: the broker's answer */
-    enum return_step returning;
-    uint64_t return_left;
+    struct outlet outlets[2];
+    struct outlet *outlet; /* what is published takes this one */
+    struct mono renewed;   /* when another was taken last */
 
     /* declare.c */
     struct list declares;
@@ -130,11 +140,17 @@ void bus_login_begin(struct bus_link *k);
 MUST_CHECK int bus_login_method(struct bus_link *k, uint16_t channel, const amqp_method_t *m);
 
 /* publish.c */
+/* Neither channel stands. */
+void bus_publish_reset(struct bus_link *k);
 void bus_publish_begin(struct bus_link *k);
+static inline bool bus_publish_has_channel(uint16_t channel)
+{
+    return channel == LINK_CHANNEL_PUBLISH || channel == LINK_CHANNEL_SPARE;
+}
 MUST_CHECK int bus_publish_frame(struct bus_link *k, const struct frame *f);
 void bus_publish_expire(struct bus_link *k, struct mono now);
-/* The broker does not answer the closing of the channel. */
-bool bus_publish_is_stuck(const struct bus_link *k, struct mono now);
+/* By when the broker must have answered the closing of a channel; INT64_MAX: none is closing. */
+struct mono bus_publish_close_due(const struct bus_link *k);
 /* All that is outstanding becomes unknown. */
 void bus_publish_fail(struct bus_link *k);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A channel that a publish was refused on is replaced, once its other publishes are settled:
- * RabbitMQ (3.10, seen) keeps in a channel which node leads a quorum queue, and where that died
- * before the channel's first publish to it, refuses all that follow, for ever. Meanwhile nothing is
- * published.
- *
- * Publishing with confirms. The broker's delivery tags restart with each channel; serials go on, so
+/* Publishing with confirms. The broker's delivery tags restart with each channel; serials go on, so
  * that what is outstanding on a lost channel is told apart from what follows. A returned message
- * names its serial in correlation_id, and its ack comes after it. */
+ * names its serial in correlation_id, and its ack comes after it.
+ *
+ * A channel that a publish was refused on is replaced: RabbitMQ (3.10, seen) keeps in a channel
+ * which node leads a quorum queue, and where that died before the channel's first publish to it,
+ * refuses all that follow, for ever. There are two channels, so that nobody waits for that: what
+ * comes from then on takes the other one, and the old one is closed when its last is settled. */
 #include "bus/link.h"
 
 #include "base/fault.h"
@@ -22,15 +22,29 @@ enum {
     ENTRY_OVERHEAD = 6 /* name length, kind, value length */
 };
 
-void bus_publish_begin(struct bus_link *k)
+void bus_publish_reset(struct bus_link *k)
+{
+    k->outlets[0] = (struct outlet){.channel = LINK_CHANNEL_PUBLISH};
+    k->outlets[1] = (struct outlet){.channel = LINK_CHANNEL_SPARE};
+    k->outlet = &k->outlets[0];
+}
+
+static void outlet_open(struct bus_link *k, struct outlet *o)
 {
     amqp_confirm_select_t select = {0};
 
-    bus_link_put_channel_open(k, LINK_CHANNEL_PUBLISH);
-    bus_wire_put(&k->out, LINK_CHANNEL_PUBLISH, AMQP_CONFIRM_SELECT_METHOD, &select);
-    k->serial_before = k->ring.next - 1;
-    k->returning = RETURN_NONE;
-    k->renewing = RENEW_NONE;
+    bus_link_put_channel_open(k, o->channel);
+    bus_wire_put(&k->out, o->channel, AMQP_CONFIRM_SELECT_METHOD, &select);
+    *o = (struct outlet){.channel = o->channel,
+                         .state = OUTLET_OPEN,
+                         .before = k->ring.next - 1,
+                         .from = k->ring.next};
+    k->outlet = o;
+}
+
+void bus_publish_begin(struct bus_link *k)
+{
+    outlet_open(k, &k->outlets[0]);
 }
 
 /* --- out ------------------------------------------------------------------------------------- */
@@ -74,10 +88,9 @@ static int encode(struct bus_link *k, const struct bus_message *m, size_t header
                                  .message_id = bus_wire_bytes(m->id),
                                  .correlation_id = bus_wire_text(serial_text),
                                  .headers = {.num_entries = (int)m->n_headers, .entries = entries}};
-    int rc = bus_wire_put_method(&k->out, LINK_CHANNEL_PUBLISH, AMQP_BASIC_PUBLISH_METHOD, method);
+    int rc = bus_wire_put_method(&k->out, k->outlet->channel, AMQP_BASIC_PUBLISH_METHOD, method);
     if (rc == ERR_OK) {
-        rc = bus_wire_put_content(&k->out, LINK_CHANNEL_PUBLISH, k->frame_max, &p, header_n,
-                                  m->body);
+        rc = bus_wire_put_content(&k->out, k->outlet->channel, k->frame_max, &p, header_n, m->body);
     }
     if (rc != ERR_OK) {
         k->out.n = mark;
@@ -93,7 +106,7 @@ int bus_publish(struct bus_link *k, const char *exchange, const char *routing_ke
                                    .mandatory = 1};
     size_t header_n = header_size(m);
 
-    if (k->state != BUS_OPEN || k->renewing != RENEW_NONE) {
+    if (k->state != BUS_OPEN) {
         return ERR_DOWN;
     }
     if (header_n == 0 || method.exchange.len > WIRE_SHORT_MAX ||
@@ -118,30 +131,52 @@ int bus_publish(struct bus_link *k, const char *exchange, const char *routing_ke
 
 /* --- another channel ------------------------------------------------------------------------- */
 
-static void note_refusal(struct bus_link *k)
+static struct outlet *other_than(struct bus_link *k, const struct outlet *o)
+{
+    return &k->outlets[o == &k->outlets[0] ? 1 : 0];
+}
+
+static void note_refusal(struct bus_link *k, struct outlet *o)
 {
     struct mono now = loop_now(k->loop);
     bool is_early = k->renewed.ns != 0 && mono_since_ms(k->renewed, now) < RENEW_MS;
+    struct outlet *next = other_than(k, o);
 
-    if (k->renewing == RENEW_NONE && !is_early) {
-        k->renewing = RENEW_DUE;
+    if (o->state == OUTLET_OPEN && next->state == OUTLET_SHUT && !is_early) {
+        o->state = OUTLET_RETIRED;
+        o->last = k->ring.next - 1;
         k->renewed = now;
+        outlet_open(k, next);
     }
 }
 
-/* Closes the channel when nothing on it waits any more. */
-static void renew(struct bus_link *k)
+/* Nothing of it waits any more: what is outstanding came later. */
+static bool is_used_up(const struct bus_link *k, const struct outlet *o)
 {
-    if (k->renewing == RENEW_DUE && bus_ring_is_empty(&k->ring) && bus_link_is_up(k)) {
-        k->renewing = RENEW_CLOSING;
-        k->renew_due = mono_plus_ms(loop_now(k->loop), k->o.publish_ms);
-        bus_link_put_channel_close(k, LINK_CHANNEL_PUBLISH);
+    return o->state == OUTLET_RETIRED && k->ring.first > o->last;
+}
+
+static void close_retired(struct bus_link *k)
+{
+    for (size_t i = 0; i < 2 && bus_link_is_up(k); i++) {
+        struct outlet *o = &k->outlets[i];
+        if (is_used_up(k, o)) {
+            o->state = OUTLET_CLOSING;
+            o->due = mono_plus_ms(loop_now(k->loop), k->o.publish_ms);
+            bus_link_put_channel_close(k, o->channel);
+        }
     }
 }
 
-bool bus_publish_is_stuck(const struct bus_link *k, struct mono now)
+struct mono bus_publish_close_due(const struct bus_link *k)
 {
-    return k->renewing == RENEW_CLOSING && k->renew_due.ns <= now.ns;
+    struct mono due = {INT64_MAX};
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct outlet *o = &k->outlets[i];
+        due = o->state == OUTLET_CLOSING && o->due.ns < due.ns ? o->due : due;
+    }
+    return due;
 }
 
 /* --- outcomes -------------------------------------------------------------------------------- */
@@ -156,32 +191,39 @@ static void settle(struct bus_link *k, uint64_t serial, enum bus_outcome outcome
     }
 }
 
-/* All up to `last`. The callbacks may publish, or free the link; the ring tells. */
-static void settle_through(struct bus_link *k, uint64_t last, enum bus_outcome outcome)
+/* All from `from` up to `last`. The callbacks may publish, or free the link; the ring tells. */
+static void settle_through(struct bus_link *k, uint64_t from, uint64_t last,
+                           enum bus_outcome outcome)
 {
-    while (!bus_ring_is_empty(&k->ring) && k->ring.first <= last) {
-        settle(k, k->ring.first, outcome);
+    uint64_t serial = from > k->ring.first ? from : k->ring.first;
+
+    while (serial <= last && serial < k->ring.next) {
+        settle(k, serial, outcome);
+        serial = serial + 1 > k->ring.first ? serial + 1 : k->ring.first;
     }
 }
 
-static void on_confirm(struct bus_link *k, uint64_t tag, bool is_multiple, enum bus_outcome outcome)
+static void on_confirm(struct bus_link *k, struct outlet *o, uint64_t tag, bool is_multiple,
+                       enum bus_outcome outcome)
 {
-    uint64_t serial = tag + k->serial_before;
+    uint64_t from = o->from;
+    uint64_t serial = tag + o->before;
 
     if (outcome == BUS_NACKED) {
-        note_refusal(k);
+        note_refusal(k, o);
     }
     if (is_multiple) {
-        settle_through(k, serial, outcome);
+        o->from = serial + 1;
+        settle_through(k, from, serial, outcome);
     } else {
         settle(k, serial, outcome);
     }
-    renew(k);
+    close_retired(k);
 }
 
 void bus_publish_fail(struct bus_link *k)
 {
-    settle_through(k, k->ring.next - 1, BUS_UNKNOWN);
+    settle_through(k, k->ring.first, k->ring.next - 1, BUS_UNKNOWN);
 }
 
 void bus_publish_expire(struct bus_link *k, struct mono now)
@@ -189,65 +231,70 @@ void bus_publish_expire(struct bus_link *k, struct mono now)
     while (!bus_ring_is_empty(&k->ring) && bus_ring_due(&k->ring).ns <= now.ns) {
         settle(k, k->ring.first, BUS_UNKNOWN);
     }
-    renew(k);
+    close_retired(k);
 }
 
 /* --- in -------------------------------------------------------------------------------------- */
 
 /* The new channel is asked for before anyone is told, so that they may publish at once. */
-static void on_channel_closed(struct bus_link *k)
+static void on_channel_closed(struct bus_link *k, struct outlet *o)
 {
-    uint64_t last = k->ring.next - 1;
+    uint64_t from = o->from;
+    uint64_t last = o->state == OUTLET_OPEN ? k->ring.next - 1 : o->last;
 
-    bus_link_put_channel_close_ok(k, LINK_CHANNEL_PUBLISH);
-    if (k->renewing == RENEW_CLOSING) {
+    bus_link_put_channel_close_ok(k, o->channel);
+    if (o->state == OUTLET_CLOSING) {
         return; /* our own closing crossed it, and is answered, too */
     }
-    bus_publish_begin(k);
-    settle_through(k, last, BUS_UNKNOWN);
+    if (o->state == OUTLET_OPEN) {
+        outlet_open(k, o);
+    } else {
+        o->state = OUTLET_SHUT;
+    }
+    settle_through(k, from, last, BUS_UNKNOWN);
 }
 
-static int on_method(struct bus_link *k, const amqp_method_t *m)
+static int on_method(struct bus_link *k, struct outlet *o, const amqp_method_t *m)
 {
     switch (m->id) {
     case AMQP_BASIC_ACK_METHOD: {
         const amqp_basic_ack_t *ack = m->decoded;
-        on_confirm(k, ack->delivery_tag, ack->multiple, BUS_CONFIRMED);
+        on_confirm(k, o, ack->delivery_tag, ack->multiple, BUS_CONFIRMED);
         return ERR_OK;
     }
     case AMQP_BASIC_NACK_METHOD: {
         const amqp_basic_nack_t *nack = m->decoded;
-        on_confirm(k, nack->delivery_tag, nack->multiple, BUS_NACKED);
+        on_confirm(k, o, nack->delivery_tag, nack->multiple, BUS_NACKED);
         return ERR_OK;
     }
     case AMQP_BASIC_RETURN_METHOD:
-        k->returning = RETURN_HEADER;
+        o->returning = RETURN_HEADER;
         return ERR_OK;
     case AMQP_CHANNEL_CLOSE_METHOD:
-        on_channel_closed(k);
+        on_channel_closed(k, o);
         return ERR_OK;
     case AMQP_CHANNEL_CLOSE_OK_METHOD:
-        if (k->renewing != RENEW_CLOSING) {
-            return bus_link_refuse(k, "the publishing channel closed unasked");
+        if (o->state != OUTLET_CLOSING) {
+            return bus_link_refuse(k, "a publishing channel closed unasked");
         }
-        bus_publish_begin(k);
+        o->state = OUTLET_SHUT;
         return ERR_OK;
     case AMQP_CHANNEL_OPEN_OK_METHOD:
     case AMQP_CONFIRM_SELECT_OK_METHOD:
         return ERR_OK;
     default:
-        return bus_link_refuse(k, "unexpected method %s on the publishing channel",
+        return bus_link_refuse(k, "unexpected method %s on a publishing channel",
                                amqp_method_name(m->id));
     }
 }
 
-static int on_return_header(struct bus_link *k, const struct frame *f)
+static int on_return_header(struct bus_link *k, struct outlet *o, const struct frame *f)
 {
     amqp_basic_properties_t *p;
     uint64_t serial;
 
-    if (k->returning != RETURN_HEADER ||
-        bus_wire_header(f, &k->pool, &k->return_left, &p) != ERR_OK) {
+    if (o->returning != RETURN_HEADER ||
+        bus_wire_header(f, &k->pool, &o->return_left, &p) != ERR_OK) {
         return bus_link_refuse(k, "broken content header on the publishing channel");
     }
     if ((p->_flags & AMQP_BASIC_CORRELATION_ID_FLAG) == 0 ||
@@ -255,34 +302,38 @@ static int on_return_header(struct bus_link *k, const struct frame *f)
         return bus_link_refuse(k, "a returned message that is none of ours");
     }
     bus_ring_mark_returned(&k->ring, serial);
-    k->returning = k->return_left > 0 ? RETURN_BODY : RETURN_NONE;
+    o->returning = o->return_left > 0 ? RETURN_BODY : RETURN_NONE;
     return ERR_OK;
 }
 
-static int on_return_body(struct bus_link *k, const struct frame *f)
+static int on_return_body(struct bus_link *k, struct outlet *o, const struct frame *f)
 {
-    if (k->returning != RETURN_BODY || f->payload.n > k->return_left) {
+    if (o->returning != RETURN_BODY || f->payload.n > o->return_left) {
         return bus_link_refuse(k, "unexpected body on the publishing channel");
     }
-    k->return_left -= f->payload.n;
-    k->returning = k->return_left > 0 ? RETURN_BODY : RETURN_NONE;
+    o->return_left -= f->payload.n;
+    o->returning = o->return_left > 0 ? RETURN_BODY : RETURN_NONE;
     return ERR_OK;
 }
 
 int bus_publish_frame(struct bus_link *k, const struct frame *f)
 {
+    struct outlet *o = &k->outlets[f->channel == LINK_CHANNEL_PUBLISH ? 0 : 1];
     amqp_method_t m;
 
+    if (o->state == OUTLET_SHUT) {
+        return bus_link_refuse(k, "a frame on channel %u, which is not open", f->channel);
+    }
     switch (f->type) {
     case AMQP_FRAME_METHOD:
         if (bus_wire_method(f, &k->pool, &m) != ERR_OK) {
             return bus_link_refuse(k, "broken method on the publishing channel");
         }
-        return on_method(k, &m);
+        return on_method(k, o, &m);
     case AMQP_FRAME_HEADER:
-        return on_return_header(k, f);
+        return on_return_header(k, o, f);
     case AMQP_FRAME_BODY:
-        return on_return_body(k, f);
+        return on_return_body(k, o, f);
     default:
         return bus_link_refuse(k, "unknown frame type %u", f->type);
     }

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { EXIT_WELL = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -360,7 +361,7 @@ static void unmake(struct daemon *d)
     loop_signal_free(d->on_hup);
     loop_signal_free(d->on_int);
     loop_signal_free(d->on_term);
-    loop_free(d->loop);
+    d->is_thread_left = !loop_free(d->loop);
 }
 
 static void log_exposure(enum exposure_verdict verdict, const char *listen)
@@ -528,6 +529,17 @@ static int usage(const struct daemon *d, struct buf *why)
     return EXIT_USAGE;
 }
 
+/* What runs has ended. With a name server that does not answer exit() would outlast the grace of
+ * whoever told us to stop. */
+static int leave(const struct daemon *d, int code)
+{
+    if (d->is_thread_left) {
+        (void)fflush(NULL);
+        _exit(code);
+    }
+    return code;
+}
+
 int daemon_main(const struct daemon_program *p, int argc, char **argv)
 {
     struct daemon d = {.program = p};
@@ -547,7 +559,7 @@ int daemon_main(const struct daemon_program *p, int argc, char **argv)
         return health_mode(&d);
     case FLAGS_RUN:
         mask_stop_signals(SIG_BLOCK);
-        return with_config(&d);
+        return leave(&d, with_config(&d));
     case FLAGS_CHECK:
     case FLAGS_PRINT_CONFIG:
     default:

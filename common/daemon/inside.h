@@ -20,7 +20,8 @@ struct daemon {
     struct filewatch *watch; /* NULL: the program does not reload */
     struct phase phase;
     void *self;
-    bool is_started; /* `self` is good: between start and stop */
+    bool is_started;     /* `self` is good: between start and stop */
+    bool is_thread_left; /* one that looks up a name, when all else was freed */
     struct mono linger_until;
     struct loop_signal *on_term, *on_int, *on_hup;
     struct loop_timer *look, *overdue, *linger;

@@ -119,20 +119,21 @@ static bool is_alone(struct loop *l)
     return n == 0;
 }
 
-void loop_free(struct loop *l)
+bool loop_free(struct loop *l)
 {
     if (l == NULL) {
-        return;
+        return true;
     }
     uv_close((uv_handle_t *)&l->turn_end, NULL);
     /* Lets the close callbacks of freed handles run. */
     (void)uv_run(&l->uv, UV_RUN_NOWAIT);
     int rc = uv_loop_close(&l->uv);
     if (rc == UV_EBUSY && is_alone(l)) {
-        return; /* a thread still looks up a name: what it writes to must stay */
+        return false; /* what the thread writes to must stay */
     }
     CHECK(rc == 0);
     free(l);
+    return true;
 }
 
 uv_loop_t *loop_uv(struct loop *l)

@@ -19,8 +19,9 @@ struct loop_hook;
 struct loop_signal;
 
 MUST_CHECK int loop_new(struct loop **ret);
-/* All handles must have been freed before. */
-void loop_free(struct loop *l);
+/* All handles must have been freed before. Returns false when a thread still looks up a name, whose
+ * memory then stays: exit() would wait for it, for as long as the resolver is patient. */
+bool loop_free(struct loop *l);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *l);
 /* Ends loop_run() after this turn. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker told to stop begins nothing, ends what it runs, hands back the rest, and says goodbye: whatever is down meanwhile."""
 import re
+import time
 from signal import SIGTERM
 
 import pytest
@@ -168,4 +169,27 @@ def test_a_worker_that_is_cut_off_from_the_store_holds_nothing(make_stack):
     wait_until(lambda: "store_reached" in log_of(worker), 10)
     assert stack.stop("worker-1") == 0
     assert stack.wait_job(submit(stack, "/after"))["state"] == "succeeded"
+    quiet(stack)
+
+
+def test_a_store_that_comes_and_goes_loses_and_repeats_nothing(make_stack):
+    """Taken, handed back and taken again, each few seconds, with claims whose answers are lost."""
+    stack = make_stack(config(30, concurrency=8))
+    proxy, worker = proxied(stack)
+    stack["worker-1"].start()
+    stack["worker-1"].wait_ready()
+    jobs = []
+    for n in range(4):
+        jobs += together(8, lambda i: submit(stack, f"/flap/{n}/{i}?sleep_ms={i * 100}"), range(16))
+        jobs += together(2, lambda i: submit(stack, f"/narrow/{n}/{i}?sleep_ms=100", "narrow"), range(3))
+        cut(proxy)
+        time.sleep(2.5 if n % 2 else 0.3)
+        proxy.order("/accept")
+        time.sleep(1.5 if n % 2 else 0.7)
+    for job in jobs:
+        record = stack.wait_job(job, timeout=60)
+        assert (record["state"], len(record["attempts"])) == ("succeeded", 1), record
+    assert len(stack.receipts()) == len(jobs)
+    wait_until(lambda: in_hand(stack, worker) + in_hand(stack, stack["worker-1"]) == 0, 20, "nothing is in hand")
+    assert stack.redis.hlen("{narrow}:s") + stack.redis.hlen("{sample}:s") == 0, "a slot is left"
     quiet(stack)

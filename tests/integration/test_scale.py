@@ -136,6 +136,23 @@ def test_what_nobody_could_take_needs_nobody(stack):
     assert call.result(30).status_code == 200
 
 
+def test_a_line_behind_a_job_in_doubt_needs_nobody(make_stack):
+    """Its first waits for a person, and all behind it for that one: not for a worker, however long."""
+    stack = make_stack(lambda s: config_of(s, {"sample": {"in_doubt": {"policy": "hold"}, "timeouts": {"total_s": 2}}},
+                                           worker={"concurrency": CONCURRENCY, "lease_s": 2}))
+    [first, *behind] = [stack.submit(f"/line/{n}?sleep_ms={6000 if n == 0 else 0}", ordering_key="k").json()["id"] for n in range(4)]
+    assert stack.wait_job(first, states=("in_doubt",), timeout=30)["state"] == "in_doubt"
+    wait_until(lambda: stack.redis.zcount("{sample}:x", "+inf", "+inf") == 3, 20, "three to stand in line")
+    wait_until(lambda: desired(stack) == 0, 20, "nobody to be needed")
+    assert scale(stack, "sample")["queued"] == 3
+    assert stack.stop("worker-1") == 0
+    assert stack.call("POST", f"/v1/jobs/{first}/resolve", json={"state": "failed", "note": "looked"}).status_code == 200
+    wait_until(lambda: desired(stack) == 1, 10, "a worker to be asked for")
+    stack["worker-1"].start()
+    for job in behind:
+        assert stack.wait_job(job)["state"] == "succeeded"
+
+
 def test_what_its_tenant_works_on_takes_no_worker(stack):
     """Twelve jobs would keep three workers busy; offloaded they are polled by one."""
     add_worker(stack)

@@ -7,7 +7,8 @@
 -- without a delivery seen, and with empty queues takes it for lost; wakes the first of a line that nobody woke.
 -- Gives {slots freed, accepts undone, unended, running, in doubt, delayed, outbox, age of the oldest that
 -- waits in ms, checked, ended past their deadline, suspects, lost, on the shelf, waiting for their own key, offloaded, delayed but due
--- soon, calls that nobody has claimed, ms since an attempt ended (-1: none of late), ms that attempts take}.
+-- soon, calls that nobody has claimed, ms since an attempt ended (-1: none of late), ms that attempts take, of those that wait for their own
+-- key: out of turn}.
 local LOOKS = 100
 local SUSPECTS = 10000
 local GRACE = 5000 -- a waiting caller's own ingress comes first, to expire it or to give 202
@@ -135,4 +136,5 @@ return {freed, undone, redis.call('ZCARD', T .. 'u'), tonumber(t[1] or '0'), ton
         int(oldest), #names, expired, n_suspects, lost, redis.call('ZCARD', T .. 'h'),
         redis.call('ZCOUNT', T .. 'x', int(now), '+inf'), redis.call('ZCARD', T .. 'f'),
         redis.call('ZCOUNT', T .. 'w', '(' .. int(now), int(now + tonumber(ARGV[9] or '0'))),
-        redis.call('ZCOUNT', T .. 'y', int(now), '+inf'), ended_at and int(math.max(0, now - tonumber(ended_at))) or '-1', took or '0'}
+        redis.call('ZCOUNT', T .. 'y', int(now), '+inf'), ended_at and int(math.max(0, now - tonumber(ended_at))) or '-1', took or '0',
+        redis.call('ZCOUNT', T .. 'x', '+inf', '+inf')}

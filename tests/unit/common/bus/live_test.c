@@ -575,6 +575,49 @@ static void test_nacked(void **state)
     assert_outcomes(w, 1, 0, 2, 0);
 }
 
+/* A full queue refuses, again and again: who publishes to another one does not notice. */
+static void test_refusals_hold_up_nobody(void **state)
+{
+    enum { ROUNDS = 40, EACH = 20 };
+    struct world *w = *state;
+    char full[NAME_SIZE];
+    char queue[NAME_SIZE];
+    char random[RANDOM_NAME_SIZE];
+    const struct bus_arg args[] = {{"x-max-length", NULL, 1},
+                                   {"x-overflow", "reject-publish", 0},
+                                   {"x-expires", NULL, 600000}};
+
+    make_queue(w, "quorum", queue);
+    random_name(random);
+    (void)snprintf(full, sizeof full, "bus-live-%s", random);
+    assert_int_equal(declare_answer(w, bus_declare_queue(w->link, full, args, 3, on_declared, w)),
+                     0);
+    publish(w, "", full, STR("1"));
+    assert_outcomes(w, 1, 0, 0, 0);
+    /* Channels are replaced once a second at most: two of them, here. */
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t nacked = w->outcomes[BUS_NACKED];
+        publish(w, "", full, STR("2"));
+        for (int i = 0; i < EACH; i++) {
+            publish(w, "", queue, STR("3"));
+            publish(w, "", "bus-live-no-such-queue", STR("4"));
+        }
+        while (w->outcomes[BUS_NACKED] == nacked) {
+            idle(w, 1);
+            publish(w, "", queue, STR("3"));
+        }
+        publish(w, "", queue, STR("3"));
+        idle(w, 60);
+    }
+    WAIT(w, are_outcomes_in);
+    assert_int_equal(w->outcomes[BUS_NACKED], ROUNDS);
+    assert_int_equal(w->outcomes[BUS_RETURNED], ROUNDS * EACH);
+    assert_int_equal(w->outcomes[BUS_UNKNOWN], 0);
+    assert_int_equal(w->outcomes[BUS_CONFIRMED], w->wanted_outcomes - (size_t)ROUNDS * (1 + EACH));
+    assert_int_equal(bus_link_outstanding(w->link), 0);
+    assert_int_equal(w->lost, 0);
+}
+
 /* A missing exchange closes the channel: what was outstanding is unknown, the link goes on. */
 static void test_missing_exchange(void **state)
 {
@@ -1263,6 +1306,7 @@ int main(int argc, char **argv)
         LIVE(test_bounds),
         LIVE(test_returned),
         LIVE(test_nacked),
+        LIVE(test_refusals_hold_up_nobody),
         LIVE(test_missing_exchange),
         LIVE(test_declares_in_order),
         LIVE(test_settling_classic),
