@@ -116,7 +116,7 @@ static void on_seen(struct store *s, const struct store_value *v)
     bool is_counted = v->type == STORE_INTEGER;
 
     if (is_counted && v->integer < (int64_t)s->wait.confirmed) {
-        /* Under our hands. To come again is to have it noticed. */
+        /* Under our hands; it was left as it stands. To come again is to have it noticed. */
         store_lost(s, "the store lost acknowledged writes");
         return;
     }
@@ -229,6 +229,7 @@ static void begin_round(struct store *s)
     struct list *link;
     char counter[24];
     char kept[24];
+    char confirmed[24];
     char replicas[16];
     char ms[24];
 
@@ -241,9 +242,10 @@ static void begin_round(struct store *s)
     s->wait.due = WAIT_SEEN;
     (void)snprintf(counter, sizeof counter, "%" PRIu64, s->wait.sent);
     (void)snprintf(kept, sizeof kept, "%d", STORE_SEEN_MS);
-    const struct str seen[] = {STR("EVALSHA"),  str_of(s->sha[STORE_SEEN]),
-                               STR("1"),        str_of(s->wait.key),
-                               str_of(counter), str_of(kept)};
+    (void)snprintf(confirmed, sizeof confirmed, "%" PRIu64, s->wait.confirmed);
+    const struct str seen[] = {
+        STR("EVALSHA"), str_of(s->sha[STORE_SEEN]), STR("1"), str_of(s->wait.key), str_of(counter),
+        str_of(kept),   str_of(confirmed)};
     send_round(s, seen, sizeof seen / sizeof seen[0]);
     if (s->o.wait_replicas > 0) {
         (void)snprintf(replicas, sizeof replicas, "%u", s->o.wait_replicas);
