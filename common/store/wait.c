@@ -49,8 +49,13 @@ static bool is_excepted(int script)
 
 bool store_wait_is_due(const struct store *s, const struct command *c)
 {
-    return store_wait_is_on(s) && c->script != COMMAND_NO_SCRIPT &&
-           store_script_waits((enum store_script)c->script) && !is_excepted(c->script);
+    if (!store_wait_is_on(s) || c->script == COMMAND_NO_SCRIPT) {
+        return false;
+    }
+    if (c->script == COMMAND_KEPT) {
+        return RULE(readings_wait);
+    }
+    return store_script_waits((enum store_script)c->script) && !is_excepted(c->script);
 }
 
 int store_wait_hold(struct store *s, struct command *c, const struct store_value *value)
