@@ -10,7 +10,7 @@ from harness.replicated import Replicated
 
 DAEMONS = ("ingress", "worker-1", "dispatcher")
 # A promise costs a round to a replica that syncs each write to the disk, on whatever machine this is.
-STORE = {"wait_replicas": 1, "wait_s": 2}
+STORE = {"wait_replicas": 1, "wait_s": 1.5}
 
 
 @pytest.mark.slow
