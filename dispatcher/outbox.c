@@ -59,7 +59,8 @@ void outbox_look(struct outbox *o, const char *tenant)
     (void)snprintf(k->tenant, sizeof k->tenant, "%s", tenant);
     (void)snprintf(key, sizeof key, "{%s}:o", tenant);
     struct str words[] = {STR("ZRANGE"), str_of(key), STR("0"), STR("99"), STR("WITHSCORES")};
-    if (store_command(d->store, words, 5, on_page, k) == ERR_OK) {
+    /* What only the primary knows is not published: nobody would remember it. */
+    if (store_command_kept(d->store, words, 5, on_page, k) == ERR_OK) {
         o->alive++;
     } else {
         free(k);

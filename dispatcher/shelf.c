@@ -186,7 +186,8 @@ static void on_delivery(struct bus_delivery *d, void *arg)
     h->delivery = d;
     (void)snprintf(key, sizeof key, "{%.*s}:j:%.*s", STR_ARG(id.tenant), STR_ARG(id.name));
     struct str words[] = {STR("HMGET"), str_of(key), STR("st"), STR("sh"), STR("db"), STR("er")};
-    if (store_command(s->dispatcher->store, words, 6, on_record, h) == ERR_OK) {
+    /* The copy goes for good when the record says so. */
+    if (store_command_kept(s->dispatcher->store, words, 6, on_record, h) == ERR_OK) {
         s->alive++;
     } else {
         settle(h, /* is_gone= */ false);

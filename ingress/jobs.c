@@ -92,6 +92,17 @@ static void no_store(struct ask *a)
     problem(a, PROBLEM_UNAVAILABLE, "The store does not answer. Repeat later.");
 }
 
+/* rc: of a script that changes something. */
+static void no_change(struct ask *a, int rc)
+{
+    if (rc == ERR_UNKNOWN) {
+        problem(a, PROBLEM_UNAVAILABLE,
+                "The store did not answer: it is not known whether this was done. Send it again.");
+    } else {
+        no_store(a);
+    }
+}
+
 /* --- status ----------------------------------------------------------------------------------- */
 
 struct record {
@@ -296,7 +307,9 @@ static void on_completed(int rc, const struct store_value *v, void *arg)
         release(a);
         return;
     }
-    if (rc != ERR_OK || str_is(word, STR("missing"))) {
+    if (rc != ERR_OK) {
+        no_change(a, rc);
+    } else if (str_is(word, STR("missing"))) {
         no_store(a);
     } else if (str_is(word, STR("ended"))) {
         a->kind = ASK_STATUS;
@@ -377,7 +390,7 @@ static void on_canceled(int rc, const struct store_value *v, void *arg)
 
     a->asking--;
     if (rc != ERR_OK) {
-        no_store(a);
+        no_change(a, rc);
     } else if (str_is(word, STR("missing"))) {
         problem(a, PROBLEM_UNKNOWN_JOB, NULL);
     } else if (str_is(word, STR("canceled"))) {
@@ -399,7 +412,7 @@ static void on_resolved(int rc, const struct store_value *v, void *arg)
 
     a->asking--;
     if (rc != ERR_OK) {
-        no_store(a);
+        no_change(a, rc);
     } else if (str_is(word, STR("missing"))) {
         problem(a, PROBLEM_UNKNOWN_JOB, NULL);
     } else if (str_is(word, STR("queued")) || str_is(word, STR("settled"))) {
@@ -428,7 +441,7 @@ static void on_dropped(int rc, const struct store_value *v, void *arg)
 
     a->asking--;
     if (rc != ERR_OK) {
-        no_store(a);
+        no_change(a, rc);
     } else if (str_is(word, STR("missing"))) {
         problem(a, PROBLEM_UNKNOWN_JOB, NULL);
     } else if (str_is(word, STR("dropped"))) {

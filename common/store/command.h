@@ -12,7 +12,10 @@ struct command;
 /* An answer to the store itself; index: what it was sent with. */
 typedef void (*command_step)(struct store *s, size_t index, const struct store_value *value);
 
-enum { COMMAND_NO_SCRIPT = -1 };
+enum {
+    COMMAND_NO_SCRIPT = -1,
+    COMMAND_KEPT = -2 /* no script; its answer waits as those of WAITS scripts do */
+};
 
 struct command {
     struct list link; /* waiting to be sent, then waiting for its answer */
@@ -21,7 +24,7 @@ struct command {
     void *arg;
     command_step step; /* for the store */
     size_t index;
-    int script; /* enum store_script, or COMMAND_NO_SCRIPT */
+    int script; /* enum store_script, COMMAND_NO_SCRIPT or COMMAND_KEPT */
     unsigned int resent;
     struct store_value *kept; /* of the answer, while it is held (wait.h); owned */
     size_t n;

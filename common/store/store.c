@@ -193,7 +193,7 @@ static void answer_caller(struct store *s, struct command *c, const struct store
     if (value->type == STORE_ERROR) {
         const struct redis_refusal *refusal = redis_refusal_of(value->text);
         rc = refusal->rc;
-        if (refusal->is_resent && c->script != COMMAND_NO_SCRIPT && c->resent < MAX_RESENT) {
+        if (refusal->is_resent && c->script >= 0 && c->resent < MAX_RESENT) {
             /* The load goes into the same queue, ahead of it. */
             store_reload(s, (enum store_script)c->script);
             c->resent++;
@@ -804,4 +804,10 @@ int store_call(struct store *s, enum store_script script, const struct str *keys
 int store_command(struct store *s, const struct str *words, size_t n_words, store_cb cb, void *arg)
 {
     return issue(s, &(struct words){words, n_words}, 1, COMMAND_NO_SCRIPT, cb, arg);
+}
+
+int store_command_kept(struct store *s, const struct str *words, size_t n_words, store_cb cb,
+                       void *arg)
+{
+    return issue(s, &(struct words){words, n_words}, 1, COMMAND_KEPT, cb, arg);
 }

@@ -116,3 +116,8 @@ MUST_CHECK int store_call(struct store *s, enum store_script script, const struc
 /* A plain command ("GET", key): not one that subscribes, blocks or changes the connection. */
 MUST_CHECK int store_command(struct store *s, const struct str *words, size_t n_words, store_cb cb,
                              void *arg);
+/* As store_command(), for a reading after which something happens outside that cannot be taken
+ * back: the answer counts as those of the scripts do that wait for replicas. All that it saw is
+ * there. */
+MUST_CHECK int store_command_kept(struct store *s, const struct str *words, size_t n_words,
+                                  store_cb cb, void *arg);

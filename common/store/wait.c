@@ -49,8 +49,13 @@ static bool is_excepted(int script)
 
 bool store_wait_is_due(const struct store *s, const struct command *c)
 {
-    return store_wait_is_on(s) && c->script != COMMAND_NO_SCRIPT &&
-           store_script_waits((enum store_script)c->script) && !is_excepted(c->script);
+    if (!store_wait_is_on(s) || c->script == COMMAND_NO_SCRIPT) {
+        return false;
+    }
+    if (c->script == COMMAND_KEPT) {
+        return RULE(readings_wait);
+    }
+    return store_script_waits((enum store_script)c->script) && !is_excepted(c->script);
 }
 
 int store_wait_hold(struct store *s, struct command *c, const struct store_value *value)
@@ -116,7 +121,7 @@ static void on_seen(struct store *s, const struct store_value *v)
     bool is_counted = v->type == STORE_INTEGER;
 
     if (is_counted && v->integer < (int64_t)s->wait.confirmed) {
-        /* Under our hands. To come again is to have it noticed. */
+        /* Under our hands; it was left as it stands. To come again is to have it noticed. */
         store_lost(s, "the store lost acknowledged writes");
         return;
     }
@@ -229,6 +234,7 @@ static void begin_round(struct store *s)
     struct list *link;
     char counter[24];
     char kept[24];
+    char confirmed[24];
     char replicas[16];
     char ms[24];
 
@@ -241,9 +247,10 @@ static void begin_round(struct store *s)
     s->wait.due = WAIT_SEEN;
     (void)snprintf(counter, sizeof counter, "%" PRIu64, s->wait.sent);
     (void)snprintf(kept, sizeof kept, "%d", STORE_SEEN_MS);
-    const struct str seen[] = {STR("EVALSHA"),  str_of(s->sha[STORE_SEEN]),
-                               STR("1"),        str_of(s->wait.key),
-                               str_of(counter), str_of(kept)};
+    (void)snprintf(confirmed, sizeof confirmed, "%" PRIu64, s->wait.confirmed);
+    const struct str seen[] = {
+        STR("EVALSHA"), str_of(s->sha[STORE_SEEN]), STR("1"), str_of(s->wait.key), str_of(counter),
+        str_of(kept),   str_of(confirmed)};
     send_round(s, seen, sizeof seen / sizeof seen[0]);
     if (s->o.wait_replicas > 0) {
         (void)snprintf(replicas, sizeof replicas, "%u", s->o.wait_replicas);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wait — answers that count only when they cannot be lost with one server. Of this folder only.
  *
- * The answer of a script that is marked WAITS (scripts.def) is held back. At the end of the turn
+ * The answer of a script that is marked WAITS (scripts.def), or of store_command_kept(), is held
+ * back. At the end of the turn
  * the link's own counter, {sluice}:seen:<name>, is raised on a connection of its own, with WAIT
  * behind it: what a replica has is a prefix of what was written, so a replica that has the counter
  * has all that was answered before. One such round at a time; what is answered meanwhile goes with

@@ -3,7 +3,7 @@
 -- 5 name of the job ('' to move the cursor only), 6 '1' to skip while the last job has not ended,
 -- 7 shelf head, 8 shelf body, 9 ms until the job's own deadline (0 never), 10 lost_after in ms, 11… fields.
 -- One script moves the cursor and puts the job into the outbox. Gives {what happened, cursor}: fired |
--- moved | skipped | behind (the cursor is another) | memory.
+-- moved (also: the job is there already) | skipped | behind (the cursor is another) | memory.
 local schedule, name = ARGV[2], ARGV[5]
 if redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
     return {'memory', ''}
@@ -24,6 +24,10 @@ if ARGV[6] == '1' then
         redis.call('HINCRBY', T .. 'c', schedule .. ':skipped', 1)
         return {'skipped', ARGV[4]}
     end
+end
+if redis.call('EXISTS', job(name)) == 1 then
+    -- Fired by a leader whose cursor the store has forgotten: its message came, or its record stayed.
+    return {'moved', ARGV[4]} -- BREAK:fire_makes_no_job_twice
 end
 local own = tonumber(ARGV[9]) > 0 and now + tonumber(ARGV[9]) or 0
 redis.call('HSET', T .. 'c', schedule .. ':last', name, schedule .. ':fired', int(now))

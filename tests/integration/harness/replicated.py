@@ -95,23 +95,35 @@ class Sentinel(Process):
 
 
 class Replicated:
-    """A primary, a replica and three sentinels. Made before the stack starts, they start with it."""
+    """A primary, its replicas and three sentinels. Made before the stack starts, they start with it."""
 
-    def __init__(self, stack, **sentinel):
+    def __init__(self, stack, replicas=1, **sentinel):
         self.a = RedisServer(stack, "redis-a")
-        self.b = RedisServer(stack, "redis-b", replica_of=self.a)
+        self.b, *others = [RedisServer(stack, f"redis-{name}", replica_of=self.a) for name in "bcd"[:replicas]]
+        self.servers = [self.a, self.b, *others]
         self.sentinels = [Sentinel(stack, f"sentinel-{i}", self.a, **sentinel) for i in (1, 2, 3)]
 
     def store(self, *first, **more):
         """The section `store` of a configuration; `first`: sentinels that come before."""
         return {"sentinels": [*first, *(s.url for s in self.sentinels)], "master": MASTER, **more}
 
-    def wait_settled(self):
-        """Until all know each other and the replica has all."""
-        wait_until(lambda: all(s.knows(others=2, replicas=1) for s in self.sentinels), 60, "the sentinels to find all")
-        wait_until(lambda: self.b.is_in_sync_with(self.a), 60, "the replica in sync")
+    def master(self):
+        """The running server that says so itself, and of which all sentinels say it; else None."""
+        told = {s.master_port() for s in self.sentinels}
+        return next((s for s in self.servers if s.is_running and told == {s.port} and s.role() == "master"), None)
 
-    def wait_promoted(self):
-        """Until the replica is the master, in its own words and in all the sentinels'."""
-        wait_until(lambda: self.b.role() == "master", 60, "the replica to be promoted")
-        wait_until(lambda: all(s.master_port() == self.b.port for s in self.sentinels), 60, "all sentinels to say so")
+    def wait_settled(self):
+        """Until all know each other and the replicas have all. Gives the master."""
+        master = wait_until(self.master, 60, "a master")
+        followers = [s for s in self.servers if s is not master and s.is_running]
+        wait_until(lambda: all(s.knows(others=2, replicas=len(self.servers) - 1) for s in self.sentinels), 60,
+                   "the sentinels to find all")
+        for follower in followers:
+            wait_until(lambda f=follower: f.is_in_sync_with(master), 60, f"{follower.name} in sync")
+        return master
+
+    def wait_promoted(self, instead_of=None):
+        """Until another is the master, in its own words and in all the sentinels'. Gives it."""
+        gone = instead_of or self.a
+        return wait_until(lambda: (found := self.master()) is not None and found is not gone and found, 60,
+                          "a replica to be promoted")
