@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "httpc/sockets.h"
 
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,6 +53,19 @@ static void forget(struct httpc_sockets *s, int fd)
     }
 }
 
+/* The kernel goes on sending what the other side has not acknowledged, for a minute or two: a
+ * request that was given up would arrive when the network is back, after the attempt that came in
+ * its place. A reset takes it back. */
+static void drop_unsent(int fd)
+{
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+    int left = 0;
+
+    if (ioctl(fd, SIOCOUTQ, &left) == 0 && left > 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    }
+}
+
 void httpc_sockets_free(struct httpc_sockets *s)
 {
     if (s == NULL) {
@@ -60,6 +75,7 @@ void httpc_sockets_free(struct httpc_sockets *s)
         bool is_ours = s->by_fd[fd] != NULL && s->by_fd[fd]->is_ours;
         forget(s, (int)fd);
         if (is_ours) {
+            drop_unsent((int)fd);
             (void)close((int)fd);
         }
     }
@@ -152,6 +168,7 @@ int httpc_sockets_open(struct httpc_sockets *s, int family, int type, int protoc
 void httpc_sockets_close(struct httpc_sockets *s, int fd)
 {
     forget(s, fd);
+    drop_unsent(fd);
     (void)close(fd);
 }
 

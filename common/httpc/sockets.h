@@ -19,6 +19,7 @@ MUST_CHECK int httpc_sockets_new(struct loop *l, httpc_socket_cb cb, void *arg,
 void httpc_sockets_free(struct httpc_sockets *s);
 /* A new socket, watched for nothing yet, or -1. */
 int httpc_sockets_open(struct httpc_sockets *s, int family, int type, int protocol);
+/* What the other side has not acknowledged by now is never sent. */
 void httpc_sockets_close(struct httpc_sockets *s, int fd);
 /* Watches `fd` for `events`; 0: no more. Returns 0, ERR_NOMEM, ERR_IO. */
 MUST_CHECK int httpc_sockets_want(struct httpc_sockets *s, int fd, unsigned int events);

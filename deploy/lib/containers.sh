@@ -242,8 +242,19 @@ containers_compose() {
 containers_start() {
     [[ -n $(containers_ps --quiet) ]] || say "Starting the containers (compose project $(containers_project))"
     touch "$DIR/containers/started"
-    containers_compose up -d --remove-orphans
+    wait_until "$CONTAINERS_READY_S" containers_up || die "compose failed (log: $DIR/log/compose.log)"
     containers_wait_ready
+}
+
+# compose gives up on what was slow to become healthy, as on a busy machine; who asks again goes on from there. False: then.
+containers_up() {
+    compose up -d --remove-orphans >"$DIR/log/compose.log" 2>&1 </dev/null && return 0
+    if grep -q 'is unhealthy' "$DIR/log/compose.log"; then
+        sleep 1
+        return 1
+    fi
+    tail -n 40 "$DIR/log/compose.log" >&2
+    die "compose failed (log: $DIR/log/compose.log)"
 }
 
 # --- scaling ---

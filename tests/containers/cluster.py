@@ -80,9 +80,18 @@ class Cluster:
         if os.environ.get("SLUICE_TEST_PROJECTS"):
             with open(os.environ["SLUICE_TEST_PROJECTS"], "a") as names:
                 names.write(f"{self.project}\n")
-        self._compose("up", "-d", *words)
+        # Compose gives up on a node that was slow to become healthy, as on a busy machine; who asks again goes on from there.
+        end = time.monotonic() + 240
+        while True:
+            try:
+                self._compose("up", "-d", *words)
+                return
+            except AssertionError as error:
+                if "is unhealthy" not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(2)
 
-    def wait_ready(self, timeout=120):
+    def wait_ready(self, timeout=240):
         self.host = self.address(self.of("balancer")[0])
         wait_until(lambda: fetch(f"http://{self.host}:8080/readyz")[0] == 200, timeout, "a ready cluster")
         wait_until(lambda: all(fetch(f"http://{self.address(c)}:{p}/readyz")[0] == 200 for kind, p, network in

@@ -913,6 +913,58 @@ static void test_first_byte_timeout(void **state)
     tear_down(&f);
 }
 
+/* A listener whose connections are never accepted until the end, and take a few kilobytes. */
+static int listen_deaf(uint16_t *ret_port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    int room = 4096;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    *ret_port = ntohs(at.sin_port);
+    return fd;
+}
+
+/* A request that was given up while its bytes were still under way does not arrive later. */
+static void test_what_is_given_up_is_not_sent(void **state)
+{
+    struct fixture f;
+    struct outcome o = {0};
+    char url[128];
+    static char body[40000];
+    char got[4096];
+    uint16_t port = 0;
+    size_t n = 0;
+    ssize_t k = 0;
+
+    (void)state;
+    set_up(&f, 5, NULL, NULL);
+    int listener = listen_deaf(&port);
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u/x", port);
+    memset(body, 'b', sizeof body);
+    struct httpc_request r = request_of(&o, url);
+    r.body = (struct str){body, sizeof body};
+    r.first_byte_ms = 300;
+    run(&f, &o, &r);
+    expect(&o, HTTPC_DOUBT, "timeout_first_byte");
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    do {
+        k = read(fd, got, sizeof got);
+        n += k > 0 ? (size_t)k : 0;
+    } while (k > 0);
+    assert_true(n < sizeof body);
+    (void)close(fd);
+    (void)close(listener);
+    outcome_fini(&o);
+    tear_down(&f);
+}
+
 static void test_total_timeout(void **state)
 {
     struct fixture f;
@@ -1595,6 +1647,7 @@ int main(void)
         cmocka_unit_test(test_reused_connection_dies_beside_another),
         cmocka_unit_test(test_closed_while_resting),
         cmocka_unit_test(test_first_byte_timeout),
+        cmocka_unit_test(test_what_is_given_up_is_not_sent),
         cmocka_unit_test(test_total_timeout),
         cmocka_unit_test(test_drip),
         cmocka_unit_test(test_size_limit),
