@@ -498,6 +498,9 @@ static void on_claim(struct attempt *a, int rc, const struct store_value *v)
         return;
     }
     a->is_claim_open = false;
+    if (!str_is(store_word(v, 0), STR("go"))) {
+        a->unknown_claims = 0; /* it holds nothing that could be stale */
+    }
     act_on(a, v);
 }
 
