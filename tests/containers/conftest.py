@@ -21,6 +21,7 @@ HEAVY = {"test_autoscaler", "test_cluster", "test_scaling"}
 
 def pytest_configure(config):
     fixtures.pytest_configure(config)
+    config.addinivalue_line("markers", "cluster: a suite of its own, tests/run cluster")
     config.addinivalue_line("markers", "xdist_group(name): what one session runs, of several side by side")
 
 

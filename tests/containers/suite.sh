@@ -77,16 +77,18 @@ containers_images() {
     export SLUICE_IMAGE=${IMAGES[sluice]}
 }
 
-suite_containers() {
+# containers_suite NAME MARKED: the tests that are marked so (pytest -m).
+containers_suite() {
+    local name=$1 marked=$2
     if ! containers_may_start; then
-        warn "NOT RUN: containers. No container engine answers, and only root, or sudo without a password, may start one."
-        tally containers 0 0 1
+        warn "NOT RUN: $name. No container engine answers, and only root, or sudo without a password, may start one."
+        tally "$name" 0 0 1
         return 0
     fi
     if containers_are_forbidden; then
-        warn "NOT RUN: containers. This platform lets nobody make name spaces, not even root."
+        warn "NOT RUN: $name. This platform lets nobody make name spaces, not even root."
         # Not one of ours to mend: skipped under CI, too.
-        say "== containers: 0 passed, 0 failed, skipped: the platform forbids it"
+        say "== $name: 0 passed, 0 failed, skipped: the platform forbids it"
         SKIPPED=$((SKIPPED + 1))
         return 0
     fi
@@ -95,6 +97,15 @@ suite_containers() {
     touch "$SLUICE_TEST_PROJECTS"
     one containers-engine containers_engine
     one containers-images containers_images
-    TESTS_IN=containers SIDE_BY_SIDE=2 run_pytest dev containers --dist loadgroup
+    TESTS_IN=containers SIDE_BY_SIDE=2 run_pytest dev "$name" --dist loadgroup -m "$marked"
     one containers-clean containers_clean
+}
+
+suite_containers() {
+    containers_suite containers 'not cluster'
+}
+
+# Seventeen containers and minutes of kills: not in the time of each run.
+suite_cluster() {
+    containers_suite cluster cluster
 }

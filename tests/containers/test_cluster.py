@@ -128,6 +128,7 @@ def wait_whole(cluster):
     wait_until(lambda: members(cluster) == {3}, 60, "three members of each queue")
 
 
+@pytest.mark.cluster
 @pytest.mark.timeout_s(800)
 def test_each_part_dies(cluster):
     load = Load(cluster.host, cluster.key, JOBS_PER_S, CALLS_PER_S, "kills").start()
