@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 import urllib.error
 import urllib.request
 
@@ -147,19 +148,25 @@ def test_a_second_up_starts_only_what_does_not_run(up):
     assert without(after, "worker") == without(before, "worker")
 
 
+def wait_served(d, env, tenant):
+    """Daemons look at their file every second or two."""
+    end = time.monotonic() + 60
+    while (status := d.get(f"{env['SLUICE_INGRESS_URL']}/call/{tenant}/x", env["SLUICE_KEY"])[0]) != 200:
+        assert time.monotonic() < end, f"{tenant}: {status}"
+        time.sleep(0.2)
+
+
 def test_a_configuration_of_ones_own_gets_the_key(up):
     d, env, _ = up
     file = d.dir.parent / "mine.yaml"
     file.write_text("tenants:\n  mine:\n    instances: [{name: m, url: 'http://sample:8093'}]\n")
     d.run("up", "--no-demo", "--config", str(file))
-    # Daemons look at the file every second or two.
-    subprocess.run(["bash", "-c", 'until curl -sf --noproxy "*" -H "Sluice-Key: $SLUICE_KEY" '
-                    '"$SLUICE_INGRESS_URL/call/mine/x" >/dev/null; do sleep 0.2; done'], check=True, timeout=60,
-                   env={**os.environ, **env})
+    wait_served(d, env, "mine")
     file.write_text("tenants: 7\n")
     assert d.run("up", "--no-demo", check=False).returncode == 1
     assert d.get(env["SLUICE_INGRESS_URL"] + "/call/mine/x", env["SLUICE_KEY"])[0] == 200
     d.run("up", "--no-demo", "--config", str(ROOT / "deploy" / "sluice.yaml"))
+    wait_served(d, env, "sample")
 
 
 def test_what_makes_no_sense_is_refused(up):
