@@ -3,6 +3,7 @@ import redis
 
 from .ports import free_port
 from .process import Process
+from .waiting import wait_until
 
 
 class Replica(Process):
@@ -30,10 +31,18 @@ class Replica(Process):
         """From now on it hears of nothing that the primary writes."""
         self.redis.execute_command("REPLICAOF", "NO", "ONE")
 
+    def _has_taken(self, port):
+        """A process is dead before the last of its threads has let the port go."""
+        try:
+            return self.redis.config_set("port", port)
+        except redis.ResponseError as error:
+            assert "listen" in str(error), error
+            return False
+
     def take_over(self, port):
         """The primary whose port this was is dead."""
         self.detach()
-        self.redis.config_set("port", port)
+        wait_until(lambda: self._has_taken(port), 30, f"port {port} to be let go")
         self.redis.close()
         self.port = port
         self.redis = redis.Redis(port=port, decode_responses=True)
