@@ -2,7 +2,8 @@
 /* losses — whether a suspect's message is lost, or only waits in a long queue (protocol.md,
  * "Recovery"). The sweep suspects jobs that are overdue without a delivery seen; the leader asks
  * the broker for the tenant's work queues and the orphan queue. Only when nothing has lain ready in
- * them for a second are the suspects judged. */
+ * them for three seconds are the suspects judged: a worker may hold for two what it cannot begin.
+ */
 #pragma once
 
 #include "dispatcher.h"
@@ -24,5 +25,5 @@ struct losses_seen {
 /* One look at the queues: is_known, all of them answered; ready, messages in them. True when they
  * have been empty at every look for EMPTY_MS at least, with no gap between looks over GAP_MS. Pure.
  */
-enum { LOSSES_EMPTY_MS = 1000, LOSSES_GAP_MS = 3000 };
+enum { LOSSES_EMPTY_MS = 3000, LOSSES_GAP_MS = 2000 };
 bool losses_judge(struct losses_seen *s, bool is_known, uint64_t ready, struct mono now);

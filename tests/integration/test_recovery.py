@@ -443,7 +443,7 @@ def test_a_lost_message_is_said_and_runs_when_it_turns_up(stack):
         expect_problem(stack.call("POST", f"/v1/jobs/{name}/retry"), 409, "not_on_shelf")
         expect_problem(stack.call("DELETE", f"/v1/jobs/{name}"), 409, "not_cancelable")
     expect_problem(call.result(60), 502, "call_in_doubt")
-    wait_until(lambda: stack.metric("sluice_jobs_lost_total", "dispatcher", tenant="lossy") == 3, 10)
+    wait_until(lambda: stack.metric("sluice_jobs_lost_total", "dispatcher", tenant="lossy") == 3, 20)
     assert stack.call("POST", f"/v1/jobs/{other}/resolve", json={"state": "failed"}).json()["state"] == "failed"
 
     stack["worker"].start()
@@ -453,7 +453,7 @@ def test_a_lost_message_is_said_and_runs_when_it_turns_up(stack):
     assert [r["attempt"] for r in stack.receipts(job=job)] == [1]
     wait_until(lambda: ready(stack, "sluice.lossy.normal") == 0, 10)
     assert stack.job(other)["state"] == "failed" and stack.receipts(job=other) == []
-    wait_until(lambda: stack.metric("sluice_jobs_in_doubt", "dispatcher", tenant="lossy") == 1, 10)  # the call
+    wait_until(lambda: stack.metric("sluice_jobs_in_doubt", "dispatcher", tenant="lossy") == 1, 20)  # the call
     wait_until(lambda: stack.unacknowledged() == 0, 20)
 
 

@@ -129,7 +129,8 @@ OPEN = "no dispatcher has written the registry yet"
 
 
 def start_alone(stack, **store):
-    stack._config = store_of(**store)
+    """Its primaries have no replica: none is waited for."""
+    stack._config = store_of(wait_replicas=0, **store)
     return stack.start(wait=False)
 
 

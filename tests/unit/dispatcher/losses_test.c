@@ -8,7 +8,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-/* Empty at every look for a second, with no gap of three between looks: only then is a loss proven.
+/* Empty at every look for three seconds, with no gap of two between looks: only then is a loss
+ * proven.
  */
 static void test_judge(void **state)
 {
@@ -23,32 +24,44 @@ static void test_judge(void **state)
         size_t n;
     } rows[] = {
         {"one look is none", {{0, true, 0, false}}, 1},
-        {"empty for a second",
-         {{0, true, 0, false}, {500, true, 0, false}, {1000, true, 0, true}},
+        {"empty for three seconds",
+         {{0, true, 0, false}, {1500, true, 0, false}, {3000, true, 0, true}},
          3},
-        {"just short of a second", {{0, true, 0, false}, {999, true, 0, false}}, 2},
-        {"it stays proven", {{0, true, 0, false}, {1000, true, 0, true}, {1500, true, 0, true}}, 3},
-        {"a message", {{0, true, 1, false}, {1000, true, 1, false}, {2000, true, 1, false}}, 3},
+        {"just short of them",
+         {{0, true, 0, false}, {1500, true, 0, false}, {2999, true, 0, false}},
+         3},
+        {"it stays proven",
+         {{0, true, 0, false},
+          {1500, true, 0, false},
+          {3000, true, 0, true},
+          {3500, true, 0, true}},
+         4},
+        {"a message", {{0, true, 1, false}, {1500, true, 1, false}, {3000, true, 1, false}}, 3},
         {"a message in between begins anew",
          {{0, true, 0, false},
           {500, true, 1, false},
           {1000, true, 0, false},
-          {1500, true, 0, false},
-          {2000, true, 0, true}},
+          {2500, true, 0, false},
+          {4000, true, 0, true}},
          5},
-        {"no answer is no emptiness", {{0, false, 0, false}, {1000, false, 0, false}}, 2},
+        {"no answer is no emptiness",
+         {{0, false, 0, false}, {1500, false, 0, false}, {3000, false, 0, false}},
+         3},
         {"no answer in between begins anew",
          {{0, true, 0, false},
           {500, false, 0, false},
           {1000, true, 0, false},
-          {2000, true, 0, true}},
-         4},
-        {"the longest gap", {{0, true, 0, false}, {3000, true, 0, true}}, 2},
+          {2500, true, 0, false},
+          {4000, true, 0, true}},
+         5},
+        {"the longest gap",
+         {{0, true, 0, false}, {2000, true, 0, false}, {3000, true, 0, true}},
+         3},
         {"a gap begins anew",
          {{0, true, 0, false},
-          {3001, true, 0, false},
+          {2001, true, 0, false},
           {3500, true, 0, false},
-          {4001, true, 0, true}},
+          {5001, true, 0, true}},
          4},
     };
 
