@@ -69,7 +69,9 @@ def test_a_job_whose_record_was_forgotten_waits_on_the_shelf(make_stack):
     assert stack.redis.exists("{sample}:j:" + name_of(job)) == 0
     stack.start("worker-1")
     document = stack.wait_job(job)
-    assert (document["state"], document["outcome"]["error"]) == ("in_doubt", "record_missing")
+    assert document["state"] == "in_doubt"
+    # The worker's word, or the leader's, who may come upon the copy in the shelf's queue first (docs/protocol.md).
+    assert document["outcome"]["error"] in ("record_missing", "memory_lost")
     assert calls_of(stack, "/forgotten") == []
     assert stack.call("POST", f"/v1/jobs/{job}/retry").status_code < 300
     assert stack.wait_job(job, "succeeded")
