@@ -100,7 +100,8 @@ def test_a_worker_is_divided_while_all_have_work(pool):
     seen = [order.count(c) for c in CLASSES]
     assert seen[0] > 1.6 * seen[1] and seen[1] > 1.6 * seen[2] and seen[2] > 5, f"not divided by weight: {seen}"
     together(24, lambda i: stack.wait_job(i, "succeeded", timeout=90), jobs)
-    assert stack.tenant.stats()["peak"] <= 52, "more than the worker's concurrency"
+    # The tenant counts a call until it has sent the answer; on a slow machine the next one is there before. Undivided, it would be 144.
+    assert stack.tenant.stats()["peak"] <= 60, "more than the worker's concurrency"
 
 
 @pytest.mark.timeout_s(120)
