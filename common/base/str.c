@@ -71,6 +71,16 @@ char *str_dup(struct str s)
 }
 
 /* Reads to the end also when it is too large: what is no number is no large one. */
+bool str_keep(struct str s, char *to, size_t size)
+{
+    if (s.n == 0 || s.n >= size) {
+        return false;
+    }
+    memcpy(to, s.p, s.n);
+    to[s.n] = '\0';
+    return true;
+}
+
 int str_to_u64(struct str s, uint64_t max, uint64_t *ret)
 {
     uint64_t value = 0;

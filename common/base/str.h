@@ -37,6 +37,9 @@ struct str str_trim(struct str s);
 bool str_cut(struct str *rest, char separator, struct str *ret_piece);
 /* A NUL-terminated copy on the heap, or NULL without memory. */
 char *str_dup(struct str s);
+/* A NUL-terminated copy in `to`, of `size` bytes; false, and `to` untouched, when `s` is empty or
+ * too long for it. */
+bool str_keep(struct str s, char *to, size_t size);
 /* A whole decimal number without sign, spaces or leading '+'; ERR_SYNTAX, ERR_TOO_LARGE over `max`.
  */
 int str_to_u64(struct str s, uint64_t max, uint64_t *ret);

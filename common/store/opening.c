@@ -34,17 +34,6 @@ struct str store_find_run_id(struct str info)
     return (struct str){NULL, 0};
 }
 
-/* False: too long, or nothing. */
-static bool keep(struct str from, char *to, size_t size)
-{
-    if (from.n == 0 || from.n >= size) {
-        return false;
-    }
-    memcpy(to, from.p, from.n);
-    to[from.n] = '\0';
-    return true;
-}
-
 static void on_arrived(struct store *s, size_t index, const struct store_value *v)
 {
     char epoch[STORE_NAME_SIZE];
@@ -56,7 +45,7 @@ static void on_arrived(struct store *s, size_t index, const struct store_value *
     }
     if (v->type != STORE_ARRAY || v->n_items < 3 || v->items[0].type != STORE_TEXT ||
         v->items[1].type != STORE_INTEGER || v->items[2].type != STORE_INTEGER ||
-        !keep(v->items[0].text, epoch, sizeof epoch)) {
+        !str_keep(v->items[0].text, epoch, sizeof epoch)) {
         store_lost(s, "arrive: not an epoch and two generations");
         return;
     }
@@ -132,7 +121,7 @@ static void on_info(struct store *s, size_t index, const struct store_value *v)
     if (v->type == STORE_ERROR) {
         store_lost(s, "INFO: %.*s", STR_ARG(v->text));
     } else if (v->type != STORE_TEXT ||
-               !keep(store_find_run_id(v->text), s->run_id, sizeof s->run_id)) {
+               !str_keep(store_find_run_id(v->text), s->run_id, sizeof s->run_id)) {
         store_lost(s, "INFO: no run_id");
     }
     step_done(s);
@@ -161,7 +150,7 @@ static void on_loaded(struct store *s, size_t index, const struct store_value *v
     if (v->type == STORE_ERROR) {
         store_lost(s, "script %s: %.*s", store_script_name((enum store_script)index),
                    STR_ARG(v->text));
-    } else if (v->type != STORE_TEXT || !keep(v->text, s->sha[index], sizeof s->sha[index])) {
+    } else if (v->type != STORE_TEXT || !str_keep(v->text, s->sha[index], sizeof s->sha[index])) {
         store_lost(s, "script %s: no digest", store_script_name((enum store_script)index));
     }
 }

@@ -81,16 +81,6 @@ static bool find_epoch(const struct store_value *v, uint64_t *ret)
     return false;
 }
 
-static bool keep(struct str from, char *to, size_t size)
-{
-    if (from.n == 0 || from.n >= size) {
-        return false;
-    }
-    memcpy(to, from.p, from.n);
-    to[from.n] = '\0';
-    return true;
-}
-
 static void take_address(struct sentinel_ask *x, const struct store_value *v)
 {
     uint64_t port = 0;
@@ -98,8 +88,8 @@ static void take_address(struct sentinel_ask *x, const struct store_value *v)
     if (v->type == STORE_NIL) {
         end(x, ERR_MISSING, "knows no master named '%s'", x->master);
     } else if (v->type != STORE_ARRAY || v->n_items != 2 ||
-               !keep(v->items[0].text, x->host, sizeof x->host) ||
-               !keep(v->items[1].text, x->port, sizeof x->port) ||
+               !str_keep(v->items[0].text, x->host, sizeof x->host) ||
+               !str_keep(v->items[1].text, x->port, sizeof x->port) ||
                str_to_u64(str_of(x->port), 65535, &port) != ERR_OK || port == 0) {
         end(x, ERR_DENIED, "tells no address of the master");
     } else {

@@ -118,6 +118,18 @@ static void test_dup(void **state)
     free(copy);
 }
 
+static void test_keep(void **state)
+{
+    char to[4] = "old";
+
+    (void)state;
+    assert_false(str_keep(str_of(""), to, sizeof to));
+    assert_false(str_keep(STR("four"), to, sizeof to));
+    assert_string_equal(to, "old");
+    assert_true(str_keep((struct str){"newer", 3}, to, sizeof to));
+    assert_string_equal(to, "new");
+}
+
 static void test_to_u64(void **state)
 {
     static const struct {
@@ -314,7 +326,7 @@ int main(void)
         cmocka_unit_test(test_cut),           cmocka_unit_test(test_dup),
         cmocka_unit_test(test_to_u64),        cmocka_unit_test(test_to_i64),
         cmocka_unit_test(test_utf8),          cmocka_unit_test(test_utf8_every_code_point),
-        cmocka_unit_test(test_constant_time),
+        cmocka_unit_test(test_constant_time), cmocka_unit_test(test_keep),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
