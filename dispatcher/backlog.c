@@ -16,6 +16,7 @@ struct look {
     char tenant[80];
     struct mono at;       /* when it was begun last */
     unsigned int pending; /* answers of the broker */
+    bool is_known;        /* each queue asked for was answered so far, in this look */
     bool has_letters;     /* as of the last whole look */
     uint64_t ready;
 };
@@ -49,7 +50,9 @@ static void on_inspected(int rc, uint32_t ready, uint32_t consumers, void *arg)
 
     (void)consumers;
     k->ready += rc == ERR_OK ? ready : 0;
-    if (--k->pending == 0) {
+    k->is_known = k->is_known && (rc == ERR_OK || rc == ERR_MISSING);
+    /* A broker that is away says nothing: what was seen last holds. */
+    if (--k->pending == 0 && (k->is_known || k->ready > 0)) {
         k->has_letters = k->ready > 0;
     }
     let_go(k->backlog);
@@ -64,6 +67,8 @@ static void inspect(struct look *k, const char *route)
     if (bus_inspect_queue(b->dispatcher->publisher, queue, on_inspected, k) == ERR_OK) {
         k->pending++;
         b->alive++;
+    } else {
+        k->is_known = false;
     }
 }
 
@@ -74,6 +79,7 @@ static void look(struct look *k)
     const char *route;
 
     k->ready = 0;
+    k->is_known = true;
     inspect(k, "sync");
     inspect(k, "normal");
     while (routes_next(k->backlog->dispatcher->routes, &cursor, &tenant, &route)) {
