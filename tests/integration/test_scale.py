@@ -173,8 +173,13 @@ def test_what_the_store_forgot_is_asked_of_the_broker(stack):
     """Nobody works, so that nobody could tell the store what it has forgotten."""
     jobs = [stack.submit(f"/job/{n}").json()["id"] for n in range(3)]
     stack.redis.flushall()
-    wait_until(lambda: stack.ask("/v1/scale").status_code == 200 and scale(stack)["queued"] == 0
-               and scale(stack)["desired_workers"] == 1, 60, "a worker to be asked for")
+
+    def is_asked_for():
+        answer = stack.ask("/v1/scale")  # 503 while the dispatcher begins anew
+        figures = answer.json()
+        return answer.status_code == 200 and (figures["queued"], figures["desired_workers"]) == (0, 1)
+
+    wait_until(is_asked_for, 60, "a worker to be asked for")
     add_worker(stack)
     for job in jobs:
         wait_until(lambda name=job: stack.call("GET", f"/v1/jobs/{name}").status_code == 200, 60, "the record")

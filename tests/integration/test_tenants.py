@@ -288,7 +288,7 @@ def test_a_paused_tenant_starts_nothing_and_goes_on_when_told(stack, registry, s
     assert stack.ask("/v1/scale").json()["tenants"]["pool"]["runnable"] == 0  # no worker need be started for them
     second.resume(pool)
     all_succeed(stack, running + waiting)
-    assert registry.get(pool)["paused"] is None
+    wait_until(lambda: registry.get(pool)["paused"] is None, 5, "the other dispatcher to have read it")
 
 
 # --- what is kept ---

@@ -53,10 +53,10 @@ class RedisServer(Process):
 
     @patient
     def clients(self):
-        """Those of Sluice: neither sentinels and replicas, nor ourselves."""
+        """Those of Sluice: neither sentinels and replication (which may be within a MULTI: 'Mx'), nor ourselves."""
         mine = self.redis.client_id()
         return [c for c in self.redis.client_list()
-                if not c["name"].startswith("sentinel-") and c["flags"] not in ("S", "M") and int(c["id"]) != mine]
+                if not c["name"].startswith("sentinel-") and not set(c["flags"]) & {"S", "M"} and int(c["id"]) != mine]
 
 
 class Sentinel(Process):
