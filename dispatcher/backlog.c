@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backlog.h"
 
+#include "base/fault.h"
 #include "bus/topology.h"
 
 #include <stdio.h>
@@ -52,7 +53,7 @@ static void on_inspected(int rc, uint32_t ready, uint32_t consumers, void *arg)
     k->ready += rc == ERR_OK ? ready : 0;
     k->is_known = k->is_known && (rc == ERR_OK || rc == ERR_MISSING);
     /* A broker that is away says nothing: what was seen last holds. */
-    if (--k->pending == 0 && (k->is_known || k->ready > 0)) {
+    if (--k->pending == 0 && (k->is_known || k->ready > 0 || !RULE(look_is_whole))) {
         k->has_letters = k->ready > 0;
     }
     let_go(k->backlog);

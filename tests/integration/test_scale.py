@@ -3,6 +3,7 @@
 up again. Each stack begins without a worker; where one is to come, the test plays the autoscaler."""
 import hashlib
 import time
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 
@@ -13,11 +14,14 @@ CONCURRENCY = 4
 OFFLOAD = {"offload": {"enabled": True, "poll_s": 0.2}}
 
 
+def config(stack):
+    return config_of(stack, {"sample": {}, "slow": OFFLOAD}, worker={"concurrency": CONCURRENCY, "lease_s": 2})
+
+
 @pytest.fixture
 def stack(make_stack):
     """No worker; one carries four attempts."""
-    return make_stack(lambda s: config_of(s, {"sample": {}, "slow": OFFLOAD}, worker={"concurrency": CONCURRENCY, "lease_s": 2}),
-                      workers=0)
+    return make_stack(config, workers=0)
 
 
 def scale(stack, tenant=None):
@@ -168,9 +172,8 @@ def test_what_its_tenant_works_on_takes_no_worker(stack):
 
 # --- when there is no figure ---
 
-@pytest.mark.timeout_s(180)
-def test_what_the_store_forgot_is_asked_of_the_broker(stack):
-    """Nobody works, so that nobody could tell the store what it has forgotten."""
+def forget(stack):
+    """Three jobs that only the broker knows of, nobody works, and yet a worker is asked for. Gives their ids."""
     jobs = [stack.submit(f"/job/{n}").json()["id"] for n in range(3)]
     stack.redis.flushall()
 
@@ -180,11 +183,37 @@ def test_what_the_store_forgot_is_asked_of_the_broker(stack):
         return answer.status_code == 200 and (figures["queued"], figures["desired_workers"]) == (0, 1)
 
     wait_until(is_asked_for, 60, "a worker to be asked for")
+    return jobs
+
+
+@pytest.mark.timeout_s(180)
+def test_what_the_store_forgot_is_asked_of_the_broker(stack):
+    """Nobody works, so that nobody could tell the store what it has forgotten."""
+    jobs = forget(stack)
     add_worker(stack)
     for job in jobs:
         wait_until(lambda name=job: stack.call("GET", f"/v1/jobs/{name}").status_code == 200, 60, "the record")
         assert stack.wait_job(job, timeout=60)["state"] == "succeeded"
     wait_until(lambda: desired(stack) == 0, 20, "nobody to be needed")
+
+
+@pytest.mark.timeout_s(180)
+def test_a_broker_that_does_not_answer_has_no_empty_queues(make_stack):
+    """It freezes while its queues are looked at. What was seen last counts, until it is looked at again."""
+    stack = make_stack(config, workers=0, private=True)
+    forget(stack)
+    stack.signal("rabbitmq", SIGSTOP)
+    try:
+        wait_until(lambda: " id=broker_lost " in stack["dispatcher"].text(), 60, "the link to be given up")
+        seen = set()
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            seen.add(desired(stack))
+            time.sleep(0.1)
+        assert seen == {1}
+    finally:
+        stack.signal("rabbitmq", SIGCONT)
+    assert desired(stack) == 1
 
 
 @pytest.mark.timeout_s(180)
