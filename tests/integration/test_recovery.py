@@ -499,14 +499,19 @@ def test_a_job_without_a_worker_expires_at_its_deadline(stack):
     assert stack.receipts(job=job) == []
 
 
+def republished(stack):
+    return stack.metric("sluice_orphans_total", "dispatcher", outcome="republished")
+
+
 @pytest.mark.timeout_s(180)
 def test_a_delayed_message_without_a_queue_comes_back(stack):
     stack.stop("worker")
+    before = republished(stack)
     job = stack.submit("/delayed", "ladder", delay_s=8, body={"n": 1}).json()["id"]
     stack.wait_job(job, "scheduled")
     with stack.amqp() as connection:
         connection.channel().queue_delete("sluice.ladder.normal")
-    wait_until(lambda: stack.metric("sluice_orphans_total", "dispatcher", outcome="republished") == 1, 30)
+    wait_until(lambda: republished(stack) == before + 1, 30, "the orphan to be published anew")
     assert ready(stack, "sluice.ladder.normal") == 1 and ready(stack, "sluice.orphan") == 0
     stack["worker"].start()
     stack.wait_job(job, "succeeded")
