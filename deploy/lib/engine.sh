@@ -12,6 +12,8 @@ ENGINE_RUN=''
 ENGINE_CHAIN=SLUICE-ENGINE
 # The networks of our engines; the engine itself leaves out what the machine already has a route for.
 ENGINE_POOL=10.213.0.0/16
+# Of these those that compose files leave to the engine; the lower half is for fixed addresses (SLUICE_CLUSTER_NET=10.213).
+ENGINE_POOL_ANY=10.213.128.0/17
 ENGINE_READY_S=60
 ENGINE_STOP_S=60
 
@@ -162,7 +164,7 @@ engine_launch() {
     as_root setsid -f /bin/sh -c 'PATH=$PATH:/usr/sbin:/sbin; umask 022; ulimit -n 1048576 2>/dev/null || ulimit -n "$(ulimit -H -n)"; exec "$@"' sluice-engine \
         dockerd --data-root "$DIR/engine/data" --exec-root "$ENGINE_RUN/exec" --pidfile "$ENGINE_RUN/docker.pid" \
         --host "$(engine_own_host)" --group root --bridge "$bridge" --iptables=false --ip6tables=false --ip-forward=false \
-        --default-address-pool "base=$ENGINE_POOL,size=24" \
+        --default-address-pool "base=$ENGINE_POOL_ANY,size=24" \
         --containerd-namespace "sluice-$id" --containerd-plugins-namespace "sluice-plugins-$id" \
         "$@" >>"$DIR/log/engine.log" 2>&1 </dev/null 9>&-
     wait_until 5 engine_lives || true

@@ -25,7 +25,8 @@ ENDED = ("succeeded", "failed", "expired", "canceled", "in_doubt")
 @pytest.fixture
 def cluster(tmp_path):
     # Addresses of its own: other clusters may live on this engine.
-    c = Cluster(tmp_path / "cluster", f"sluicecluster{os.getpid()}", free_port_base(), f"10.{64 + os.getpid() % 128}")
+    net = os.environ.get("SLUICE_TEST_CLUSTER_NET", f"10.{64 + os.getpid() % 128}")
+    c = Cluster(tmp_path / "cluster", f"sluicecluster{os.getpid()}", free_port_base(), net)
     c.prepare()
     try:
         begun = time.monotonic()
