@@ -49,6 +49,7 @@ struct orphans {
     bool is_coming; /* a queue that one of them needs is being declared */
     bool is_looking;
     struct mono next_look;
+    int64_t rest_ms; /* after a page of which none was placed: twice as long each time */
     unsigned int alive;
     bool is_freed;
 };
@@ -391,12 +392,14 @@ static void end_page(struct orphans *s)
     s->consumer = NULL;
     loop_timer_cancel(s->page_end);
     bool is_hopeless = s->placed == 0 && !s->is_coming && !list_is_empty(&s->kept);
+    int64_t twice_ms = 2 * s->rest_ms;
     while ((link = list_pop_front(&s->kept)) != NULL) {
         struct orphan *o = LIST_OF(link, struct orphan, link);
         bus_requeue(o->delivery);
         free(o);
     }
-    s->next_look = mono_plus_ms(loop_now(s->dispatcher->loop), is_hopeless ? LEFT_MS : LOOK_MS);
+    s->rest_ms = !is_hopeless ? LOOK_MS : twice_ms < LEFT_MS ? twice_ms : LEFT_MS;
+    s->next_look = mono_plus_ms(loop_now(s->dispatcher->loop), s->rest_ms);
     if (c != NULL) {
         bus_consumer_retire(c);
     }
@@ -478,7 +481,8 @@ int orphans_new(struct dispatcher *d, uint64_t shelf_max_bytes, struct orphans *
     if (s == NULL) {
         return ERR_NOMEM;
     }
-    *s = (struct orphans){.dispatcher = d, .shelf_max_bytes = shelf_max_bytes, .alive = 1};
+    *s = (struct orphans){
+        .dispatcher = d, .shelf_max_bytes = shelf_max_bytes, .rest_ms = LOOK_MS, .alive = 1};
     list_init(&s->kept);
     int rc = loop_timer_new(d->loop, on_page_end, s, &s->page_end);
     if (rc != ERR_OK) {

@@ -372,13 +372,15 @@ def test_an_unknown_tenants_message_of_a_known_job_is_shelved(scripts):
 # --- the real stack ---------------------------------------------------------------------------------------------------
 
 LOST_AFTER_S = 2
+# A worker without a free instance holds deliveries for two seconds before it publishes them anew: as seldom are they seen.
+BACKLOG_LOST_AFTER_S = 4
 
 
 def tenants(stack):
     down = stack.processes.get("down-1") or stack.add_tenant("down-1")
     return config_of(stack, {
         "lossy": {"lost_after_s": LOST_AFTER_S},
-        "backlog": {"lost_after_s": LOST_AFTER_S, "instances": [{"name": "down-1", "url": down.url}],
+        "backlog": {"lost_after_s": BACKLOG_LOST_AFTER_S, "instances": [{"name": "down-1", "url": down.url}],
                     "polling": {"frequency": 1}},
         "paused": {"lost_after_s": 3600},
         "ladder": {"lost_after_s": 60},
@@ -477,7 +479,7 @@ def test_a_long_backlog_is_no_loss(stack, away):
     jobs = [stack.submit(f"/backlog/{n}", "backlog").json()["id"] for n in range(20)]
     wait_until(lambda: stack.redis.zcard("{backlog}:l") > 0 or away != "the worker", 60, "suspects")
     # Longer than lost_after_s, and than the leader needs to be sure.
-    time.sleep(3 * LOST_AFTER_S)
+    time.sleep(3 * BACKLOG_LOST_AFTER_S)
     # Attempts whose connection was refused wait for another.
     assert {stack.job(j)["state"] for j in jobs} <= {"queued", "waiting"}
     assert stack.metric("sluice_jobs_lost_total", "dispatcher", tenant="backlog") == 0
@@ -503,19 +505,34 @@ def republished(stack):
     return stack.metric("sluice_orphans_total", "dispatcher", outcome="republished")
 
 
-@pytest.mark.timeout_s(180)
-def test_a_delayed_message_without_a_queue_comes_back(stack):
+def is_ready_again(stack, queue):
+    try:
+        return ready(stack, queue) == 1
+    except pika.exceptions.ChannelClosedByBroker:
+        return False  # deleted, and not declared again yet
+
+
+def comes_back(stack, n):
+    """A delayed job, whose tenant's queue is deleted just before it is due, runs once. False when the orphan queue was not needed."""
     stack.stop("worker")
     before = republished(stack)
-    job = stack.submit("/delayed", "ladder", delay_s=8, body={"n": 1}).json()["id"]
+    job = stack.submit(f"/delayed/{n}", "ladder", delay_s=4, body={"n": n}).json()["id"]
     stack.wait_job(job, "scheduled")
+    time.sleep(3)
     with stack.amqp() as connection:
         connection.channel().queue_delete("sluice.ladder.normal")
-    wait_until(lambda: republished(stack) == before + 1, 30, "the orphan to be published anew")
-    assert ready(stack, "sluice.ladder.normal") == 1 and ready(stack, "sluice.orphan") == 0
+    wait_until(lambda: is_ready_again(stack, "sluice.ladder.normal"), 30, "it to be in the queue again")
+    assert ready(stack, "sluice.orphan") == 0
     stack["worker"].start()
     stack.wait_job(job, "succeeded")
     assert [r["attempt"] for r in stack.receipts(job=job)] == [1]
+    return republished(stack) == before + 1
+
+
+@pytest.mark.timeout_s(180)
+def test_a_delayed_message_without_a_queue_comes_back(stack):
+    """Who declares all queues anew each half minute may be there first; then the message does not miss its own."""
+    assert any(comes_back(stack, n) for n in range(4))
     wait_until(lambda: stack.unacknowledged() == 0, 20)
 
 
