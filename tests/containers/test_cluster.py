@@ -98,6 +98,13 @@ def kill_primary(c):
     return c.kill(c.of(c.redis_primary())[0])
 
 
+def change_primary(c):
+    """By hand, as docs/cluster.md says."""
+    at = time.monotonic()
+    c.exec(c.any("sentinel"), "/etc/redis/cluster/failover")
+    return at
+
+
 def kill_ingress(c):
     return c.kill(c.of("ingress")[0])
 
@@ -113,7 +120,8 @@ def cut_broker(c):
 
 
 KILLS = (("the broker node that leads the queue", kill_broker), ("the primary Redis", kill_primary),
-         ("one ingress", kill_ingress), ("the leading dispatcher", kill_leader), ("cut: the node that leads the queue", cut_broker))
+         ("one ingress", kill_ingress), ("the leading dispatcher", kill_leader), ("cut: the node that leads the queue", cut_broker),
+         ("by hand: the primary Redis", change_primary))
 
 
 def members(cluster):
