@@ -23,7 +23,7 @@ static int take_field(struct answer *a, struct str line)
     struct str name;
     uint64_t length = 0;
 
-    if (!str_cut(&line, ':', &name)) {
+    if (memchr(line.p, ':', line.n) == NULL || !str_cut(&line, ':', &name)) {
         return ERR_SYNTAX;
     }
     struct str value = str_trim(line);
@@ -53,7 +53,7 @@ static int take_head(struct answer *a)
     }
     a->status = (int)status;
     a->state = ANSWER_BODY;
-    while (str_cut(&rest, '\n', &line)) {
+    while (rest.n > 0 && str_cut(&rest, '\n', &line)) {
         line.n -= line.n > 0 && line.p[line.n - 1] == '\r' ? 1 : 0;
         int rc = take_field(a, line);
         if (rc != ERR_OK) {
