@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What front and worker of the node peer agree upon: the queue, and how a result is written down.
+//
+// A result is one value in Redis, and the same bytes are the reply to a waiting caller:
+//   ID \n STATE \n STATUS \n CONTENT-TYPE \n BODY
+// so that a body is never turned into JSON and back.
+
+import amqp from 'amqplib';
+
+export const QUEUE = 'peer.sample';
+export const RESULT_TTL_S = 3600;
+
+// amqplib takes the vhost as it stands in the address.
+export async function connectBroker() {
+  const connection = await amqp.connect(process.env.RABBITMQ_URL, { noDelay: true });
+  // Whoever supervises it starts it again; the broker delivers again what was not acknowledged.
+  connection.on('close', () => process.exit(1));
+  return connection;
+}
+
+export function declareQueue(channel) {
+  return channel.assertQueue(QUEUE, {
+    durable: true,
+    arguments: { 'x-queue-type': process.env.QUEUE_TYPE ?? 'classic' },
+  });
+}
+
+export const resultKey = (id) => `peer:result:${id}`;
+
+export function encodeResult({ id, status, type, body }) {
+  const state = status < 500 ? 'succeeded' : 'failed';
+  return Buffer.concat([Buffer.from(`${id}\n${state}\n${status}\n${type}\n`), body]);
+}
+
+export function decodeResult(bytes) {
+  const words = [];
+  let from = 0;
+  while (words.length < 4) {
+    const end = bytes.indexOf(10, from);
+    words.push(bytes.latin1Slice(from, end));
+    from = end + 1;
+  }
+  const [id, state, status, type] = words;
+  return { id, state, status: Number(status), type, body: bytes.subarray(from) };
+}
+
+// Ends in order on SIGTERM, as an orchestrator expects of what it drains.
+export function onTerm(close) {
+  process.once('SIGTERM', () => close().then(() => process.exit(0), () => process.exit(1)));
+}
