@@ -20,8 +20,9 @@ const queue = new Queue('sample', {
   defaultJobOptions: { removeOnComplete: { age: RESULT_TTL_S }, removeOnFail: { age: RESULT_TTL_S } },
 });
 const events = new QueueEvents('sample', { connection: connect() });
-// Each waiting caller listens for its own job.
+// Each waiting caller listens for its own job, and for the end of the queue.
 events.setMaxListeners(0);
+queue.setMaxListeners(0);
 await events.waitUntilReady();
 
 const front = Fastify({ bodyLimit: BODY_LIMIT });

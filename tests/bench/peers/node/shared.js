@@ -7,7 +7,9 @@
 
 import amqp from 'amqplib';
 
-export const QUEUE = 'peer.sample';
+const QUEUE_TYPE = process.env.QUEUE_TYPE ?? 'classic';
+// A queue never changes its type.
+export const QUEUE = `peer.sample.${QUEUE_TYPE}`;
 export const RESULT_TTL_S = 3600;
 
 // amqplib writes each frame by itself; with this, the frames of one turn of the loop (messages of many
@@ -34,7 +36,7 @@ export async function connectBroker() {
 export function declareQueue(channel) {
   return channel.assertQueue(QUEUE, {
     durable: true,
-    arguments: { 'x-queue-type': process.env.QUEUE_TYPE ?? 'classic' },
+    arguments: { 'x-queue-type': QUEUE_TYPE },
   });
 }
 
@@ -57,7 +59,7 @@ export function decodeResult(bytes) {
   return { id, state, status: Number(status), type, body: bytes.subarray(from) };
 }
 
-// Ends in order on SIGTERM, as an orchestrator expects of what it drains.
+// What a worker has not acknowledged by then comes again.
 export function onTerm(close) {
   process.once('SIGTERM', () => close().then(() => process.exit(0), () => process.exit(1)));
 }
