@@ -26,7 +26,7 @@ async function call({ id, data }) {
 }
 
 const worker = new Worker('sample', call, {
-  connection: new Redis(process.env.REDIS_URL, { maxRetriesPerRequest: null, enableAutoPipelining: true }),
+  connection: new Redis(process.env.REDIS_URL, { maxRetriesPerRequest: null }),
   concurrency: CONCURRENCY,
 });
 worker.on('error', console.error);
