@@ -22,8 +22,9 @@ SETTINGS = {
     "broker_pool_limit": 32,
     # A call whose worker dies comes again, as with the other peers.
     "task_acks_late": True,
-    # Prefetches as much as runs at a time.
-    "worker_prefetch_multiplier": 1,
+    # No limit: with gevent, Celery sends what was acknowledged only when another message comes, or after
+    # two seconds; once a limit's worth is unacknowledged, none comes, and it stands still till then.
+    "worker_prefetch_multiplier": 0,
     "result_expires": 3600,
 }
 
