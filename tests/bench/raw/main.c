@@ -122,9 +122,9 @@ static void publish(const struct options *o)
         if (n - confirms.n >= o->window) {
             take_confirm(c, &confirms);
         }
-        amqp_bytes_t bytes = {.len = (size_t)o->body, .bytes = body};
+        amqp_bytes_t content = {(size_t)o->body, body};
         if (amqp_basic_publish(c, CHANNEL, amqp_empty_bytes, amqp_cstring_bytes(QUEUE), 0, 0,
-                               &properties, bytes) != AMQP_STATUS_OK) {
+                               &properties, content) != AMQP_STATUS_OK) {
             give_up("not published");
         }
     }
