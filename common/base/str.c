@@ -70,7 +70,6 @@ char *str_dup(struct str s)
     return copy;
 }
 
-/* Reads to the end also when it is too large: what is no number is no large one. */
 bool str_keep(struct str s, char *to, size_t size)
 {
     if (s.n == 0 || s.n >= size) {
@@ -81,6 +80,7 @@ bool str_keep(struct str s, char *to, size_t size)
     return true;
 }
 
+/* Reads to the end also when it is too large: what is no number is no large one. */
 int str_to_u64(struct str s, uint64_t max, uint64_t *ret)
 {
     uint64_t value = 0;
