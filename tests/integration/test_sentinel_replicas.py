@@ -24,6 +24,14 @@ def replicated(make_stack):
     return stack, group, group.wait_settled()
 
 
+def wait_goes_on(stack, load, calls):
+    """At the new primary: so many of each kind that began there were answered."""
+    wait_until(lambda: is_ready(stack, *DAEMONS), 60, "all to be ready at the new primary")
+    since = time.monotonic()
+    load.wait_for(calls, status=202, since=since)
+    load.wait_for(calls, status=200, since=since)
+
+
 def check_nothing_lost(stack, load, master):
     load.check_answers()
     load.check_ends()
@@ -46,10 +54,7 @@ def test_a_primary_is_changed_by_hand_and_nothing_is_lost(replicated):
         master.redis.execute_command("CLIENT", "PAUSE", "5000", "WRITE")
         group.sentinels[0].redis.execute_command("SENTINEL", "FAILOVER", MASTER)
         promoted = group.wait_promoted(instead_of=master)
-        wait_until(lambda: is_ready(stack, *DAEMONS), 60, "all to be ready at the new primary")
-        since = time.monotonic()
-        load.wait_for(100, status=202, since=since)
-        load.wait_for(100, status=200, since=since)
+        wait_goes_on(stack, load, 100)
     assert load.in_flight(at), "nothing was under way"
     check_nothing_lost(stack, load, promoted)
 
@@ -64,10 +69,7 @@ def test_two_primaries_die_and_nothing_is_lost(replicated):
             dead, at = master, time.monotonic()
             dead.kill()
             master = group.wait_promoted(instead_of=dead)
-            wait_until(lambda: is_ready(stack, *DAEMONS), 60, "all to be ready at the new primary")
-            since = time.monotonic()
-            load.wait_for(30, status=202, since=since)
-            load.wait_for(30, status=200, since=since)
+            wait_goes_on(stack, load, 30)
             assert load.in_flight(at), "nothing was under way"
             # It comes back as a replica, so that again one may be away.
             dead.start()
