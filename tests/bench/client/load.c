@@ -6,6 +6,7 @@
 #include "http/net.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { IN_SIZE = 65536, EVENTS = 256, AGAIN_US = 2000 };
+/* A full accept queue drops the SYN, which the kernel sends again after one second, two, four, … */
+enum { IN_SIZE = 65536, EVENTS = 256, AGAIN_US = 2000, CONNECT_MS = 10000 };
 
 struct connection {
     int fd;
@@ -28,7 +30,7 @@ struct connection {
 
 struct load {
     const struct load_options *o;
-    struct buf post;
+    struct buf *posts; /* one a path */
     struct connection *connections;
     struct report report;
     int epoll;
@@ -97,6 +99,11 @@ static bool is_more(const struct load *l, int64_t now)
     return o->count > 0 ? l->sent < o->count : now - l->begun_us < o->seconds * 1000000;
 }
 
+static int64_t n_paths(const struct load *l)
+{
+    return l->o->paths > 0 ? l->o->paths : 1;
+}
+
 static void ask(struct load *l, struct connection *c)
 {
     c->ask_at_us = 0;
@@ -107,8 +114,7 @@ static void ask(struct load *l, struct connection *c)
 static void go_on(struct load *l, struct connection *c, int64_t now)
 {
     if (is_more(l, now)) {
-        l->sent++;
-        send_request(l, c, buf_as_str(&l->post));
+        send_request(l, c, buf_as_str(&l->posts[l->sent++ % n_paths(l)]));
         return;
     }
     if (l->o->awaits && c->location[0] != '\0') {
@@ -232,7 +238,10 @@ static int open_one(struct load *l, struct connection *c)
         c->fd = -1;
         return rc;
     }
-    net_no_delay(c->fd);
+    struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+    if (poll(&p, 1, CONNECT_MS) != 1 || net_error(c->fd) != 0) {
+        return ERR_IO;
+    }
     return watch(l, c, EPOLL_CTL_ADD, EPOLLIN);
 }
 
@@ -252,24 +261,53 @@ static int open_all(struct load *l)
     return ERR_OK;
 }
 
-static int begin(struct load *l)
+static void make_post(const struct load_options *o, int64_t n, struct str body, struct buf *ret)
 {
-    const struct load_options *o = l->o;
-    char *body = malloc((size_t)o->body + 1);
+    const char *star = o->paths > 0 ? strchr(o->path, '*') : NULL;
 
-    l->connections = calloc((size_t)o->connections, sizeof *l->connections);
-    l->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (body != NULL) {
-        memset(body, 'x', (size_t)o->body);
-        buf_printf(&l->post, "POST %s HTTP/1.1\r\nHost: bench\r\n%sContent-Length: %lld\r\n\r\n",
-                   o->path, o->headers, (long long)o->body);
-        buf_str(&l->post, (struct str){body, (size_t)o->body});
+    buf_text(ret, "POST ");
+    if (star != NULL) {
+        buf_printf(ret, "%.*s%lld%s", (int)(star - o->path), o->path, (long long)n, star + 1);
+    } else {
+        buf_text(ret, o->path);
     }
-    bool is_whole = body != NULL && l->connections != NULL && !buf_failed(&l->post);
-    free(body);
-    if (!is_whole) {
+    buf_printf(ret, " HTTP/1.1\r\nHost: bench\r\n%sContent-Length: %zu\r\n\r\n", o->headers,
+               body.n);
+    buf_str(ret, body);
+}
+
+static int make_posts(struct load *l)
+{
+    size_t n = (size_t)l->o->body;
+    char *body = malloc(n + 1);
+    bool is_whole = body != NULL;
+
+    l->posts = calloc((size_t)n_paths(l), sizeof *l->posts);
+    if (!is_whole || l->posts == NULL) {
+        free(body);
         return ERR_NOMEM;
     }
+    memset(body, 'x', n);
+    for (int64_t i = 0; i < n_paths(l); i++) {
+        make_post(l->o, i, (struct str){body, n}, &l->posts[i]);
+        is_whole = is_whole && !buf_failed(&l->posts[i]);
+    }
+    free(body);
+    return is_whole ? ERR_OK : ERR_NOMEM;
+}
+
+static int begin(struct load *l)
+{
+    int rc = make_posts(l);
+
+    if (rc != ERR_OK) {
+        return rc;
+    }
+    l->connections = calloc((size_t)l->o->connections, sizeof *l->connections);
+    if (l->connections == NULL) {
+        return ERR_NOMEM;
+    }
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
     return l->epoll < 0 ? ERR_IO : open_all(l);
 }
 
@@ -282,7 +320,10 @@ static void finish(struct load *l)
         buf_fini(&l->connections[i].asking);
     }
     free(l->connections);
-    buf_fini(&l->post);
+    for (int64_t i = 0; l->posts != NULL && i < n_paths(l); i++) {
+        buf_fini(&l->posts[i]);
+    }
+    free(l->posts);
     report_fini(&l->report);
     if (l->epoll >= 0) {
         (void)close(l->epoll);

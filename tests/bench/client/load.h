@@ -10,9 +10,10 @@
 
 struct load_options {
     const char *address; /* "127.0.0.1:8080" */
-    const char *path;
+    const char *path;    /* with paths > 0: a '*' in it stands for a number below that, in turn */
     const char *headers; /* further ones, each ended by CRLF; "" for none */
-    int64_t connections;
+    int64_t connections; /* all are open before the first request is sent */
+    int64_t paths;
     int64_t body;    /* bytes of each POST */
     int64_t count;   /* requests in all; 0: as many as `seconds` allow */
     int64_t seconds; /* then no request is sent any more */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The load of tests/bench/run: POSTs of one size to one path, over kept connections. Its own limit
+/* The load of tests/bench/run and compare: POSTs of one size over kept connections. Its own limit
  * is measured by a run against the sample tenant itself. */
 #include "http/options.h"
 #include "load.h"
@@ -19,7 +19,10 @@ int main(int argc, char **argv)
     char headers[512];
     const struct option_row rows[] = {
         {.name = "to", .help = "ADDR:PORT", .text = &o.address},
-        {.name = "path", .help = "of every request", .text = &o.path},
+        {.name = "path", .help = "of every request; see --paths", .text = &o.path},
+        {.name = "paths",
+         .help = "a '*' in --path is a number below this, in turn",
+         .number = &o.paths},
         {.name = "key", .help = "for Authorization: Bearer", .text = &key},
         {.name = "connections",
          .help = "each with one request at a time",

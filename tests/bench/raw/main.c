@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the broker itself carries: one process publishes persistent messages with pipelined
- * confirms, another consumes and acknowledges them, on one queue. librabbitmq as it is documented,
- * blocking. */
+ * confirms, another consumes and acknowledges them, on one queue. Or, one message at a time, how
+ * long it takes to be confirmed and to be delivered. librabbitmq as it is documented. */
 #include "http/options.h"
 
 #if __has_include(<rabbitmq-c/amqp.h>)
@@ -12,15 +12,17 @@
 #include <amqp_tcp_socket.h>
 #endif
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CHANNEL = 1, FRAME_MAX = 131072 };
+enum { CHANNEL = 1, FRAME_MAX = 131072, HEADERS_MAX = 26 };
 
 static const char QUEUE[] = "bench.raw";
 
@@ -30,7 +32,10 @@ struct options {
     int64_t count;
     int64_t body;
     int64_t window; /* unconfirmed, and unacknowledged */
+    int64_t ack;    /* at a time; 0: half a window, as a client that batches does */
+    int64_t headers;
     bool is_classic;
+    bool is_one;
 };
 
 static void give_up(const char *what)
@@ -105,51 +110,93 @@ static void take_confirm(amqp_connection_state_t c, struct confirms *s)
     amqp_maybe_release_buffers(c);
 }
 
-static void publish(const struct options *o)
-{
-    amqp_connection_state_t c = open_link(o);
-    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
-                                          .delivery_mode = 2};
-    char *body = calloc(1, (size_t)o->body + 1);
-    struct confirms confirms = {.seen = calloc((size_t)o->count + 1, sizeof(bool))};
+/* A link for publishing, and what it publishes each time. */
+struct publisher {
+    amqp_connection_state_t link;
+    amqp_basic_properties_t properties;
+    amqp_table_entry_t entries[HEADERS_MAX];
+    amqp_bytes_t body;
+};
 
-    if (body == NULL || confirms.seen == NULL) {
+static void publisher_init(struct publisher *p, const struct options *o)
+{
+    static char names[] = "abcdefghijklmnopqrstuvwxyz";
+
+    *p = (struct publisher){
+        .properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_HEADERS_FLAG,
+                       .delivery_mode = 2,
+                       .headers = {(int)o->headers, p->entries}},
+        .body = {(size_t)o->body, calloc(1, (size_t)o->body + 1)}};
+    if (p->body.bytes == NULL) {
         give_up("no memory");
     }
-    amqp_confirm_select(c, CHANNEL);
-    check(c, "no confirms");
-    for (int64_t n = 0; n < o->count; n++) {
-        if (n - confirms.n >= o->window) {
-            take_confirm(c, &confirms);
-        }
-        amqp_bytes_t content = {(size_t)o->body, body};
-        if (amqp_basic_publish(c, CHANNEL, amqp_empty_bytes, amqp_cstring_bytes(QUEUE), 0, 0,
-                               &properties, content) != AMQP_STATUS_OK) {
-            give_up("not published");
-        }
+    for (int64_t i = 0; i < o->headers; i++) {
+        p->entries[i] = (amqp_table_entry_t){
+            .key = {1, names + i},
+            .value = {.kind = AMQP_FIELD_KIND_UTF8,
+                      .value.bytes = amqp_cstring_bytes("about as long as ours")}};
     }
-    while (confirms.n < o->count) {
-        take_confirm(c, &confirms);
-    }
-    free(confirms.seen);
-    free(body);
-    amqp_destroy_connection(c);
+    p->link = open_link(o);
+    amqp_confirm_select(p->link, CHANNEL);
+    check(p->link, "no confirms");
 }
 
-static void consume(amqp_connection_state_t c, const struct options *o)
+static void publisher_fini(struct publisher *p)
+{
+    free(p->body.bytes);
+    amqp_destroy_connection(p->link);
+}
+
+static void put(struct publisher *p)
+{
+    if (amqp_basic_publish(p->link, CHANNEL, amqp_empty_bytes, amqp_cstring_bytes(QUEUE), 0, 0,
+                           &p->properties, p->body) != AMQP_STATUS_OK) {
+        give_up("not published");
+    }
+}
+
+static void publish(const struct options *o)
+{
+    struct publisher p;
+    struct confirms confirms = {.seen = calloc((size_t)o->count + 1, sizeof(bool))};
+
+    if (confirms.seen == NULL) {
+        give_up("no memory");
+    }
+    publisher_init(&p, o);
+    for (int64_t n = 0; n < o->count; n++) {
+        if (n - confirms.n >= o->window) {
+            take_confirm(p.link, &confirms);
+        }
+        put(&p);
+    }
+    while (confirms.n < o->count) {
+        take_confirm(p.link, &confirms);
+    }
+    free(confirms.seen);
+    publisher_fini(&p);
+}
+
+static void begin_consuming(amqp_connection_state_t c, const struct options *o)
 {
     amqp_basic_qos(c, CHANNEL, 0, (uint16_t)o->window, 0);
     amqp_basic_consume(c, CHANNEL, amqp_cstring_bytes(QUEUE), amqp_empty_bytes, 0, 0, 0,
                        amqp_empty_table);
     check(c, "no consumer");
+}
+
+static void consume(amqp_connection_state_t c, const struct options *o)
+{
+    int64_t step = o->ack > 0 ? o->ack : o->window / 2;
+
+    begin_consuming(c, o);
     for (int64_t n = 1; n <= o->count; n++) {
         amqp_envelope_t e;
         amqp_maybe_release_buffers(c);
         if (amqp_consume_message(c, &e, NULL, 0).reply_type != AMQP_RESPONSE_NORMAL) {
             give_up("no delivery");
         }
-        /* Half a window at a time, as a client that batches does. */
-        if (n % (o->window / 2) == 0 || n == o->count) {
+        if (n % step == 0 || n == o->count) {
             (void)amqp_basic_ack(c, CHANNEL, e.delivery_tag, 1);
         }
         amqp_destroy_envelope(&e);
@@ -163,6 +210,100 @@ static double now_s(void)
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
+
+/* --- one at a time --------------------------------------------------------------------------- */
+
+/* Takes what frames there are; true with one of the type that is waited for. */
+static bool take(amqp_connection_state_t c, uint8_t awaited)
+{
+    amqp_frame_t f;
+    struct timeval none = {0};
+    int rc;
+
+    amqp_maybe_release_buffers(c);
+    while ((rc = amqp_simple_wait_frame_noblock(c, &f, &none)) == AMQP_STATUS_OK) {
+        if (f.frame_type == awaited) {
+            return true;
+        }
+    }
+    if (rc != AMQP_STATUS_TIMEOUT) {
+        give_up("the connection was lost");
+    }
+    return false;
+}
+
+enum { CONFIRM, DELIVERY, EVENTS };
+
+/* The seconds until each. */
+static void pass_one(struct publisher *p, amqp_connection_state_t c, double ret_s[EVENTS])
+{
+    static const uint8_t awaited[EVENTS] = {AMQP_FRAME_METHOD, AMQP_FRAME_BODY};
+    amqp_connection_state_t links[EVENTS] = {p->link, c};
+    double begun = now_s();
+
+    ret_s[CONFIRM] = ret_s[DELIVERY] = 0;
+    put(p);
+    while (ret_s[CONFIRM] == 0 || ret_s[DELIVERY] == 0) {
+        struct pollfd fds[EVENTS] = {{amqp_get_sockfd(p->link), POLLIN, 0},
+                                     {amqp_get_sockfd(c), POLLIN, 0}};
+        (void)poll(fds, EVENTS, -1);
+        for (int i = 0; i < EVENTS; i++) {
+            if (fds[i].revents != 0 && take(links[i], awaited[i])) {
+                ret_s[i] = now_s() - begun;
+            }
+        }
+    }
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void print_times(const char *what, double *s, int64_t n)
+{
+    qsort(s, (size_t)n, sizeof *s, by_size);
+    printf("\"%s_p50_ms\":%.3f,\"%s_p99_ms\":%.3f", what, s[n / 2] * 1000, what,
+           s[n * 99 / 100] * 1000);
+}
+
+static int run_one(const struct options *o)
+{
+    amqp_connection_state_t c = open_link(o);
+    double *confirms = calloc((size_t)o->count, sizeof *confirms);
+    double *deliveries = calloc((size_t)o->count, sizeof *deliveries);
+    struct publisher p;
+
+    if (confirms == NULL || deliveries == NULL) {
+        give_up("no memory");
+    }
+    declare(c, o);
+    publisher_init(&p, o);
+    begin_consuming(c, o);
+    for (int64_t n = 0; n < o->count; n++) {
+        double s[EVENTS];
+        pass_one(&p, c, s);
+        confirms[n] = s[CONFIRM];
+        deliveries[n] = s[DELIVERY];
+        (void)amqp_basic_ack(c, CHANNEL, (uint64_t)n + 1, 0);
+    }
+    printf("{\"messages\":%lld,", (long long)o->count);
+    print_times("confirm", confirms, o->count);
+    printf(",");
+    print_times("delivery", deliveries, o->count);
+    printf("}\n");
+    publisher_fini(&p);
+    amqp_queue_delete(c, CHANNEL, amqp_cstring_bytes(QUEUE), 0, 0);
+    amqp_destroy_connection(c);
+    free(confirms);
+    free(deliveries);
+    return 0;
+}
+
+/* --------------------------------------------------------------------------------------------- */
 
 static int run(const struct options *o)
 {
@@ -197,7 +338,10 @@ int main(int argc, char **argv)
         {.name = "port", .help = "of the broker", .number = &o.port},
         {.name = "count", .help = "messages", .number = &o.count},
         {.name = "body", .help = "bytes of each", .number = &o.body},
+        {.name = "headers", .help = "fields of each, at most 26", .number = &o.headers},
         {.name = "window", .help = "unconfirmed at a time, at least 2", .number = &o.window},
+        {.name = "ack", .help = "at a time; 0: half a window", .number = &o.ack},
+        {.name = "one", .help = "message at a time: how long each takes", .flag = &o.is_one},
         {.name = "classic", .help = "a classic queue; else quorum", .flag = &o.is_classic},
         {.name = NULL},
     };
@@ -206,5 +350,8 @@ int main(int argc, char **argv)
     if (rc != 0) {
         return rc == ERR_CLOSED ? 0 : 2;
     }
-    return run(&o);
+    if (o.count < 1 || o.body < 1 || o.window < 2 || o.headers < 0 || o.headers > HEADERS_MAX) {
+        give_up("out of bounds");
+    }
+    return o.is_one ? run_one(&o) : run(&o);
 }

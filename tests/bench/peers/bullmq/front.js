@@ -10,40 +10,85 @@ import { Redis } from 'ioredis';
 
 const SYNC_LIMIT_MS = 60_000;
 const BODY_LIMIT = 16 * 1024 * 1024;
-const RESULT_TTL_S = 3600;
+const RESULT_TTL_S = Number(process.env.RESULT_TTL_S ?? 3600);
 const STATES = { completed: 'succeeded', active: 'running', failed: 'failed' };
 
 const connect = (options) => new Redis(process.env.REDIS_URL, { maxRetriesPerRequest: null, ...options });
 
+const redis = connect({ enableAutoPipelining: true });
 const queue = new Queue('sample', {
-  connection: connect({ enableAutoPipelining: true }),
+  connection: redis,
   defaultJobOptions: { removeOnComplete: { age: RESULT_TTL_S }, removeOnFail: { age: RESULT_TTL_S } },
 });
-const events = new QueueEvents('sample', { connection: connect() });
 // Each waiting caller listens for its own job, and for the end of the queue.
-events.setMaxListeners(0);
 queue.setMaxListeners(0);
-await events.waitUntilReady();
+
+// QueueEvents reads four events of every job, which costs as much as adding it: only while somebody waits, and a little
+// longer. It goes on from the last event before that, so that none is missed.
+const LINGER_MS = 1000;
+let events;
+let waiting = 0;
+let leaving;
+
+async function openEvents() {
+  const [last] = await redis.xrevrange(queue.keys.events, '+', '-', 'COUNT', 1);
+  const opened = new QueueEvents('sample', { connection: connect(), lastEventId: last?.[0] ?? '0' });
+  opened.setMaxListeners(0);
+  opened.on('error', console.error);
+  return opened;
+}
+
+async function closeEvents() {
+  const closing = events;
+  events = undefined;
+  await (await closing)?.close();
+}
+
+function beginWait() {
+  clearTimeout(leaving);
+  waiting += 1;
+}
+
+function endWait() {
+  waiting -= 1;
+  if (waiting === 0) leaving = setTimeout(closeEvents, LINGER_MS);
+}
 
 const front = Fastify({ bodyLimit: BODY_LIMIT });
 // A body is passed on as it came, whatever it is.
 front.removeAllContentTypeParsers();
 front.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => done(null, body));
 
-front.post('/call/sample/*', async (request, reply) => {
-  const job = await queue.add('call', {
+function add(request) {
+  return queue.add('call', {
     path: request.url.slice('/call/sample'.length),
     type: request.headers['content-type'],
     // A job's data is JSON: latin1 carries any byte and is cheaper than base64.
     body: request.body?.latin1Slice() ?? '',
   });
+}
+
+async function addAndWait(request) {
+  beginWait();
+  try {
+    events ??= openEvents();
+    const listening = await events;
+    const job = await add(request);
+    return await job.waitUntilFinished(listening, SYNC_LIMIT_MS);
+  } finally {
+    endWait();
+  }
+}
+
+front.post('/call/sample/*', async (request, reply) => {
   if (request.headers.prefer === 'respond-async') {
+    const job = await add(request);
     reply.code(202).header('location', `/v1/jobs/${job.id}`);
     return { id: job.id, state: 'queued' };
   }
   let answer;
   try {
-    answer = await job.waitUntilFinished(events, SYNC_LIMIT_MS);
+    answer = await addAndWait(request);
   } catch {
     return reply.code(502).send();
   }
@@ -58,7 +103,7 @@ front.get('/v1/jobs/:id', async (request) => {
 
 process.once('SIGTERM', async () => {
   await front.close();
-  await Promise.all([queue.close(), events.close()]);
+  await Promise.all([queue.close(), closeEvents()]);
   process.exit(0);
 });
 await front.listen({ host: '127.0.0.1', port: Number(process.env.PORT) });

@@ -6,24 +6,12 @@
 // so that a body is never turned into JSON and back.
 
 import amqp from 'amqplib';
+import { gatherWrites } from './gather.js';
 
 const QUEUE_TYPE = process.env.QUEUE_TYPE ?? 'classic';
 // A queue never changes its type.
 export const QUEUE = `peer.sample.${QUEUE_TYPE}`;
-export const RESULT_TTL_S = 3600;
-
-// amqplib writes each frame by itself; with this, the frames of one turn of the loop (messages of many
-// callers, acknowledgements of many messages) go out in one system call.
-function gatherWrites(stream) {
-  const write = stream.write.bind(stream);
-  stream.write = (...words) => {
-    if (stream.writableCorked === 0) {
-      stream.cork();
-      process.nextTick(() => stream.uncork());
-    }
-    return write(...words);
-  };
-}
+export const RESULT_TTL_S = Number(process.env.RESULT_TTL_S ?? 3600);
 
 export async function connectBroker() {
   const connection = await amqp.connect(process.env.RABBITMQ_URL, { noDelay: true });
