@@ -149,7 +149,7 @@ void backlog_turn(struct backlog *b)
     struct mono now = loop_now(d->loop);
 
     drop_absent(b);
-    if (bus_link_state(d->publisher) != BUS_OPEN || !d->is_topology_ready) {
+    if (bus_link_state(d->publisher) != BUS_OPEN || !standing_is_ready(d->standing)) {
         return;
     }
     for (int n = 0; n < ASKED_A_ROUND; n++) {

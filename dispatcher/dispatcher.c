@@ -30,6 +30,7 @@ enum {
     CONNECT_MS = 5000,
     ANSWER_MS = 3000,
     PUBLISH_MS = 10000,
+    DECLARE_MS = 60000,
     HEARTBEAT_S = 5,
     COMMANDS_MAX = 100000,
     PUBLISHES_MAX = 10000,
@@ -50,74 +51,11 @@ static struct daemon_server server_of(const struct config *c)
 
 /* --- links ------------------------------------------------------------------------------------ */
 
-/* A declare under way: the tenant's name, for the registry may have dropped it meanwhile. */
-struct declare {
-    struct dispatcher *dispatcher;
-    char tenant[80];
-};
-
-static void on_tenant_declared(int rc, void *arg)
-{
-    struct declare *w = arg;
-
-    if (rc == ERR_OK) {
-        /* The value only says "yes". */
-        rc = map_put(&w->dispatcher->declared, str_of(w->tenant), w->dispatcher);
-    }
-    if (rc != ERR_OK) {
-        log_event(LOG_WARN, "queue_declare_failed", "tenant=%s err=%s", w->tenant, err_word(rc));
-    }
-    free(w);
-}
-
-static void declare_tenant(struct dispatcher *d, const char *name)
-{
-    struct declare *w = calloc(1, sizeof *w);
-
-    if (w == NULL) {
-        return;
-    }
-    w->dispatcher = d;
-    (void)snprintf(w->tenant, sizeof w->tenant, "%s", name);
-    int rc = topology_declare_tenant(d->publisher, name, d->is_quorum, on_tenant_declared, w);
-    if (rc != ERR_OK) {
-        log_event(LOG_WARN, "queue_declare_failed", "tenant=%s err=%s", name, err_word(rc));
-        free(w);
-    }
-}
-
-static void declare_missing(struct dispatcher *d)
-{
-    size_t cursor = 0;
-    struct registry_entry *e;
-
-    while (registry_next(d->registry, &cursor, &e)) {
-        if (map_get(&d->declared, str_of(e->tenant->name)) == NULL) {
-            declare_tenant(d, e->tenant->name);
-        }
-    }
-}
-
-static void on_topology(int rc, void *arg)
+static void on_shared(void *arg)
 {
     struct dispatcher *d = arg;
 
-    if (rc != ERR_OK) {
-        log_event(LOG_ERROR, "topology_failed", "err=%s", err_word(rc));
-        return;
-    }
-    d->is_topology_ready = true;
-    declare_missing(d);
     routes_turn(d->routes, /* is_link_ready= */ true);
-}
-
-static void declare_shared(struct dispatcher *d)
-{
-    int rc = topology_declare_shared(d->publisher, on_topology, d);
-
-    if (rc != ERR_OK) {
-        log_event(LOG_WARN, "topology_failed", "err=%s", err_word(rc));
-    }
 }
 
 static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
@@ -125,15 +63,10 @@ static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
     struct dispatcher *d = arg;
 
     brokers_note(k, "publisher", is_open);
-    d->is_topology_ready = false;
-    /* Queues may have been deleted while the link was away. */
-    map_fini(&d->declared);
     if (d->routes != NULL) {
         routes_link_lost(d->routes);
     }
-    if (is_open) {
-        declare_shared(d);
-    }
+    standing_link(d->standing, is_open);
 }
 
 static void on_consumer_state(struct bus_link *k, bool is_open, void *arg)
@@ -177,9 +110,8 @@ static void on_tenant(struct str name, struct registry_entry *before, struct reg
 {
     struct dispatcher *d = arg;
 
-    (void)name;
-    if (before == NULL && now != NULL && d->is_topology_ready) {
-        declare_tenant(d, now->tenant->name);
+    if (before == NULL && now != NULL && d->standing != NULL) {
+        standing_add(d->standing, name);
     }
 }
 
@@ -213,7 +145,8 @@ static void probe_some(struct dispatcher *d)
         d->probed_at = store_epoch_changes(d->store);
         map_fini(&d->probed);
     }
-    while (d->is_topology_ready && n < PROBES_MAX && registry_next(d->registry, &cursor, &e)) {
+    while (standing_is_ready(d->standing) && n < PROBES_MAX &&
+           registry_next(d->registry, &cursor, &e)) {
         struct str name = str_of(e->tenant->name);
         /* The value only says "yes". */
         if (map_get(&d->probed, name) == NULL && map_put(&d->probed, name, d) == ERR_OK) {
@@ -232,7 +165,7 @@ static void lead(struct dispatcher *d, bool is_round)
         health_turn(d->health);
         shelf_turn(d->shelf);
         orphans_turn(d->orphans);
-        redeclare_turn(&d->redeclare, REDECLARE_MS);
+        standing_refresh(d->standing, REDECLARE_MS);
         probe_some(d);
     }
 }
@@ -250,15 +183,9 @@ static void on_tick(struct loop_timer *t, void *arg)
     }
     brokers_watch(&d->publisher_watch, d->publisher, "publisher", now);
     brokers_watch(&d->consumer_watch, d->consumer, "consumer", now);
-    if (is_round && bus_link_state(d->publisher) == BUS_OPEN) {
-        if (!d->is_topology_ready) {
-            declare_shared(d);
-        } else {
-            declare_missing(d);
-        }
-    }
     if (is_round) {
-        routes_turn(d->routes, d->is_topology_ready);
+        standing_turn(d->standing);
+        routes_turn(d->routes, standing_is_ready(d->standing));
     }
     if (store_is_open(d->store)) {
         d->round = is_round ? now : d->round;
@@ -313,6 +240,7 @@ static int open_links(struct dispatcher *d, const struct config *c)
                               .heartbeat_s = HEARTBEAT_S,
                               .connect_ms = CONNECT_MS,
                               .publish_ms = PUBLISH_MS,
+                              .declare_ms = DECLARE_MS,
                               .max_outstanding = PUBLISHES_MAX,
                               .max_buffer_bytes = BUFFER_MAX,
                               .on_state = on_publisher_state,
@@ -348,11 +276,16 @@ static int open_links(struct dispatcher *d, const struct config *c)
     if (rc == ERR_OK) {
         rc = routes_new(d->loop, d->store, d->publisher, d->is_quorum, NULL, NULL, &d->routes);
     }
-    d->redeclare = (struct redeclare){.loop = d->loop,
-                                      .link = d->publisher,
-                                      .registry = d->registry,
-                                      .routes = d->routes,
-                                      .is_quorum = d->is_quorum};
+    if (rc == ERR_OK) {
+        struct standing_options standing = {.loop = d->loop,
+                                            .link = d->publisher,
+                                            .registry = d->registry,
+                                            .routes = d->routes,
+                                            .is_quorum = d->is_quorum,
+                                            .on_shared = on_shared,
+                                            .arg = d};
+        rc = standing_new(&standing, &d->standing);
+    }
     return rc;
 }
 
@@ -408,7 +341,7 @@ static void stop(void *self)
     d->leader = NULL;
     bus_link_free(d->consumer);
     bus_link_free(d->publisher);
-    map_fini(&d->declared);
+    standing_free(d->standing);
     store_free(d->store);
     free(d);
 }
@@ -461,7 +394,7 @@ static bool is_ready(void *self, struct buf *why)
         buf_text(why, store_doubt(d->store));
     } else if (!brokers_is_open(d->publisher, why)) {
         /* It has said why. */
-    } else if (!d->is_topology_ready) {
+    } else if (!standing_is_ready(d->standing)) {
         buf_text(why, "the queues are being declared");
     } else if (!registry_is_read(d->registry)) {
         buf_text(why, "the registry is not written yet");

@@ -10,8 +10,8 @@
 #include "daemon/brokers.h"
 #include "daemon/daemon.h"
 #include "daemon/memory.h"
-#include "daemon/redeclare.h"
 #include "daemon/registry.h"
+#include "daemon/standing.h"
 #include "httpc/httpc.h"
 #include "store/args.h"
 
@@ -38,9 +38,8 @@ struct dispatcher {
     struct registry *registry;
     struct bus_link *publisher;
     struct bus_link *consumer; /* of the shelf's sweep and the orphans */
-    struct map declared;       /* tenants whose queues stand, on this link's current life */
     struct brokers_watch publisher_watch, consumer_watch;
-    struct redeclare redeclare;
+    struct standing *standing;
     struct routes *routes;
     struct map probed;  /* tenants whose routes this process has looked for in the broker */
     uint64_t probed_at; /* epochs seen then: a loss of memory lost the list */
@@ -62,7 +61,6 @@ struct dispatcher {
     uint32_t worker_concurrency;
     int64_t leader_lease_ms;
     bool is_quorum;
-    bool is_topology_ready;
     bool is_draining;
     struct loop_timer *tick;
     struct mono round; /* when the last slow round began */

@@ -10,17 +10,25 @@
 #include "moods.h"
 #include "outbox.h"
 #include "overlay.h"
+#include "rota.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* A check that finds as many jobs as it may look at (sweep.lua) is followed by another at once. */
-enum { LOOKS = 100, SWEEPS_MAX = 20, DAY_MS = 86400000, STALE_MS = 10000 };
+enum {
+    LOOKS = 100,
+    SWEEPS_MAX = 20,
+    DAY_MS = 86400000,
+    STALE_MS = 10000,
+    BUSY_A_ROUND = 25 /* besides those on the rota */
+};
 
 struct known {
     struct figure figure;
     struct mono at;
+    uint64_t round; /* when it was asked for last */
 };
 
 struct figures {
@@ -28,7 +36,10 @@ struct figures {
     struct losses *losses;
     struct backlog *backlog;
     struct map tenants; /* name → struct known */
-    bool was_complete;  /* each tenant was known, once */
+    uint64_t round;
+    struct rota rota;  /* of all */
+    struct rota busy;  /* of those that had work */
+    bool was_complete; /* each tenant was known, once */
     unsigned int alive;
     bool is_freed;
 };
@@ -309,18 +320,61 @@ static void drop_absent(struct figures *f)
     }
 }
 
-void figures_turn(struct figures *f)
+static void look(struct figures *f, const struct tenant *t)
+{
+    struct known *k = map_get(&f->tenants, str_of(t->name));
+
+    if (k != NULL) {
+        k->round = f->round;
+    }
+    sweep(f, t, /* is_empty= */ false, 0);
+}
+
+/* Those that have or just had work, or are new: not only when it is their turn, as far as they are
+ * few. */
+static void look_at_busy(struct figures *f)
+{
+    const struct registry *tenants = f->dispatcher->registry;
+    struct registry_entry *e;
+    size_t n = 0;
+
+    rota_begin(&f->busy, tenants, registry_size(tenants));
+    while (n < BUSY_A_ROUND && rota_next(&f->busy, tenants, &e)) {
+        const struct known *k = map_get(&f->tenants, str_of(e->tenant->name));
+        bool is_busy = k == NULL || k->figure.unended > 0 || k->figure.ended_ms >= 0;
+        if (is_busy && (k == NULL || k->round != f->round)) {
+            look(f, e->tenant);
+            n++;
+        }
+    }
+}
+
+static bool are_all_known(const struct figures *f)
 {
     size_t cursor = 0;
     struct registry_entry *e;
 
-    drop_absent(f);
-    bool is_complete = registry_is_read(f->dispatcher->registry);
     while (registry_next(f->dispatcher->registry, &cursor, &e)) {
-        is_complete = is_complete && map_get(&f->tenants, str_of(e->tenant->name)) != NULL;
-        sweep(f, e->tenant, /* is_empty= */ false, 0);
+        if (map_get(&f->tenants, str_of(e->tenant->name)) == NULL) {
+            return false;
+        }
     }
-    f->was_complete = f->was_complete || is_complete;
+    return registry_is_read(f->dispatcher->registry);
+}
+
+void figures_turn(struct figures *f)
+{
+    const struct registry *tenants = f->dispatcher->registry;
+    struct registry_entry *e;
+
+    f->round++;
+    drop_absent(f);
+    rota_begin(&f->rota, tenants, rota_share(registry_size(tenants)));
+    while (rota_next(&f->rota, tenants, &e)) {
+        look(f, e->tenant);
+    }
+    look_at_busy(f);
+    f->was_complete = f->was_complete || are_all_known(f);
     backlog_turn(f->backlog);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* figures — what each tenant has queued and running, at most two seconds old: read by the sweep
+/* figures — what each tenant has queued and running, at most two seconds old; of more than a
+ * hundred tenants each within six (rota.h), some of those with work sooner. Read by the sweep
  * script, which also frees slots whose time is over, undoes abandoned accepts, ends what waits past
  * its deadline and suspects what lost its message. Every dispatcher sweeps; twice does no harm. */
 #pragma once

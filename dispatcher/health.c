@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "history.h"
 #include "leader.h"
+#include "rota.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ struct instance {
 struct health {
     struct dispatcher *dispatcher;
     struct map instances; /* "tenant instance" → struct instance */
+    struct rota marks;    /* whose marks are read */
     size_t history_budget;
     uint64_t tells; /* a reading sent before the last of them is out of date */
     unsigned int alive;
@@ -366,7 +368,6 @@ static void turn_tenant(struct health *h, struct registry_entry *e)
     const struct tenant *t = e->tenant;
     struct mono now = loop_now(h->dispatcher->loop);
 
-    read_marks(h, e);
     for (size_t k = 0; k < t->n_instances; k++) {
         struct instance *i = instance_of(h, t, &t->instances[k]);
         if (i != NULL && is_due(i, t, &t->instances[k], now)) {
@@ -385,25 +386,26 @@ const struct history *health_history(const struct health *h, const char *tenant,
     return i == NULL ? NULL : &i->history;
 }
 
+void health_watch(struct health *h)
+{
+    const struct registry *tenants = h->dispatcher->registry;
+    struct registry_entry *e;
+
+    drop_absent(h);
+    rota_begin(&h->marks, tenants, rota_share(registry_size(tenants)));
+    while (rota_next(&h->marks, tenants, &e)) {
+        read_marks(h, e);
+    }
+}
+
 void health_turn(struct health *h)
 {
     size_t cursor = 0;
     struct registry_entry *e;
 
-    drop_absent(h);
+    health_watch(h);
     while (registry_next(h->dispatcher->registry, &cursor, &e)) {
         turn_tenant(h, e);
-    }
-}
-
-void health_watch(struct health *h)
-{
-    size_t cursor = 0;
-    struct registry_entry *e;
-
-    drop_absent(h);
-    while (registry_next(h->dispatcher->registry, &cursor, &e)) {
-        read_marks(h, e);
     }
 }
 

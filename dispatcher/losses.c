@@ -57,12 +57,6 @@ static void let_go(struct losses *l)
     free(l);
 }
 
-static void on_declared(int rc, void *arg)
-{
-    (void)rc; /* the next look tells */
-    (void)arg;
-}
-
 static void answered(struct watch *w)
 {
     struct losses *l = w->losses;
@@ -72,12 +66,8 @@ static void answered(struct watch *w)
         return;
     }
     bool is_proven = losses_judge(&w->seen, w->is_known, w->ready, loop_now(d->loop));
-    if (w->is_missing && registry_find(d->registry, str_of(w->tenant)) != NULL &&
-        topology_declare_tenant(d->publisher, w->tenant, d->is_quorum, on_declared, NULL) !=
-            ERR_OK) {
-        log_event(LOG_DEBUG, "queue_declare_failed", "tenant=%s", w->tenant);
-    }
     if (w->is_missing) {
+        standing_missing(d->standing, str_of(w->tenant)); /* the next look tells */
         routes_redeclare(d->routes);
     }
     if (is_proven) {
@@ -155,7 +145,7 @@ void losses_look(struct losses *l, const char *tenant)
     char queue[TOPOLOGY_KEY_SIZE];
 
     if (!leader_leads(d->leader) || bus_link_state(d->publisher) != BUS_OPEN ||
-        !d->is_topology_ready) {
+        !standing_is_ready(d->standing)) {
         return;
     }
     struct watch *w = watch_of(l, tenant);

@@ -2,6 +2,7 @@
 #include "moods.h"
 
 #include "base/buf.h"
+#include "rota.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@ enum { KEY_SIZE = 512, ROW = 4 };
 struct moods {
     struct dispatcher *dispatcher;
     struct map instances; /* "tenant/instance" → struct known */
+    struct rota rota;
     uint64_t round;
     unsigned int alive;
     bool is_freed;
@@ -115,7 +117,7 @@ static void ask(struct moods *m, const struct tenant *t)
 /* What was not heard of for some rounds has left the registry. */
 static void drop_old(struct moods *m)
 {
-    enum { ROUNDS = 100 };
+    enum { ROUNDS = 10 * ROTA_ROUNDS };
     size_t cursor = 0;
     struct str key;
     void *value;
@@ -131,12 +133,13 @@ static void drop_old(struct moods *m)
 
 void moods_turn(struct moods *m)
 {
-    size_t cursor = 0;
+    const struct registry *tenants = m->dispatcher->registry;
     struct registry_entry *e;
 
     m->round++;
     drop_old(m);
-    while (registry_next(m->dispatcher->registry, &cursor, &e)) {
+    rota_begin(&m->rota, tenants, rota_share(registry_size(tenants)));
+    while (rota_next(&m->rota, tenants, &e)) {
         ask(m, e->tenant);
     }
 }

@@ -455,9 +455,9 @@ void orphans_turn(struct orphans *s)
     struct dispatcher *d = s->dispatcher;
     struct mono now = loop_now(d->loop);
 
-    if (s->consumer != NULL || s->is_looking || s->under_way > 0 || !d->is_topology_ready ||
-        bus_link_state(d->publisher) != BUS_OPEN || !registry_is_read(d->registry) ||
-        mono_since_ms(s->next_look, now) < 0) {
+    if (s->consumer != NULL || s->is_looking || s->under_way > 0 ||
+        !standing_is_ready(d->standing) || bus_link_state(d->publisher) != BUS_OPEN ||
+        !registry_is_read(d->registry) || mono_since_ms(s->next_look, now) < 0) {
         return;
     }
     s->next_look = mono_plus_ms(now, LOOK_MS);

@@ -48,7 +48,7 @@ void outbox_look(struct outbox *o, const char *tenant)
 
     /* Before its queue stands a message would go to the orphans, confirmed. */
     if (!leader_leads(d->leader) || bus_link_state(d->publisher) != BUS_OPEN ||
-        map_get(&d->declared, str_of(tenant)) == NULL) {
+        !standing_has(d->standing, str_of(tenant))) {
         return;
     }
     k = calloc(1, sizeof *k);
@@ -75,7 +75,7 @@ int outbox_new(struct dispatcher *d, struct outbox **ret)
         return ERR_NOMEM;
     }
     o->dispatcher = d;
-    int rc = handovers_new(d->store, d->publisher, &d->redeclare, &o->handovers);
+    int rc = handovers_new(d->store, d->publisher, d->standing, d->routes, &o->handovers);
     if (rc != ERR_OK) {
         free(o);
         return rc;

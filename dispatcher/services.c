@@ -4,6 +4,7 @@
 #include "config/node.h"
 #include "health.h"
 #include "history.h"
+#include "rota.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct count {
 struct services {
     struct dispatcher *dispatcher;
     struct map counts; /* tenant → struct count, as last read */
+    struct rota rota;
     struct mono read;
     unsigned int alive;
     bool is_freed;
@@ -117,7 +119,7 @@ static void drop_absent(struct services *s)
 void services_turn(struct services *s)
 {
     struct mono now = loop_now(s->dispatcher->loop);
-    size_t cursor = 0;
+    const struct registry *tenants = s->dispatcher->registry;
     struct registry_entry *e;
 
     if (mono_since_ms(s->read, now) < READ_MS) {
@@ -125,7 +127,8 @@ void services_turn(struct services *s)
     }
     s->read = now;
     drop_absent(s);
-    while (registry_next(s->dispatcher->registry, &cursor, &e)) {
+    rota_begin(&s->rota, tenants, rota_share(registry_size(tenants)));
+    while (rota_next(&s->rota, tenants, &e)) {
         read_requests(s, e);
     }
 }

@@ -86,7 +86,7 @@ static bool run(struct held *h, const struct job_message *m)
         return false;
     }
     (void)snprintf(tenant, sizeof tenant, "%.*s", STR_ARG(id.tenant));
-    if (map_get(&d->declared, str_of(tenant)) == NULL ||
+    if (!standing_has(d->standing, str_of(tenant)) ||
         wire_publish(d->publisher, m, /* delay_ms= */ 0, on_run, h) != ERR_OK) {
         return true; /* at the next round */
     }
@@ -314,7 +314,8 @@ void shelf_turn(struct shelf *s)
     while (registry_next(d->registry, &cursor, &e)) {
         n++;
     }
-    if (s->consumer != NULL || bus_link_state(d->consumer) != BUS_OPEN || !d->is_topology_ready ||
+    if (s->consumer != NULL || bus_link_state(d->consumer) != BUS_OPEN ||
+        !standing_is_ready(d->standing) ||
         (!s->is_hurried && mono_since_ms(s->swept, now) < ROUND_MS / (int64_t)n)) {
         return;
     }

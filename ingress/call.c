@@ -168,16 +168,16 @@ void call_start(struct ingress *g, struct httpd_req *r, struct registry_entry *t
     }
     o.message.method = httpd_method(r);
     o.message.path = path.n > 0 ? path : STR("/");
-    job_fingerprint(o.message.method, o.message.path, httpd_body(r), fingerprint);
-    o.message.fingerprint = str_of(fingerprint);
     o.message.caller = pass->caller;
     o.message.lane =
         fair_lane(t->fair_by, t->fair_by != NULL ? httpd_header(r, t->fair_by) : o.message.lane,
                   pass->caller);
     if (key_value.n > 0) {
         job_key_digest(pass->caller, key_value, key);
+        job_fingerprint(o.message.method, o.message.path, httpd_body(r), fingerprint);
         o.message.key = str_of(key);
         o.message.key_value = key_value;
+        o.message.fingerprint = str_of(fingerprint);
     }
     o.message.traceparent = httpd_header(r, "traceparent");
     copy_head(r, pass, &head);

@@ -2,12 +2,15 @@
 #include "caller.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
-enum { FIELDS_MAX = 128, COMMON_FIELDS = 4 + QUOTA_FIELDS, NUMBER_SIZE = 16 };
+#define JOBS_PATH "/v1/jobs/"
+
+enum { FIELDS_MAX = 128, COMMON_FIELDS = 4 + QUOTA_FIELDS, JOB_ROOM = 640 };
 
 /* Room for the fields' values. */
 struct texts {
-    char backoff[NUMBER_SIZE];
+    char backoff[STR_I64_SIZE];
     char quota[QUOTA_FIELDS][QUOTA_TEXT_SIZE];
 };
 
@@ -31,8 +34,8 @@ static size_t add_common(const struct caller *c, bool is_good, struct texts *tex
         f[n++] = (struct httpd_field){STR("Idempotent-Replayed"), STR("true")};
     }
     if (is_good && c->backoff_s > 0) {
-        (void)snprintf(texts->backoff, sizeof texts->backoff, "%d", c->backoff_s);
-        f[n++] = (struct httpd_field){STR("Sluice-Backoff"), str_of(texts->backoff)};
+        f[n++] =
+            (struct httpd_field){STR("Sluice-Backoff"), str_from_i64(c->backoff_s, texts->backoff)};
     }
     return n + quota_fields(&c->quota, texts->quota, f + n);
 }
@@ -43,7 +46,11 @@ static void print_time(struct buf *out, const char *member, int64_t ms)
 
     if (ms > 0) {
         wall_format((struct wall){ms}, text);
-        buf_printf(out, ",\"%s\":\"%s\"", member, text);
+        buf_text(out, ",\"");
+        buf_text(out, member);
+        buf_text(out, "\":\"");
+        buf_text(out, text);
+        buf_char(out, '"');
     }
 }
 
@@ -57,7 +64,9 @@ static void print_asked(const struct job_message *m, struct buf *out)
     buf_text(out, ",\"path\":");
     buf_json_str(out, m->path);
     struct str priority = job_message_priority(m);
-    buf_printf(out, "},\"priority\":\"%.*s\"", STR_ARG(priority.n > 0 ? priority : STR("normal")));
+    buf_text(out, "},\"priority\":\"");
+    buf_str(out, priority.n > 0 ? priority : STR("normal"));
+    buf_char(out, '"');
     if (m->key_value.n > 0) {
         buf_text(out, ",\"idempotency_key\":");
         buf_json_str(out, m->key_value);
@@ -69,48 +78,69 @@ static void print_asked(const struct job_message *m, struct buf *out)
     buf_str(out, m->labels.n > 0 ? m->labels : STR("{}"));
 }
 
+/* The job as a document. m: NULL when only its id is known. */
+static void print_job(const char *id, const char *state, struct str location,
+                      const struct job_message *m, struct buf *out)
+{
+    struct str tenant = str_of(id);
+    struct str rest = tenant;
+
+    (void)str_cut(&rest, '.', &tenant);
+    (void)buf_reserve(out, JOB_ROOM);
+    buf_text(out, "{\"id\":\"");
+    buf_text(out, id);
+    buf_text(out, "\",\"tenant\":\"");
+    buf_str(out, tenant);
+    buf_text(out, "\",\"state\":\"");
+    buf_text(out, state);
+    buf_char(out, '"');
+    if (m != NULL) {
+        print_asked(m, out);
+    }
+    buf_text(out, ",\"links\":{\"self\":\"");
+    buf_str(out, location);
+    buf_text(out, "\",\"result\":\"");
+    buf_str(out, location);
+    buf_text(out, "/result\"}}");
+}
+
 void caller_accepted(struct caller *c, const char *state, const struct job_message *m)
 {
-    char location[JOB_ID_SIZE + 16];
+    char path[JOB_ID_SIZE + sizeof JOBS_PATH];
     char applied[32] = "respond-async";
     struct httpd_field f[COMMON_FIELDS + 2];
     struct texts texts;
     struct buf body = {0};
+    size_t body_n = 0;
 
     if (c->request == NULL) {
         return;
     }
-    (void)snprintf(location, sizeof location, "/v1/jobs/%s", c->id);
+    size_t path_n = str_put(STR(JOBS_PATH), path, sizeof path, 0);
+    struct str location = {path, str_put(str_of(c->id), path, sizeof path, path_n)};
     size_t n = add_common(c, /* is_good= */ true, &texts, f);
-    f[n++] = (struct httpd_field){STR("Location"), str_of(location)};
+    f[n++] = (struct httpd_field){STR("Location"), location};
     if (c->mode == CALLER_WAIT) {
         (void)snprintf(applied, sizeof applied, "wait=%lld", (long long)(c->wait_ms / 1000));
     }
     if (c->is_preferred) {
         f[n++] = (struct httpd_field){STR("Preference-Applied"), str_of(applied)};
     }
-    struct str tenant = str_of(c->id);
-    struct str rest = tenant;
-    (void)str_cut(&rest, '.', &tenant);
-    buf_printf(&body, "{\"id\":\"%s\",\"tenant\":\"%.*s\",\"state\":\"%s\"", c->id, STR_ARG(tenant),
-               state);
-    if (m != NULL) {
-        print_asked(m, &body);
-    }
-    buf_printf(&body, ",\"links\":{\"self\":\"%s\",\"result\":\"%s/result\"}}", location, location);
+    print_job(c->id, state, location, m, &body);
     struct httpd_answer a = {.status = 202,
                              .content_type = "application/json",
                              .fields = f,
                              .n_fields = n,
-                             .body = buf_as_str(&body)};
+                             .free_body = free};
+    a.body.p = buf_take(&body, &body_n);
+    a.body.n = body_n;
     httpd_answer(take(c), &a);
-    buf_fini(&body);
 }
 
 void caller_answer(struct caller *c, const struct job_answer *answer, uint32_t attempts)
 {
     struct httpd_field f[FIELDS_MAX];
-    char number[NUMBER_SIZE];
+    char number[STR_I64_SIZE];
     struct texts texts;
     struct str rest = answer->head;
     struct str name;
@@ -121,8 +151,7 @@ void caller_answer(struct caller *c, const struct job_answer *answer, uint32_t a
     }
     bool is_good = answer->status >= 200 && answer->status < 300;
     size_t n = add_common(c, is_good, &texts, f);
-    (void)snprintf(number, sizeof number, "%u", attempts);
-    f[n++] = (struct httpd_field){STR("Sluice-Attempts"), str_of(number)};
+    f[n++] = (struct httpd_field){STR("Sluice-Attempts"), str_from_i64(attempts, number)};
     while (n < FIELDS_MAX && job_head_next(&rest, &name, &value)) {
         f[n++] = (struct httpd_field){name, value};
     }

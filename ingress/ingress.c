@@ -19,6 +19,7 @@ enum {
     CONNECT_MS = 5000,
     ANSWER_MS = 1500, /* a frozen store is told from a slow one well within five seconds */
     PUBLISH_MS = 3000,
+    DECLARE_MS = 60000,
     HEARTBEAT_S = 5,
     COMMANDS_MAX = 200000,
     PUBLISHES_MAX = 50000,
@@ -37,52 +38,6 @@ static struct daemon_server server_of(const struct config *c)
 
 /* --- topology --------------------------------------------------------------------------------- */
 
-/* A declare under way: the tenant's name, for the registry may have dropped it meanwhile. */
-struct declare {
-    struct ingress *ingress;
-    char tenant[80];
-};
-
-static void on_declared(int rc, void *arg)
-{
-    struct declare *d = arg;
-
-    if (rc == ERR_OK) {
-        /* The value only says "yes". */
-        rc = map_put(&d->ingress->declared, str_of(d->tenant), d->ingress);
-    }
-    if (rc != ERR_OK) {
-        log_event(LOG_WARN, "queue_declare_failed", "tenant=%s err=%s", d->tenant, err_word(rc));
-    }
-    free(d);
-}
-
-static void declare_tenant(struct ingress *g, const char *tenant)
-{
-    struct declare *d = calloc(1, sizeof *d);
-
-    if (d == NULL) {
-        return;
-    }
-    d->ingress = g;
-    (void)snprintf(d->tenant, sizeof d->tenant, "%s", tenant);
-    if (topology_declare_tenant(g->publisher, tenant, g->is_quorum, on_declared, d) != ERR_OK) {
-        free(d);
-    }
-}
-
-static void declare_missing(struct ingress *g)
-{
-    size_t cursor = 0;
-    struct registry_entry *e;
-
-    while (registry_next(g->registry, &cursor, &e)) {
-        if (map_get(&g->declared, str_of(e->tenant->name)) == NULL) {
-            declare_tenant(g, e->tenant->name);
-        }
-    }
-}
-
 /* Those of the usual classes before anybody asks for them: else the first call would wait. */
 static void want_fair_lanes(struct ingress *g)
 {
@@ -97,27 +52,12 @@ static void want_fair_lanes(struct ingress *g)
     }
 }
 
-static void on_topology(int rc, void *arg)
+static void on_shared(void *arg)
 {
     struct ingress *g = arg;
 
-    if (rc != ERR_OK) {
-        log_event(LOG_ERROR, "topology_failed", "err=%s", err_word(rc));
-        return;
-    }
-    g->is_topology_ready = true;
-    declare_missing(g);
     want_fair_lanes(g);
     routes_turn(g->routes, /* is_link_ready= */ true);
-}
-
-static void declare_shared(struct ingress *g)
-{
-    int rc = topology_declare_shared(g->publisher, on_topology, g);
-
-    if (rc != ERR_OK) {
-        log_event(LOG_WARN, "topology_failed", "err=%s", err_word(rc));
-    }
 }
 
 static void on_tenant(struct str name, struct registry_entry *before, struct registry_entry *now,
@@ -125,9 +65,8 @@ static void on_tenant(struct str name, struct registry_entry *before, struct reg
 {
     struct ingress *g = arg;
 
-    (void)name;
-    if (before == NULL && now != NULL && g->is_topology_ready) {
-        declare_tenant(g, now->tenant->name);
+    if (before == NULL && now != NULL && g->standing != NULL) {
+        standing_add(g->standing, name);
     }
 }
 
@@ -138,16 +77,10 @@ static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
     struct ingress *g = arg;
 
     brokers_note(k, "publisher", is_open);
-    g->is_topology_ready = false;
-    g->was_declared = false;
-    /* Queues may have been deleted while the link was away. */
-    map_fini(&g->declared);
     if (g->routes != NULL) {
         routes_link_lost(g->routes);
     }
-    if (is_open) {
-        declare_shared(g);
-    }
+    standing_link(g->standing, is_open);
 }
 
 static void on_store_state(struct store *s, bool is_open, void *arg)
@@ -183,6 +116,7 @@ static int open_links(struct ingress *g, const struct config *c)
                               .heartbeat_s = HEARTBEAT_S,
                               .connect_ms = CONNECT_MS,
                               .publish_ms = PUBLISH_MS,
+                              .declare_ms = DECLARE_MS,
                               .max_outstanding = PUBLISHES_MAX,
                               .max_buffer_bytes = BUFFER_MAX,
                               .on_state = on_publisher_state,
@@ -214,11 +148,16 @@ static int open_links(struct ingress *g, const struct config *c)
     if (rc == ERR_OK) {
         rc = routes_new(g->loop, g->store, g->publisher, g->is_quorum, NULL, NULL, &g->routes);
     }
-    g->redeclare = (struct redeclare){.loop = g->loop,
-                                      .link = g->publisher,
-                                      .registry = g->registry,
-                                      .routes = g->routes,
-                                      .is_quorum = g->is_quorum};
+    if (rc == ERR_OK) {
+        struct standing_options standing = {.loop = g->loop,
+                                            .link = g->publisher,
+                                            .registry = g->registry,
+                                            .routes = g->routes,
+                                            .is_quorum = g->is_quorum,
+                                            .on_shared = on_shared,
+                                            .arg = g};
+        rc = standing_new(&standing, &g->standing);
+    }
     return rc;
 }
 
@@ -255,15 +194,11 @@ static void on_tick(struct loop_timer *t, void *arg)
     struct ingress *g = arg;
 
     brokers_watch(&g->broker_watch, g->publisher, "publisher", loop_now(g->loop));
-    if (bus_link_state(g->publisher) == BUS_OPEN) {
-        if (!g->is_topology_ready) {
-            declare_shared(g);
-        } else {
-            declare_missing(g);
-            want_fair_lanes(g);
-        }
+    standing_turn(g->standing);
+    if (standing_is_ready(g->standing)) {
+        want_fair_lanes(g);
     }
-    routes_turn(g->routes, g->is_topology_ready);
+    routes_turn(g->routes, standing_is_ready(g->standing));
     loop_timer_set(t, TICK_MS);
 }
 
@@ -288,6 +223,7 @@ static void stop(void *self)
     routes_free(g->routes);
     g->routes = NULL;
     bus_link_free(g->publisher);
+    standing_free(g->standing);
     store_free(g->store);
     submissions_free(g);
     jobs_free(g);
@@ -295,7 +231,6 @@ static void stop(void *self)
     marks_free(g->marks);
     registry_free(g->registry);
     keyring_free(g->keys);
-    map_fini(&g->declared);
     free(g);
 }
 
@@ -341,21 +276,6 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     return ERR_OK;
 }
 
-/* A tenant that comes later finds a process that is ready: its first callers are asked to wait. */
-static bool are_declared(struct ingress *g)
-{
-    size_t cursor = 0;
-    struct registry_entry *e;
-
-    while (!g->was_declared && registry_next(g->registry, &cursor, &e)) {
-        if (map_get(&g->declared, str_of(e->tenant->name)) == NULL) {
-            return false;
-        }
-    }
-    g->was_declared = true;
-    return true;
-}
-
 static bool is_ready(void *self, struct buf *why)
 {
     struct ingress *g = self;
@@ -368,7 +288,9 @@ static bool is_ready(void *self, struct buf *why)
         /* It has said why. */
     } else if (!registry_is_read(g->registry)) {
         buf_text(why, "no dispatcher has written the registry yet");
-    } else if (!g->is_topology_ready || !are_declared(g)) {
+        /* A tenant that comes later finds a process that is ready: its first callers are asked to
+         * wait. */
+    } else if (!standing_was_whole(g->standing)) {
         buf_text(why, "the queues are being declared");
     } else if (g->n_submissions > 0 && mono_since_ms(g->moved, loop_now(g->loop)) > STUCK_MS) {
         buf_text(why, "requests are being accepted and nothing has moved for a while");

@@ -8,8 +8,8 @@
 #include "daemon/brokers.h"
 #include "daemon/daemon.h"
 #include "daemon/memory.h"
-#include "daemon/redeclare.h"
 #include "daemon/registry.h"
+#include "daemon/standing.h"
 #include "store/store.h"
 
 enum { INGRESS_CHANNEL_SIZE = 64 };
@@ -31,12 +31,9 @@ struct ingress {
     struct list asks;                   /* questions about jobs, by ask.all */
     size_t n_asks;
     struct brokers_watch broker_watch;
-    struct redeclare redeclare;
+    struct standing *standing;
     struct routes *routes;
-    struct map declared; /* tenants whose queues stand, on this link's current life */
     bool is_quorum;
-    bool is_topology_ready;
-    bool was_declared; /* each tenant's queues stood once on this link: ready since */
     bool is_draining;
     size_t n_submissions;
     size_t n_waiting;

@@ -70,12 +70,12 @@ static void submit(struct ingress *g, struct httpd_req *r, struct job_document *
         .ordering_key = str_of(d->ordering_key),
         .timeout_ms = d->timeout_ms,
         .body = body};
-    job_fingerprint(o.message.method, o.message.path, body, fingerprint);
-    o.message.fingerprint = str_of(fingerprint);
     if (key_value.n > 0) {
         job_key_digest(pass->caller, key_value, key);
+        job_fingerprint(o.message.method, o.message.path, body, fingerprint);
         o.message.key = str_of(key);
         o.message.key_value = key_value;
+        o.message.fingerprint = str_of(fingerprint);
     }
     o.body = d->body;
     d->body = NULL;

@@ -35,7 +35,7 @@ static void answer_all(struct batch *b, const struct store_value *v)
         char state[16];
         bool is_there = v != NULL && v->type == STORE_ARRAY && i < v->n_items;
         if (is_there) {
-            (void)snprintf(state, sizeof state, "%.*s", STR_ARG(v->items[i].text));
+            (void)str_put(v->items[i].text, state, sizeof state, 0);
         }
         if (b->at[i].cb != NULL) {
             b->at[i].cb(is_there ? state : NULL, b->at[i].arg);
@@ -154,7 +154,7 @@ void marks_add(struct marks *m, struct str id, int64_t lost_after_ms, mark_cb cb
         return;
     }
     struct mark *k = &b->at[b->n++];
-    (void)snprintf(k->name, sizeof k->name, "%.*s", STR_ARG(parts.name));
+    (void)str_put(parts.name, k->name, sizeof k->name, 0);
     k->cb = cb;
     k->arg = arg;
 }

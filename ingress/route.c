@@ -51,7 +51,7 @@ static bool refuse_work(struct ingress *g, struct httpd_req *r)
         more.detail = "The store does not answer. Nothing was accepted.";
     } else if (bus_link_state(g->publisher) != BUS_OPEN) {
         more.detail = "The broker does not answer, or takes nothing. Nothing was accepted.";
-    } else if (!g->is_topology_ready) {
+    } else if (!standing_is_ready(g->standing)) {
         more.detail = "The broker's queues are being declared. Nothing was accepted.";
     } else {
         return false;

@@ -189,7 +189,7 @@ static void on_confirmed(enum bus_outcome outcome, void *arg)
     if (FAULT(ingress_confirmed)) {
         outcome = BUS_UNKNOWN;
     }
-    redeclare_doubt(&s->ingress->redeclare, outcome);
+    standing_doubt(s->ingress->standing, str_of(s->tenant->tenant->name), outcome);
     if (RULE(confirm_before_202) && outcome != BUS_CONFIRMED) {
         undo(s);
         return;
@@ -489,7 +489,7 @@ static struct submission *submission_new(struct ingress *g, struct httpd_req *r,
     s->tenant = registry_ref(tenant);
     random_name(name);
     job_id_print(o->tenant, name, s->caller.id);
-    (void)snprintf(s->epoch, sizeof s->epoch, "%s", store_epoch(g->store));
+    (void)str_put(str_of(store_epoch(g->store)), s->epoch, sizeof s->epoch, 0);
     if (o->mode != CALLER_ASYNC) {
         waiter_name(g, s->waiter);
     }
@@ -520,7 +520,8 @@ void submission_start(struct ingress *g, struct httpd_req *r, struct registry_en
                "The broker takes nothing: an alarm is raised. Nothing was accepted.", 5);
         return;
     }
-    if (map_get(&g->declared, o->tenant) == NULL) {
+    if (!standing_has(g->standing, o->tenant)) {
+        standing_hurry(g->standing, o->tenant);
         refuse(s, PROBLEM_UNAVAILABLE,
                "The tenant's queues are being declared. Nothing was accepted.", 1);
         return;

@@ -34,7 +34,12 @@ struct waiter {
 
 void waiter_name(const struct ingress *g, char out[WAITER_NAME_SIZE])
 {
-    (void)snprintf(out, WAITER_NAME_SIZE, "%s|%016" PRIx64, g->channel, random_u64());
+    char token[RANDOM_TOKEN_SIZE];
+    size_t n = str_put(str_of(g->channel), out, WAITER_NAME_SIZE, 0);
+
+    random_token(token);
+    n = str_put(STR("|"), out, WAITER_NAME_SIZE, n);
+    (void)str_put(str_of(token), out, WAITER_NAME_SIZE, n);
 }
 
 static void release(struct waiter *w)
@@ -335,7 +340,7 @@ struct waiter *waiter_add(struct ingress *g, const struct caller *c, const char 
     }
     w->ingress = g;
     w->caller = *c;
-    (void)snprintf(w->name, sizeof w->name, "%s", name);
+    (void)str_put(str_of(name), w->name, sizeof w->name, 0);
     w->deadline = mono_plus_ms(loop_now(g->loop), left_ms);
     list_push_back(&all->head, &w->link);
     g->n_waiting++;
@@ -385,7 +390,7 @@ static void each(struct ingress *g, struct str job, void (*tell)(struct waiter *
     if (all == NULL) {
         return;
     }
-    (void)snprintf(id, sizeof id, "%.*s", STR_ARG(job));
+    (void)str_put(job, id, sizeof id, 0);
     list_init(&told);
     while ((link = list_pop_front(&all->head)) != NULL) {
         list_push_back(&told, link);

@@ -74,7 +74,7 @@ static bool was_attempted(const struct attempt *a)
 /* Drawn before the claim: with the attempt's number it is the fence. */
 static void draw_token(struct attempt *a)
 {
-    (void)snprintf(a->token, sizeof a->token, "%016" PRIx64, random_u64());
+    random_token(a->token);
     a->unknown_claims = 0;
 }
 
@@ -193,7 +193,7 @@ static void on_delayed(enum bus_outcome outcome, void *arg)
     if (FAULT(worker_delayed)) {
         outcome = BUS_UNKNOWN;
     }
-    redeclare_doubt(&a->worker->redeclare, outcome);
+    standing_doubt(a->worker->standing, str_of(a->lane->tenant), outcome);
     if (outcome == BUS_CONFIRMED || !RULE(park_confirm_before_ack)) {
         end(a, /* is_done= */ true);
         return;
@@ -329,7 +329,7 @@ static void on_shelf_stored(enum bus_outcome outcome, void *arg)
     if (FAULT(worker_shelf_stored)) {
         outcome = BUS_UNKNOWN;
     }
-    redeclare_doubt(&a->worker->redeclare, outcome);
+    standing_doubt(a->worker->standing, str_of(a->lane->tenant), outcome);
     if (outcome != BUS_CONFIRMED) {
         a->step = STEP_SHELF;
         again(a, AGAIN_MS);
@@ -522,7 +522,7 @@ static bool send_claim(struct attempt *a)
     struct calls_job j = job_of(a);
 
     j.has_more = lane_has_waiting(a->lane);
-    (void)snprintf(a->claimant, sizeof a->claimant, "%s", heartbeat_name(w->heartbeat));
+    (void)str_put(str_of(heartbeat_name(w->heartbeat)), a->claimant, sizeof a->claimant, 0);
     /* Without a renewed lease nothing may be sent: a claim would only hold a slot. */
     bool is_sent = heartbeat_may_send(w->heartbeat, a->claimant) &&
                    calls_claim(&j, a->claimant, w->channel, w->lease_ms, on_claimed, a) == ERR_OK;

@@ -5,9 +5,13 @@
 
 #include <stdlib.h>
 
+enum { OURS_ROOM = 320 }; /* for the lines that are not the caller's: mostly enough */
+
 static void add_line(struct forward *f, size_t *n, const char *name, struct str value)
 {
-    buf_printf(&f->text, "%s: %.*s", name, STR_ARG(value));
+    buf_text(&f->text, name);
+    buf_text(&f->text, ": ");
+    buf_str(&f->text, value);
     buf_char(&f->text, '\0');
     ++*n;
 }
@@ -21,7 +25,8 @@ static void add_optional(struct forward *f, size_t *n, const char *name, struct 
 
 static void add_attempt(struct forward *f, size_t *n, uint32_t number)
 {
-    buf_printf(&f->text, "Sluice-Attempt: %u", number);
+    buf_text(&f->text, "Sluice-Attempt: ");
+    buf_i64(&f->text, number);
     buf_char(&f->text, '\0');
     ++*n;
 }
@@ -84,6 +89,8 @@ int forward_make(const struct job_message *m, struct str base, uint32_t number, 
     struct forward f = {0};
     size_t n = 0;
 
+    (void)buf_reserve(&f.url, base.n + m->path.n);
+    (void)buf_reserve(&f.text, m->head.n + OURS_ROOM);
     buf_str(&f.url, base);
     buf_str(&f.url, m->path);
     add_callers(&f, &n, m->head);

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REST_MS = 2000, TROUBLE_MS = 1000, MORE_MAX = 8 };
+enum { REST_MS = 2000, TROUBLE_MS = 1000, SAY_AGAIN_MS = 60000, MORE_MAX = 8 };
 
 static const enum lane_state moves[LANE_STATES][LANE_EVENTS] = {
 #define STATE(NAME, word)
@@ -45,6 +45,14 @@ bool lane_is_for_polls(const struct lane *l)
     return str_is(str_of(l->class), STR(TOPOLOGY_POLL));
 }
 
+/* Its queue stands with the tenant's. */
+static bool is_plain(const struct lane *l)
+{
+    struct str route = str_of(l->route);
+
+    return str_is(route, STR("sync")) || str_is(route, STR("normal"));
+}
+
 static void on_delivery(struct bus_delivery *d, void *arg)
 {
     struct lane *l = arg;
@@ -60,6 +68,9 @@ static void on_lost(struct bus_consumer *c, const char *why, void *arg)
 
     (void)c;
     log_event(LOG_WARN, "consumer_lost", "tenant=%s class=%s why=\"%s\"", l->tenant, l->route, why);
+    if (is_plain(l)) {
+        standing_missing(l->worker->standing, str_of(l->tenant));
+    }
     lane_move(l, LANE_TROUBLE);
 }
 
@@ -144,11 +155,26 @@ void lane_fit(struct lane *l, uint32_t prefetch)
     }
 }
 
+/* Tried again each second by each lane, and said once a minute. */
+static void say_refused(struct worker *w, int rc)
+{
+    struct mono now = loop_now(w->loop);
+
+    if (rc == ERR_LIMIT &&
+        (w->said_full.ns == 0 || mono_since_ms(w->said_full, now) >= SAY_AGAIN_MS)) {
+        w->said_full = now;
+        log_event(LOG_ERROR, "channels_used_up", "lanes=%zu msg=\"%s\"", w->lanes.n,
+                  "some queues are not consumed: raise the broker's channel_max");
+    }
+}
+
 static void consume(struct lane *l)
 {
     l->fitted = loop_now(l->worker->loop);
     l->peak = 0;
-    if (add_consumer(l, spread_first(l)) != ERR_OK) {
+    int rc = add_consumer(l, spread_first(l));
+    if (rc != ERR_OK) {
+        say_refused(l->worker, rc);
         lane_move(l, LANE_TROUBLE);
     }
 }
@@ -168,23 +194,23 @@ static void on_declared(int rc, void *arg)
 
     if (l != NULL && l->declares == d->number && l->state == LANE_DECLARING) {
         if (rc != ERR_OK) {
-            log_event(LOG_ERROR, "queue_declare_failed", "tenant=%s err=%s", l->tenant,
-                      err_word(rc));
+            log_event(LOG_ERROR, "queue_declare_failed", "tenant=%s class=%s err=%s", l->tenant,
+                      l->route, err_word(rc));
         }
+        l->stands = rc == ERR_OK;
         lane_move(l, rc == ERR_OK ? LANE_DECLARED : LANE_TROUBLE);
     }
     free(d);
 }
 
-/* Its queue stands with the tenant's. */
-static bool is_plain(const struct lane *l)
+void lane_standing(struct lane *l, int rc)
 {
-    struct str route = str_of(l->route);
-
-    return str_is(route, STR("sync")) || str_is(route, STR("normal"));
+    if (l->state == LANE_DECLARING) {
+        lane_move(l, rc == ERR_OK ? LANE_DECLARED : LANE_TROUBLE);
+    }
 }
 
-static void declare(struct lane *l)
+static void declare_route(struct lane *l)
 {
     struct declare *d = calloc(1, sizeof *d);
 
@@ -195,13 +221,25 @@ static void declare(struct lane *l)
     d->worker = l->worker;
     d->number = ++l->declares;
     topology_work_key(l->tenant, l->route, d->lane);
-    int rc = is_plain(l) ? topology_declare_tenant(l->worker->consumer, l->tenant,
-                                                   l->worker->is_quorum, on_declared, d)
-                         : topology_declare_route(l->worker->consumer, l->tenant, l->route,
-                                                  l->worker->is_quorum, on_declared, d);
-    if (rc != ERR_OK) {
+    if (topology_declare_route(l->worker->consumer, l->tenant, l->route, l->worker->is_quorum,
+                               on_declared, d) != ERR_OK) {
         free(d);
         lane_move(l, LANE_TROUBLE);
+    }
+}
+
+/* Once each time the link opens, and when the queue was found missing: a lane that has rested goes
+ * on at once. */
+static void declare(struct lane *l)
+{
+    bool stands = is_plain(l) ? standing_has(l->worker->standing, str_of(l->tenant)) : l->stands;
+
+    if (stands) {
+        lane_move(l, LANE_DECLARED);
+    } else if (is_plain(l)) {
+        standing_hurry(l->worker->standing, str_of(l->tenant)); /* lane_standing() follows */
+    } else {
+        declare_route(l);
     }
 }
 
@@ -247,6 +285,7 @@ static void enter(struct lane *l, enum lane_state to)
         loop_timer_set(l->timer, rest_ms(l));
         break;
     case LANE_IDLE:
+        l->stands = false;
         give_back_refused(l);
         if (bus_link_state(l->worker->consumer) == BUS_OPEN) {
             loop_timer_set(l->timer, TROUBLE_MS);

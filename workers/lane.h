@@ -51,11 +51,13 @@ struct lane {
         uint16_t prefetch;
     } consumers[LANE_CONSUMERS_MAX];
     size_t n_consumers;
-    uint32_t prefetch;   /* of all consumers */
-    size_t in_hand;      /* attempts that live: a lane outlives them */
-    size_t peak;         /* the most in hand since the worker looked last */
-    struct mono fitted;  /* when its prefetch was last changed */
-    struct list refused; /* those without a slot, by attempt.refused */
+    uint32_t prefetch;       /* of all consumers */
+    size_t in_hand;          /* attempts that live: a lane outlives them */
+    size_t peak;             /* the most in hand since the worker looked last */
+    size_t delivered_lately; /* since then */
+    bool was_full;           /* then */
+    struct mono fitted;      /* when its prefetch was last changed */
+    struct list refused;     /* those without a slot, by attempt.refused */
     struct turns_group *group;
     struct list sibling; /* in group.lanes */
     struct mono delivered;
@@ -63,6 +65,7 @@ struct lane {
     struct mono woke;
     bool is_expecting; /* it woke, and has nothing in hand yet */
     struct loop_timer *timer;
+    bool stands; /* its queue, if that is not one that every tenant has; on this life of the link */
     uint64_t declares; /* numbers them, so that a late answer is told from the current one */
 };
 
@@ -75,6 +78,8 @@ MUST_CHECK int lane_new(struct worker *w, const char *tenant, const char *route,
 void lane_free(struct lane *l);
 /* Every change of a lane's state. A move that is not in the table is ignored: links come and go. */
 void lane_move(struct lane *l, enum lane_event event);
+/* Of a lane whose queue every tenant has: it stands, or why it may not. */
+void lane_standing(struct lane *l, int rc);
 /* A delivery of the lane wants its first claim. */
 struct attempt;
 void lane_begin(struct lane *l, struct attempt *a);

@@ -38,16 +38,30 @@ static size_t used(const struct lane *l)
     return l->prefetch + (l->in_hand > live ? l->in_hand - live : 0);
 }
 
-/* What of the worker's concurrency no lane has. */
+/* So many lanes that what each has while it is idle would take the place of those with work. */
+static bool are_many(const struct worker *w)
+{
+    return w->lanes.n > w->concurrency / 2;
+}
+
+static bool is_idle(const struct lane *l)
+{
+    return l->peak == 0 && l->in_hand == 0;
+}
+
+/* What of the worker's concurrency no lane has. Of an idle one of many the one that it must have
+ * does not count. */
 static uint32_t room_of(const struct worker *w)
 {
+    bool is_one_free = are_many(w);
     size_t cursor = 0;
     size_t sum = 0;
     struct str name;
     void *value;
 
     while (map_next(&w->lanes, &cursor, &name, &value)) {
-        sum += used(value);
+        size_t own = used(value);
+        sum += is_one_free && own > 0 && is_idle(value) ? own - 1 : own;
     }
     return sum < w->concurrency ? (uint32_t)(w->concurrency - sum) : 0;
 }
@@ -56,17 +70,27 @@ uint32_t spread_first(const struct lane *l)
 {
     const struct worker *w = l->worker;
     uint32_t most = w->lanes.n > 0 ? w->concurrency / (uint32_t)w->lanes.n : w->concurrency;
+
+    if (most <= 1) {
+        return 1; /* whatever room there is */
+    }
     uint32_t room = room_of(w);
     uint32_t capacity = lane_capacity(l);
-
     most = most < room ? most : room;
     most = most < capacity ? most : capacity;
     return most > 0 ? most : 1;
 }
 
+/* Of many lanes each has one, and whoever has one thing to do is full: it needs more when the next
+ * one came behind it, or when it takes its time. */
+static bool is_pressed(const struct lane *l)
+{
+    return !are_many(l->worker) || l->delivered_lately > l->prefetch || l->was_full;
+}
+
 static bool is_full(const struct lane *l)
 {
-    return l->state == LANE_CONSUMING && l->peak >= l->prefetch && l->prefetch > 0;
+    return l->state == LANE_CONSUMING && l->peak >= l->prefetch && l->prefetch > 0 && is_pressed(l);
 }
 
 static bool wants_more(const struct lane *l)
@@ -95,6 +119,7 @@ struct plan {
 static int plan_make(const struct worker *w, struct plan *p)
 {
     size_t idle = w->concurrency / (4 * w->lanes.n);
+    uint32_t whole = w->concurrency;
     size_t cursor = 0;
     struct str name;
     void *value;
@@ -109,12 +134,13 @@ static int plan_make(const struct worker *w, struct plan *p)
     while (map_next(&w->lanes, &cursor, &name, &value)) {
         struct lane *l = value;
         uint32_t capacity = lane_capacity(l);
+        whole += are_many(w) && is_idle(l) ? 1 : 0;
         p->lanes[p->n] = l;
         p->shares[p->n++] = (struct share){.weight = weight_of(l),
                                            .minimum = idle < capacity ? (uint32_t)idle : capacity,
                                            .need = needs(l)};
     }
-    shares_divide(w->concurrency, p->shares, p->n);
+    shares_divide(whole, p->shares, p->n);
     return ERR_OK;
 }
 
@@ -125,13 +151,14 @@ static void fit_all(struct worker *w, const struct plan *p)
             lane_fit(p->lanes[i], p->shares[i].given);
         }
     }
+    uint32_t room = room_of(w);
     for (size_t i = 0; i < p->n; i++) {
         struct lane *l = p->lanes[i];
-        uint32_t room = room_of(w);
         uint32_t more = p->shares[i].given > l->prefetch ? p->shares[i].given - l->prefetch : 0;
         more = more < room ? more : room;
         if (is_old(l, GROW_MS) && is_full(l) && more > l->prefetch / 8) {
             lane_fit(l, l->prefetch + more);
+            room -= more;
         }
     }
 }
@@ -152,6 +179,7 @@ void spread_note(struct lane *l)
 {
     struct worker *w = l->worker;
 
+    l->delivered_lately++;
     l->peak = l->in_hand > l->peak ? l->in_hand : l->peak;
     if (wants_more(l) && is_old(l, GROW_MS) &&
         mono_since_ms(w->spread, loop_now(w->loop)) >= SPREAD_MS) {
@@ -180,5 +208,7 @@ void spread_turn(struct worker *w)
     while (map_next(&w->lanes, &cursor, &name, &value)) {
         struct lane *l = value;
         l->peak = l->in_hand;
+        l->was_full = l->in_hand >= l->prefetch;
+        l->delivered_lately = 0;
     }
 }

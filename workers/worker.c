@@ -23,6 +23,7 @@ enum {
     CONNECT_MS = 5000,
     ANSWER_MS = 3000,
     PUBLISH_MS = 15000,
+    DECLARE_MS = 60000,
     COMMANDS_MAX = 200000,
     PUBLISHES_MAX = 20000,
     BUFFER_MAX = 256 * 1024 * 1024,
@@ -52,7 +53,7 @@ static struct lane *find_lane(struct worker *w, const char *tenant, const char *
 
 static void wake_lane(struct worker *w, struct lane *l)
 {
-    if (w->is_topology_ready && !w->is_draining) {
+    if (standing_is_ready(w->standing) && !w->is_draining) {
         lane_move(l, LANE_LINK_UP);
     }
 }
@@ -152,6 +153,9 @@ static void on_tenant(struct str name, struct registry_entry *before, struct reg
         leave_tenant(w, tenant);
         return;
     }
+    if (w->standing != NULL) {
+        standing_add(w->standing, name);
+    }
     for (size_t i = 0; i < 2; i++) {
         add_lane(w, tenant, plain_routes[i]);
     }
@@ -202,27 +206,24 @@ static void add_missing_lanes(struct worker *w)
 
 /* --- links ------------------------------------------------------------------------------------ */
 
-static void on_topology(int rc, void *arg)
+static void on_shared(void *arg)
 {
     struct worker *w = arg;
 
-    if (rc != ERR_OK) {
-        log_event(LOG_ERROR, "topology_failed", "err=%s", err_word(rc));
-        return;
-    }
-    w->is_topology_ready = true;
     routes_turn(w->routes, /* is_link_ready= */ true);
     if (!w->is_draining) {
         each_lane(w, lane_move, LANE_LINK_UP);
     }
 }
 
-static void declare_shared(struct worker *w)
+/* Their own queues stand with the tenant. */
+static void on_standing(const char *tenant, int rc, void *arg)
 {
-    int rc = topology_declare_shared(w->consumer, on_topology, w);
-
-    if (rc != ERR_OK) {
-        log_event(LOG_WARN, "topology_failed", "err=%s", err_word(rc));
+    for (size_t i = 0; i < sizeof plain_routes / sizeof plain_routes[0]; i++) {
+        struct lane *l = find_lane(arg, tenant, plain_routes[i]);
+        if (l != NULL) {
+            lane_standing(l, rc);
+        }
     }
 }
 
@@ -231,16 +232,15 @@ static void on_consumer_state(struct bus_link *k, bool is_open, void *arg)
     struct worker *w = arg;
 
     brokers_note(k, "consumer", is_open);
-    w->is_topology_ready = false;
     if (!is_open && w->routes != NULL) {
         routes_link_lost(w->routes);
     }
     if (is_open) {
         w->moved = loop_now(w->loop);
-        declare_shared(w);
     } else {
         each_lane(w, lane_move, LANE_LINK_DOWN);
     }
+    standing_link(w->standing, is_open);
 }
 
 static void on_publisher_state(struct bus_link *k, bool is_open, void *arg)
@@ -301,7 +301,7 @@ static void on_message(struct str channel, struct str message, void *arg)
     if (!str_cut(&message, ' ', &word) || !str_is(word, STR("slot"))) {
         return;
     }
-    (void)snprintf(tenant, sizeof tenant, "%.*s", STR_ARG(message));
+    (void)str_put(message, tenant, sizeof tenant, 0);
     struct turns *t = map_get(&w->turns, str_of(tenant));
     if (t != NULL) {
         turns_hint(t);
@@ -414,13 +414,11 @@ static void on_tick(struct loop_timer *t, void *arg)
     }
     brokers_watch(&w->publisher_watch, w->publisher, "publisher", loop_now(w->loop));
     brokers_watch(&w->consumer_watch, w->consumer, "consumer", loop_now(w->loop));
-    if (bus_link_state(w->consumer) == BUS_OPEN && !w->is_topology_ready) {
-        declare_shared(w);
-    }
+    standing_turn(w->standing);
     say_again(w);
     look_at_store(w);
     free_left_lanes(w);
-    routes_turn(w->routes, w->is_topology_ready);
+    routes_turn(w->routes, standing_is_ready(w->standing));
     add_missing_lanes(w);
     spread_turn(w);
     loop_timer_set(t, TICK_MS);
@@ -433,6 +431,7 @@ static int open_links(struct worker *w, const struct config *c)
                                   c->worker.lease_ms / 1000 < 10 ? c->worker.lease_ms / 1000 : 10,
                               .connect_ms = CONNECT_MS,
                               .publish_ms = PUBLISH_MS,
+                              .declare_ms = DECLARE_MS,
                               .max_outstanding = PUBLISHES_MAX,
                               .max_buffer_bytes = BUFFER_MAX,
                               .on_state = on_consumer_state,
@@ -473,13 +472,19 @@ static int open_links(struct worker *w, const struct config *c)
     if (rc == ERR_OK) {
         rc = routes_new(w->loop, w->store, w->consumer, w->is_quorum, on_route, w, &w->routes);
     }
-    w->redeclare = (struct redeclare){.loop = w->loop,
-                                      .link = w->consumer,
-                                      .registry = w->registry,
-                                      .routes = w->routes,
-                                      .is_quorum = w->is_quorum};
     if (rc == ERR_OK) {
-        rc = handovers_new(w->store, w->publisher, &w->redeclare, &w->handovers);
+        struct standing_options standing = {.loop = w->loop,
+                                            .link = w->consumer,
+                                            .registry = w->registry,
+                                            .routes = w->routes,
+                                            .is_quorum = w->is_quorum,
+                                            .on_shared = on_shared,
+                                            .on_tenant = on_standing,
+                                            .arg = w};
+        rc = standing_new(&standing, &w->standing);
+    }
+    if (rc == ERR_OK) {
+        rc = handovers_new(w->store, w->publisher, w->standing, w->routes, &w->handovers);
     }
     return rc;
 }
@@ -505,6 +510,8 @@ static void stop(void *self)
     store_free(w->store);
     bus_link_free(w->publisher);
     bus_link_free(w->consumer);
+    standing_free(w->standing);
+    w->standing = NULL;
     attempt_drop_all(w);
     while (map_next(&w->lanes, &cursor, &name, &value)) {
         lane_free(value);
@@ -573,7 +580,7 @@ static bool is_ready(void *self, struct buf *why)
         /* It has said why. */
     } else if (!registry_is_read(w->registry)) {
         buf_text(why, "no dispatcher has written the registry yet");
-    } else if (!w->is_topology_ready) {
+    } else if (!standing_is_ready(w->standing)) {
         buf_text(why, "the queues are being declared");
     } else if (!heartbeat_may_send(w->heartbeat, heartbeat_name(w->heartbeat))) {
         buf_text(why, "the lease was not renewed");

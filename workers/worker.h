@@ -9,8 +9,8 @@
 #include "daemon/daemon.h"
 #include "daemon/handover.h"
 #include "daemon/memory.h"
-#include "daemon/redeclare.h"
 #include "daemon/registry.h"
+#include "daemon/standing.h"
 #include "heartbeat.h"
 #include "httpc/httpc.h"
 #include "store/store.h"
@@ -25,7 +25,7 @@ struct worker {
     struct bus_link *publisher;
     struct bus_link *consumer;
     struct brokers_watch publisher_watch, consumer_watch;
-    struct redeclare redeclare;  /* over the consumer link */
+    struct standing *standing;   /* over the consumer link */
     struct handovers *handovers; /* whose turn has come under an ordering key */
     struct httpc *http;
     struct heartbeat *heartbeat;
@@ -33,13 +33,13 @@ struct worker {
     struct map lanes;                  /* "tenant.route" → struct lane */
     struct map turns;                  /* tenant → struct turns */
     struct routes *routes;
-    struct mono spread; /* when the lanes' prefetches were last looked at */
+    struct mono spread;    /* when the lanes' prefetches were last looked at */
+    struct mono said_full; /* that no channel is left; zero: never */
     uint32_t concurrency;
     char *region; /* of the configuration; or NULL */
     int64_t lease_ms;
     uint64_t shelf_max_bytes;
     bool is_quorum;
-    bool is_topology_ready; /* the shared part, on this consumer link's current life */
     bool is_draining;
     int64_t drain_ms;     /* of the configuration; -1: absent */
     struct mono drained;  /* when the drain is over, whatever is left */

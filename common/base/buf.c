@@ -80,19 +80,34 @@ void buf_char(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
+void buf_i64(struct buf *b, int64_t value)
+{
+    char text[STR_I64_SIZE];
+
+    buf_str(b, str_from_i64(value, text));
+}
+
+/* Printed where it shall stand; a second time only when there was no room. */
 void buf_printf(struct buf *b, const char *format, ...)
 {
+    size_t room = b->room - b->n;
     va_list args;
     va_list again;
 
+    if (b->is_failed) {
+        return;
+    }
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = vsnprintf(b->p == NULL ? NULL : b->p + b->n, room, format, args);
     va_end(args);
-    char *to = n < 0 ? NULL : buf_reserve(b, (size_t)n + 1);
-    if (to != NULL) {
-        (void)vsnprintf(to, (size_t)n + 1, format, again);
+    if (n >= 0 && (size_t)n < room) {
         b->n += (size_t)n;
+    } else if (n >= 0 && buf_reserve(b, (size_t)n) != NULL) {
+        (void)vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
+        b->n += (size_t)n;
+    } else if (b->p != NULL) {
+        b->p[b->n] = '\0';
     }
     va_end(again);
 }

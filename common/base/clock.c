@@ -50,18 +50,33 @@ static int wall_split(struct wall when, struct tm *tm)
     return rest;
 }
 
+/* The last `digits` digits of a value's magnitude, and what stands after them. */
+static char *put_digits(char *to, int value, int digits, char after)
+{
+    unsigned int rest = value < 0 ? 0U - (unsigned int)value : (unsigned int)value;
+
+    for (int i = digits - 1; i >= 0; i--) {
+        to[i] = (char)('0' + rest % 10);
+        rest /= 10;
+    }
+    to[digits] = after;
+    return to + digits + 1;
+}
+
 static void wall_print(struct wall when, char out[WALL_TEXT_SIZE], bool with_ms)
 {
     struct tm tm;
     int ms = wall_split(when, &tm);
-    char fraction[8] = "";
+    char *to = out;
 
-    if (with_ms) {
-        (void)snprintf(fraction, sizeof fraction, ".%03d", ms % 1000);
-    }
-    (void)snprintf(out, WALL_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d%sZ",
-                   (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100, tm.tm_mday % 100,
-                   tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100, fraction);
+    to = put_digits(to, tm.tm_year + 1900, 4, '-');
+    to = put_digits(to, tm.tm_mon + 1, 2, '-');
+    to = put_digits(to, tm.tm_mday, 2, 'T');
+    to = put_digits(to, tm.tm_hour, 2, ':');
+    to = put_digits(to, tm.tm_min, 2, ':');
+    to = put_digits(to, tm.tm_sec, 2, with_ms ? '.' : 'Z');
+    to = with_ms ? put_digits(to, ms, 3, 'Z') : to;
+    *to = '\0';
 }
 
 void wall_format(struct wall when, char out[WALL_TEXT_SIZE])

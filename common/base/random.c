@@ -56,6 +56,18 @@ double random_unit(void)
     return (double)(random_u64() >> 11) / 9007199254740992.0;
 }
 
+void random_token(char out[RANDOM_TOKEN_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint64_t bits = random_u64();
+
+    for (int i = 0; i < RANDOM_TOKEN_SIZE - 1; i++) {
+        out[i] = digits[bits & 15u];
+        bits >>= 4;
+    }
+    out[RANDOM_TOKEN_SIZE - 1] = '\0';
+}
+
 void random_name_of(const unsigned char *digest, char out[RANDOM_NAME_SIZE])
 {
     static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";

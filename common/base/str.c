@@ -10,13 +10,10 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-bool str_is_nocase(struct str a, struct str b)
+bool str_is_nocase_of(const char *a, const char *b, size_t n)
 {
-    if (a.n != b.n) {
-        return false;
-    }
-    for (size_t i = 0; i < a.n; i++) {
-        if (lower(a.p[i]) != lower(b.p[i])) {
+    for (size_t i = 0; i < n; i++) {
+        if (lower(a[i]) != lower(b[i])) {
             return false;
         }
     }
@@ -80,6 +77,18 @@ bool str_keep(struct str s, char *to, size_t size)
     return true;
 }
 
+size_t str_put(struct str s, char *to, size_t size, size_t at)
+{
+    size_t left = size - 1 - at;
+    size_t n = s.n < left ? s.n : left;
+
+    if (n > 0) {
+        memcpy(to + at, s.p, n);
+    }
+    to[at + n] = '\0';
+    return at + n;
+}
+
 /* Reads to the end also when it is too large: what is no number is no large one. */
 int str_to_u64(struct str s, uint64_t max, uint64_t *ret)
 {
@@ -119,6 +128,24 @@ int str_to_i64(struct str s, int64_t *ret)
     }
     *ret = is_negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
     return ERR_OK;
+}
+
+struct str str_from_i64(int64_t value, char to[STR_I64_SIZE])
+{
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    char digits[STR_I64_SIZE];
+    size_t at = sizeof digits - 1;
+
+    digits[at] = '\0';
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0) {
+        digits[--at] = '-';
+    }
+    memcpy(to, digits + at, sizeof digits - at);
+    return (struct str){to, sizeof digits - 1 - at};
 }
 
 /* The length of the well-formed sequence at `p`, 0 when there is none (Unicode 15, table 3-7). */

@@ -26,6 +26,11 @@ int bus_acks_add(struct acks *a, uint64_t tag)
     return ERR_OK;
 }
 
+bool bus_acks_are_urgent(const struct acks *a, size_t in_hand, uint16_t prefetch)
+{
+    return 2 * (in_hand + a->n) > prefetch;
+}
+
 void bus_acks_flush(struct acks *a, uint64_t first_open, acks_cb cb, void *arg)
 {
     uint64_t last = 0; /* of the gap-free prefix */

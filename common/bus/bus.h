@@ -3,7 +3,8 @@
  *
  * librabbitmq serves as the codec only (it has no non-blocking write); sockets, buffers, heartbeats
  * and log-in are ours. A frozen broker freezes nothing: every call returns at once, every publish
- * has an outcome within its time. What one loop turn produced leaves in one write a link.
+ * has an outcome within its time. What one loop turn produced leaves in one write a link;
+ * acknowledgements may wait for those of the next turns.
  *
  * A process has one link for publishing and, if it consumes, another for consuming: under an alarm
  * the broker stops reading a publishing connection, and acknowledgements must go on.
@@ -55,6 +56,7 @@ struct bus_options {
     int64_t heartbeat_s;     /* asked for; a peer silent for two of them is gone */
     int64_t connect_ms;      /* for a look-up; and from TCP connect to an open channel */
     int64_t publish_ms;      /* a publish without a confirm after this long is BUS_UNKNOWN */
+    int64_t declare_ms;      /* a declare without an answer after this long is ERR_TIMEOUT */
     size_t max_outstanding;  /* unconfirmed publishes; one more is ERR_LIMIT */
     size_t max_buffer_bytes; /* bytes waiting for the socket; over it ERR_LIMIT */
     bus_state_cb on_state;
@@ -107,9 +109,10 @@ MUST_CHECK int bus_publish(struct bus_link *k, const char *exchange, const char 
                            const struct bus_message *m, bus_outcome_cb cb, void *arg);
 
 /* --- topology -------------------------------------------------------------------------------- */
-/* Called once per declare, never from within it. rc: 0, ERR_DOWN (link lost), ERR_INVALID (the
- * broker refused: another shape exists under that name), ERR_MISSING (no such queue or exchange),
- * ERR_DENIED. `ready`: messages in a declared queue. */
+/* Called once per declare, never from within it. rc: 0, ERR_DOWN (link lost), ERR_TIMEOUT (its turn
+ * did not come in time, or its answer: it may be done yet), ERR_INVALID (the broker refused:
+ * another shape exists under that name), ERR_MISSING (no such queue or exchange), ERR_DENIED.
+ * `ready`: messages in a declared queue. */
 typedef void (*bus_declared_cb)(int rc, uint32_t ready, uint32_t consumers, void *arg);
 
 struct bus_arg {
@@ -117,7 +120,8 @@ struct bus_arg {
     const char *text; /* a text value, or NULL: the number */
     int64_t number;
 };
-/* Durable. Declares are answered in order. A refused one costs only its own channel, not the link.
+/* Durable. Declares wait in a line, go out in waves, and are answered in order. A refused one costs
+ * only their channel, not the link: those behind it go out again.
  * Each returns 0, ERR_DOWN (not open), ERR_LIMIT (too many wait), ERR_TOO_LARGE, ERR_NOMEM. */
 MUST_CHECK int bus_declare_queue(struct bus_link *k, const char *queue, const struct bus_arg *args,
                                  size_t n_args, bus_declared_cb cb, void *arg);
@@ -165,8 +169,9 @@ struct str bus_delivery_key(const struct bus_delivery *d);
 bool bus_delivery_is_redelivered(const struct bus_delivery *d);
 /* Its channel still lives, so that an acknowledgement would count. */
 bool bus_delivery_is_live(const struct bus_delivery *d);
-/* Each frees the delivery. Acknowledgements of a turn leave together, the gap-free prefix of a
- * channel as one with `multiple`. */
+/* Each frees the delivery. Acknowledgements leave together, the gap-free prefix of a channel as one
+ * with `multiple`: within ten milliseconds, or at the end of the turn when the broker may send less
+ * than half of the prefetch. */
 void bus_ack(struct bus_delivery *d);
 void bus_requeue(struct bus_delivery *d);
 /* Without a word to the broker: it comes back to the queue when its channel ends. */

@@ -11,7 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TAG_SIZE = 8 + RANDOM_NAME_SIZE, NUMBER_SIZE = 24, KEY_SIZE = 256 };
+enum {
+    TAG_SIZE = 8 + RANDOM_NAME_SIZE,
+    NUMBER_SIZE = 24,
+    KEY_SIZE = 256,
+    /* A quorum queue writes its log, and waits for the disk, for each lot of acknowledgements as it
+     * does for a message; and what is published meanwhile waits for that. */
+    ACK_WAIT_MS = 10
+};
 
 struct bus_delivery {
     struct bus_message m; /* first: bus_delivery_message hands it out */
@@ -40,6 +47,7 @@ struct bus_consumer {
     struct list in_hand;
     size_t n_in_hand;
     uint64_t forgotten; /* the lowest such tag, or 0 */
+    uint16_t prefetch;
     struct acks acks;
     struct list dirty; /* in the link's, while acks are gathered */
 
@@ -98,12 +106,36 @@ static void flush_acks(struct bus_consumer *c)
 
 void bus_consume_flush(struct bus_link *k)
 {
+    k->acks_due = (struct mono){INT64_MAX};
     while (!list_is_empty(&k->dirty)) {
         struct bus_consumer *c = LIST_OF(k->dirty.next, struct bus_consumer, dirty);
         flush_acks(c);
         if (c->is_retired && c->n_in_hand == 0) {
             bus_consumer_free(c);
         }
+    }
+}
+
+static void note_dirty(struct bus_consumer *c, int64_t wait_ms)
+{
+    struct bus_link *k = c->link;
+    struct mono due = mono_plus_ms(loop_now(k->loop), wait_ms);
+
+    if (!list_is_linked(&c->dirty)) {
+        list_push_back(&k->dirty, &c->dirty);
+    }
+    k->acks_due = due.ns < k->acks_due.ns ? due : k->acks_due;
+}
+
+/* `d` is still in hand. */
+static void gather_ack(struct bus_consumer *c, const struct bus_delivery *d)
+{
+    if (bus_acks_add(&c->acks, d->tag) != ERR_OK) {
+        put_ack(d->tag, /* is_multiple= */ false, c);
+    } else if (bus_acks_are_urgent(&c->acks, c->n_in_hand - 1, c->prefetch)) {
+        note_dirty(c, 0);
+    } else if (!list_is_linked(&c->dirty)) {
+        note_dirty(c, ACK_WAIT_MS);
     }
 }
 
@@ -115,8 +147,8 @@ static void drop(struct bus_delivery *d)
     list_remove(&d->link);
     c->n_in_hand--;
     free(d);
-    if (c->is_retired && c->n_in_hand == 0 && c->link != NULL && !list_is_linked(&c->dirty)) {
-        list_push_back(&c->link->dirty, &c->dirty);
+    if (c->is_retired && c->n_in_hand == 0 && c->link != NULL) {
+        note_dirty(c, 0);
     }
     unref(c);
 }
@@ -126,11 +158,7 @@ void bus_ack(struct bus_delivery *d)
     struct bus_consumer *c = d->consumer;
 
     if (c->link != NULL) {
-        if (bus_acks_add(&c->acks, d->tag) != ERR_OK) {
-            put_ack(d->tag, /* is_multiple= */ false, c);
-        } else if (!list_is_linked(&c->dirty)) {
-            list_push_back(&c->link->dirty, &c->dirty);
-        }
+        gather_ack(c, d);
     }
     drop(d);
 }
@@ -343,13 +371,14 @@ static void close_channel(struct bus_consumer *c)
 
 void bus_consume_fail(struct bus_link *k, const char *why)
 {
-    for (unsigned int i = LINK_CHANNEL_FIRST; i <= LINK_CHANNEL_MAX; i++) {
+    for (unsigned int i = LINK_CHANNEL_FIRST; i <= k->channel_max; i++) {
         struct bus_consumer *c = k->channels[i].consumer;
         k->channels[i].state = CHANNEL_FREE;
         if (c != NULL) {
             lose(c, CHANNEL_FREE, why);
         }
     }
+    k->acks_due = (struct mono){INT64_MAX};
 }
 
 /* --- in -------------------------------------------------------------------------------------- */
@@ -581,6 +610,7 @@ int bus_consume(struct bus_link *k, const char *queue, uint16_t prefetch,
     c->on_delivery = on_delivery;
     c->on_lost = on_lost;
     c->arg = arg;
+    c->prefetch = prefetch;
     put_consume(c, queue, prefetch);
     *ret = c;
     return ERR_OK;

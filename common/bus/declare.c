@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Declares go out one at a time on a channel of their own: a refused one closes that channel, and
- * the rest go on over its successor. */
+/* Declares go out in waves on a channel of their own, whose answers come in order. A refused one
+ * closes that channel, and the broker drops what came behind it: that goes out again over the
+ * channel's successor, which costs nothing but time, for whoever repeats a declare finds it done.
+ */
 #include "bus/link.h"
 
 #include <stdlib.h>
 
 enum {
     DECLARES_MAX = 1 << 16, /* waiting; a thousand tenants' declares are ten thousand */
+    WAVE = 64,              /* sent and not answered */
     ARGS_MAX = 8
 };
 
 struct declare {
     struct list link;
-    struct buf frame; /* as it will be sent */
     amqp_method_number_t reply;
     bool is_sent;
-    bus_declared_cb cb;
+    bool is_alone; /* a question that may well be refused: nothing goes out behind it */
+    struct mono due;
+    bus_declared_cb cb; /* NULL: its time ran out, and its answer is dropped */
     void *arg;
+    size_t frame_n;
+    char frame[]; /* as it will be sent */
 };
-
-static void declare_free(struct declare *d)
-{
-    buf_fini(&d->frame);
-    free(d);
-}
 
 void bus_declare_begin(struct bus_link *k)
 {
@@ -35,27 +35,85 @@ static struct declare *head(struct bus_link *k)
     return list_is_empty(&k->declares) ? NULL : LIST_OF(k->declares.next, struct declare, link);
 }
 
+/* Those that were sent are the first of the line. */
+static bool may_send(const struct bus_link *k, const struct declare *d)
+{
+    return k->n_declares_sent < WAVE && (!d->is_alone || k->n_declares_sent == 0);
+}
+
 static void pump(struct bus_link *k)
 {
-    struct declare *d = head(k);
-
-    if (d != NULL && !d->is_sent && k->is_control_open) {
-        buf_str(&k->out, buf_as_str(&d->frame));
-        d->is_sent = true;
+    for (struct list *i = k->declares.next; k->is_control_open && i != &k->declares; i = i->next) {
+        struct declare *d = LIST_OF(i, struct declare, link);
+        if (!d->is_sent && !may_send(k, d)) {
+            return;
+        }
+        if (!d->is_sent) {
+            buf_add(&k->out, d->frame, d->frame_n);
+            d->is_sent = true;
+            k->n_declares_sent++;
+        }
+        if (d->is_alone) {
+            return;
+        }
     }
 }
 
-/* The head is answered: out it goes, and the next one off. */
+static void drop(struct bus_link *k, struct declare *d)
+{
+    list_remove(&d->link);
+    k->n_declares--;
+    k->n_declares_sent -= d->is_sent ? 1 : 0;
+}
+
+/* The head is answered: out it goes, and the next ones off. */
 static void answer(struct bus_link *k, int rc, uint32_t ready, uint32_t consumers)
 {
     struct declare *d = head(k);
 
-    list_remove(&d->link);
-    k->n_declares--;
-    d->cb(rc, ready, consumers, d->arg);
-    declare_free(d);
+    drop(k, d);
+    if (d->cb != NULL) {
+        d->cb(rc, ready, consumers, d->arg);
+    }
+    free(d);
     if (bus_link_is_up(k)) {
         pump(k);
+    }
+}
+
+/* Who has waited longest; the line is in order of that, too. NULL: nobody waits. */
+static struct declare *longest(const struct bus_link *k)
+{
+    for (struct list *i = k->declares.next; i != &k->declares; i = i->next) {
+        struct declare *d = LIST_OF(i, struct declare, link);
+        if (d->cb != NULL) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+struct mono bus_declare_due(const struct bus_link *k)
+{
+    const struct declare *d = longest(k);
+    struct mono never = {INT64_MAX};
+
+    return d == NULL ? never : d->due;
+}
+
+void bus_declare_expire(struct bus_link *k, struct mono now)
+{
+    struct declare *d;
+
+    while ((d = longest(k)) != NULL && mono_since_ms(d->due, now) >= 0) {
+        bus_declared_cb cb = d->cb;
+        void *arg = d->arg;
+        d->cb = NULL;
+        if (!d->is_sent) {
+            drop(k, d);
+            free(d);
+        }
+        cb(ERR_TIMEOUT, 0, 0, arg);
     }
 }
 
@@ -67,18 +125,21 @@ void bus_declare_fail(struct bus_link *k)
     }
 }
 
-/* Takes over the frame in any case. */
-static int enqueue(struct bus_link *k, struct buf *frame, amqp_method_number_t reply,
+static int enqueue(struct bus_link *k, struct str frame, amqp_method_number_t reply, bool is_alone,
                    bus_declared_cb cb, void *arg)
 {
-    struct declare *d = calloc(1, sizeof *d);
+    struct declare *d = malloc(sizeof *d + frame.n);
 
-    if (d == NULL || buf_failed(frame)) {
-        buf_fini(frame);
-        free(d);
+    if (d == NULL) {
         return ERR_NOMEM;
     }
-    *d = (struct declare){.frame = *frame, .reply = reply, .cb = cb, .arg = arg};
+    *d = (struct declare){.frame_n = frame.n,
+                          .reply = reply,
+                          .is_alone = is_alone,
+                          .due = mono_plus_ms(loop_now(k->loop), k->o.declare_ms),
+                          .cb = cb,
+                          .arg = arg};
+    memcpy(d->frame, frame.p, frame.n);
     list_push_back(&k->declares, &d->link);
     k->n_declares++;
     pump(k);
@@ -86,7 +147,7 @@ static int enqueue(struct bus_link *k, struct buf *frame, amqp_method_number_t r
 }
 
 static int submit(struct bus_link *k, amqp_method_number_t id, void *fields,
-                  amqp_method_number_t reply, bus_declared_cb cb, void *arg)
+                  amqp_method_number_t reply, bool is_alone, bus_declared_cb cb, void *arg)
 {
     struct buf frame = {0};
 
@@ -97,11 +158,13 @@ static int submit(struct bus_link *k, amqp_method_number_t id, void *fields,
         return ERR_LIMIT;
     }
     int rc = bus_wire_put_method(&frame, LINK_CHANNEL_CONTROL, id, fields);
-    if (rc != ERR_OK) {
-        buf_fini(&frame);
-        return rc;
+    if (rc == ERR_OK) {
+        /* Not `frame` itself, which has room for any method: thousands may wait. */
+        rc = buf_failed(&frame) ? ERR_NOMEM
+                                : enqueue(k, buf_as_str(&frame), reply, is_alone, cb, arg);
     }
-    return enqueue(k, &frame, reply, cb, arg);
+    buf_fini(&frame);
+    return rc;
 }
 
 static bool are_short(const char *const *names, size_t n)
@@ -144,7 +207,8 @@ int bus_declare_queue(struct bus_link *k, const char *queue, const struct bus_ar
     if (rc != ERR_OK || !are_short(&queue, 1)) {
         return ERR_TOO_LARGE;
     }
-    return submit(k, AMQP_QUEUE_DECLARE_METHOD, &declare, AMQP_QUEUE_DECLARE_OK_METHOD, cb, arg);
+    return submit(k, AMQP_QUEUE_DECLARE_METHOD, &declare, AMQP_QUEUE_DECLARE_OK_METHOD,
+                  /* is_alone= */ false, cb, arg);
 }
 
 int bus_inspect_queue(struct bus_link *k, const char *queue, bus_declared_cb cb, void *arg)
@@ -154,7 +218,8 @@ int bus_inspect_queue(struct bus_link *k, const char *queue, bus_declared_cb cb,
     if (!are_short(&queue, 1)) {
         return ERR_TOO_LARGE;
     }
-    return submit(k, AMQP_QUEUE_DECLARE_METHOD, &declare, AMQP_QUEUE_DECLARE_OK_METHOD, cb, arg);
+    return submit(k, AMQP_QUEUE_DECLARE_METHOD, &declare, AMQP_QUEUE_DECLARE_OK_METHOD,
+                  /* is_alone= */ true, cb, arg);
 }
 
 int bus_declare_exchange(struct bus_link *k, const char *exchange, const char *type,
@@ -169,8 +234,8 @@ int bus_declare_exchange(struct bus_link *k, const char *exchange, const char *t
     if (rc != ERR_OK || !are_short(names, 2)) {
         return ERR_TOO_LARGE;
     }
-    return submit(k, AMQP_EXCHANGE_DECLARE_METHOD, &declare, AMQP_EXCHANGE_DECLARE_OK_METHOD, cb,
-                  arg);
+    return submit(k, AMQP_EXCHANGE_DECLARE_METHOD, &declare, AMQP_EXCHANGE_DECLARE_OK_METHOD,
+                  /* is_alone= */ false, cb, arg);
 }
 
 int bus_bind_queue(struct bus_link *k, const char *queue, const char *exchange, const char *key,
@@ -184,7 +249,8 @@ int bus_bind_queue(struct bus_link *k, const char *queue, const char *exchange, 
     if (!are_short(names, 3)) {
         return ERR_TOO_LARGE;
     }
-    return submit(k, AMQP_QUEUE_BIND_METHOD, &bind, AMQP_QUEUE_BIND_OK_METHOD, cb, arg);
+    return submit(k, AMQP_QUEUE_BIND_METHOD, &bind, AMQP_QUEUE_BIND_OK_METHOD,
+                  /* is_alone= */ false, cb, arg);
 }
 
 int bus_bind_exchange(struct bus_link *k, const char *destination, const char *source,
@@ -198,7 +264,8 @@ int bus_bind_exchange(struct bus_link *k, const char *destination, const char *s
     if (!are_short(names, 3)) {
         return ERR_TOO_LARGE;
     }
-    return submit(k, AMQP_EXCHANGE_BIND_METHOD, &bind, AMQP_EXCHANGE_BIND_OK_METHOD, cb, arg);
+    return submit(k, AMQP_EXCHANGE_BIND_METHOD, &bind, AMQP_EXCHANGE_BIND_OK_METHOD,
+                  /* is_alone= */ false, cb, arg);
 }
 
 /* --- in -------------------------------------------------------------------------------------- */
@@ -217,6 +284,15 @@ static int rc_of_code(uint16_t code)
     }
 }
 
+/* What the broker dropped goes out again. */
+static void take_back(struct bus_link *k)
+{
+    for (struct list *i = k->declares.next; i != &k->declares; i = i->next) {
+        LIST_OF(i, struct declare, link)->is_sent = false;
+    }
+    k->n_declares_sent = 0;
+}
+
 static int on_channel_closed(struct bus_link *k, const amqp_channel_close_t *closing)
 {
     struct declare *d = head(k);
@@ -224,7 +300,9 @@ static int on_channel_closed(struct bus_link *k, const amqp_channel_close_t *clo
     bus_link_put_channel_close_ok(k, LINK_CHANNEL_CONTROL);
     bus_link_put_channel_open(k, LINK_CHANNEL_CONTROL);
     k->is_control_open = false;
-    if (d != NULL && d->is_sent) {
+    bool is_refused = d != NULL && d->is_sent;
+    take_back(k);
+    if (is_refused) {
         answer(k, rc_of_code(closing->reply_code), 0, 0);
     }
     return ERR_OK;

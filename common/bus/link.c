@@ -419,7 +419,9 @@ static void flush(struct bus_link *k)
     if (!bus_link_is_up(k) || k->state == BUS_CONNECTING || k->write_error != 0) {
         return;
     }
-    bus_consume_flush(k);
+    if (!is_before(loop_now(k->loop), k->acks_due)) {
+        bus_consume_flush(k);
+    }
     if (buf_failed(&k->out)) {
         k->write_error = ENOMEM;
         return;
@@ -471,6 +473,8 @@ static struct mono next_wake(const struct bus_link *k, struct mono now)
     if (!bus_ring_is_empty(&k->ring)) {
         wake = earlier(wake, bus_ring_due(&k->ring));
     }
+    wake = earlier(wake, k->acks_due);
+    wake = earlier(wake, bus_declare_due(k));
     return earlier(wake, bus_publish_close_due(k));
 }
 
@@ -535,6 +539,7 @@ static void tick(struct bus_link *k, struct mono now)
         bus_wire_put_heartbeat(&k->out);
     }
     bus_publish_expire(k, now);
+    bus_declare_expire(k, now);
     if (bus_link_is_up(k) && !is_before(now, bus_publish_close_due(k))) {
         (void)bus_link_refuse(k, "the broker does not close a channel");
         link_lost(k);
@@ -628,7 +633,7 @@ static void on_hook(void *arg)
 static bool are_bounds_valid(const struct bus_options *o)
 {
     return o->n_urls > 0 && o->heartbeat_s > 0 && o->heartbeat_s <= UINT16_MAX &&
-           o->connect_ms > 0 && o->publish_ms > 0 && o->max_outstanding > 0 &&
+           o->connect_ms > 0 && o->publish_ms > 0 && o->declare_ms > 0 && o->max_outstanding > 0 &&
            o->max_buffer_bytes > 0;
 }
 
@@ -680,6 +685,7 @@ int bus_link_new(struct loop *l, const struct bus_options *o, struct bus_link **
     k->last_channel = LINK_CHANNEL_FIRST - 1;
     list_init(&k->declares);
     list_init(&k->dirty);
+    k->acks_due = (struct mono){INT64_MAX};
     bus_ring_init(&k->ring, o->max_outstanding);
     bus_publish_reset(k);
     init_amqp_pool(&k->pool, POOL_PAGE);

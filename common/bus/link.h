@@ -18,7 +18,7 @@ enum {
     LINK_CHANNEL_CONTROL = 2, /* declares: a refused one closes its channel */
     LINK_CHANNEL_SPARE = 3,   /* the other publishing channel */
     LINK_CHANNEL_FIRST = 4,   /* of the consumers' */
-    LINK_CHANNEL_MAX = 2047,  /* RabbitMQ's own bound */
+    LINK_CHANNEL_MAX = 65535, /* the protocol's bound; RabbitMQ's own is 2,047 by default */
     LINK_BODY_MAX = 128 << 20 /* RabbitMQ's max_message_size */
 };
 
@@ -103,12 +103,14 @@ struct bus_link {
     /* declare.c */
     struct list declares;
     size_t n_declares;
+    size_t n_declares_sent;
     bool is_control_open;
 
     /* consume.c */
-    struct channel *channels; /* LINK_CHANNEL_MAX + 1 */
+    struct channel *channels; /* LINK_CHANNEL_MAX + 1; beyond `channel_max` never touched */
     uint16_t last_channel;
-    struct list dirty; /* consumers with acknowledgements gathered */
+    struct list dirty;    /* consumers with acknowledgements gathered */
+    struct mono acks_due; /* when they shall leave; INT64_MAX without any */
 };
 
 /* Notes why the connection cannot go on, behind its node; returns ERR_PROTOCOL, for `return
@@ -157,6 +159,9 @@ void bus_publish_fail(struct bus_link *k);
 /* declare.c */
 void bus_declare_begin(struct bus_link *k);
 MUST_CHECK int bus_declare_frame(struct bus_link *k, const struct frame *f);
+/* When the next one's time runs out; INT64_MAX: none waits. */
+struct mono bus_declare_due(const struct bus_link *k);
+void bus_declare_expire(struct bus_link *k, struct mono now);
 void bus_declare_fail(struct bus_link *k);
 
 /* consume.c */

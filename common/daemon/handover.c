@@ -12,7 +12,8 @@
 struct handovers {
     struct store *store;
     struct bus_link *publisher;
-    struct redeclare *redeclare;
+    struct standing *standing;
+    struct routes *routes;
     struct map busy; /* "tenant name" of entries under way */
     unsigned int alive;
     bool is_freed;
@@ -61,7 +62,7 @@ static void on_published(enum bus_outcome outcome, void *arg)
         outcome = BUS_UNKNOWN;
     }
     if (!e->all->is_freed) {
-        redeclare_doubt(e->all->redeclare, outcome);
+        standing_doubt(e->all->standing, str_of(e->tenant), outcome);
     }
     bool is_owed = RULE(outbox_until_confirmed) && outcome != BUS_CONFIRMED;
     if (is_owed || e->all->is_freed ||
@@ -88,7 +89,7 @@ static void publish(struct entry *e, struct str head, struct str body, bool is_t
         m.deadline_ms = 0;
         m.channel = (struct str){NULL, 0};
     }
-    routes_want(e->all->redeclare->routes, str_of(e->tenant), m.class, m.lane.n > 0);
+    routes_want(e->all->routes, str_of(e->tenant), m.class, m.lane.n > 0);
     /* One that is not due yet is parked by the worker that gets it. */
     if (wire_publish(e->all->publisher, &m, /* delay_ms= */ 0, on_published, e) != ERR_OK) {
         entry_free(e);
@@ -144,8 +145,8 @@ void handover_begin(struct handovers *h, struct str tenant, struct str name, str
     read_request(e);
 }
 
-int handovers_new(struct store *store, struct bus_link *publisher, struct redeclare *redeclare,
-                  struct handovers **ret)
+int handovers_new(struct store *store, struct bus_link *publisher, struct standing *standing,
+                  struct routes *routes, struct handovers **ret)
 {
     struct handovers *h = calloc(1, sizeof *h);
 
@@ -154,7 +155,8 @@ int handovers_new(struct store *store, struct bus_link *publisher, struct redecl
     }
     h->store = store;
     h->publisher = publisher;
-    h->redeclare = redeclare;
+    h->standing = standing;
+    h->routes = routes;
     h->alive = 1;
     *ret = h;
     return ERR_OK;

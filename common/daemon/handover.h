@@ -8,14 +8,15 @@
 #pragma once
 
 #include "base/map.h"
-#include "daemon/redeclare.h"
+#include "daemon/standing.h"
 #include "store/store.h"
 
 struct handovers;
 
 /* All borrowed; store and publisher must be freed before handovers_free or live on. */
 MUST_CHECK int handovers_new(struct store *store, struct bus_link *publisher,
-                             struct redeclare *redeclare, struct handovers **ret);
+                             struct standing *standing, struct routes *routes,
+                             struct handovers **ret);
 void handovers_free(struct handovers *h);
 /* tenant, name, score: of the entry, as the outbox or a script's answer names it. The tenant's
  * queues must stand: before, a message would go to the orphans, confirmed. */

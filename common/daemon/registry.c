@@ -296,6 +296,11 @@ struct registry_entry *registry_find_api(const struct registry *r, struct str pa
     return found;
 }
 
+size_t registry_size(const struct registry *r)
+{
+    return r->entries.n;
+}
+
 bool registry_next(const struct registry *r, size_t *cursor, struct registry_entry **ret)
 {
     struct str name;

@@ -42,6 +42,8 @@ struct registry_entry *registry_find(const struct registry *r, struct str name);
 /* The tenant whose declared `apis` prefix fits the path best (longest, on a segment's border), or
  * NULL. */
 struct registry_entry *registry_find_api(const struct registry *r, struct str path);
+/* How many there are. */
+size_t registry_size(const struct registry *r);
 /* Walks all, as map_next does. */
 bool registry_next(const struct registry *r, size_t *cursor, struct registry_entry **ret);
 struct registry_entry *registry_ref(struct registry_entry *e);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* At most so many declares a turn, so that a link that opens is not flooded. */
+/* At most so many declares at a time, so that a link that opens is not flooded. */
 enum { DECLARES_MAX = 200, TENANT_SIZE = 80 };
 
 struct route {
@@ -31,6 +31,7 @@ struct routes {
     struct map known; /* "tenant.route" → struct route */
     struct loop_timer *soon;
     bool is_link_ready;
+    size_t n_declaring;
     bool is_asking;
     int64_t length;     /* of the list, when it was last read; −1: never */
     unsigned int alive; /* answers under way, and the owner */
@@ -213,6 +214,7 @@ static void on_declared(int rc, void *arg)
     struct routes *r = e->routes;
 
     e->route->is_declaring = false;
+    r->n_declaring--;
     if (r->is_freed) {
         errand_free(e);
         return;
@@ -237,6 +239,7 @@ static void declare(struct routes *r, struct route *x)
     }
     x->is_declaring =
         topology_declare_route(r->link, x->tenant, x->name, r->is_quorum, on_declared, e) == ERR_OK;
+    r->n_declaring += x->is_declaring ? 1 : 0;
     if (!x->is_declaring) {
         errand_free(e);
     }
@@ -246,16 +249,14 @@ static void step(struct routes *r)
 {
     bool may_declare = r->is_link_ready && bus_link_state(r->link) == BUS_OPEN;
     size_t cursor = 0;
-    size_t n = 0;
     struct str key;
     void *value;
 
     while (map_next(&r->known, &cursor, &key, &value)) {
         struct route *x = value;
         bool must_declare = !x->is_declared || x->is_stale;
-        if (must_declare && may_declare && !x->is_declaring && n < DECLARES_MAX) {
+        if (must_declare && may_declare && !x->is_declaring && r->n_declaring < DECLARES_MAX) {
             declare(r, x);
-            n++;
         }
         /* Listed only when it stands: a worker would consume nothing, with noise. */
         if (x->is_declared && !x->is_listed && !x->is_listing && store_is_open(r->store)) {

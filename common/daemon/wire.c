@@ -3,8 +3,6 @@
 
 #include "job/id.h"
 
-#include <stdio.h>
-
 static void lay_out(const struct job_message *m, struct job_fields *fields, struct bus_message *out)
 {
     job_message_fields(m, fields);
@@ -27,9 +25,12 @@ static int names_of(const struct job_message *m, char tenant[JOB_TENANT_MAX + 1]
     if (!job_id_parse(m->id, &id) || m->class.n + 1 + m->lane.n >= ROUTE_SIZE) {
         return ERR_INVALID;
     }
-    (void)snprintf(tenant, JOB_TENANT_MAX + 1, "%.*s", STR_ARG(id.tenant));
-    (void)snprintf(route, ROUTE_SIZE, "%.*s%s%.*s", STR_ARG(m->class), m->lane.n > 0 ? "." : "",
-                   STR_ARG(m->lane));
+    (void)str_put(id.tenant, tenant, JOB_TENANT_MAX + 1, 0);
+    size_t n = str_put(m->class, route, ROUTE_SIZE, 0);
+    if (m->lane.n > 0) {
+        n = str_put(STR("."), route, ROUTE_SIZE, n);
+        (void)str_put(m->lane, route, ROUTE_SIZE, n);
+    }
     return ERR_OK;
 }
 

@@ -1,39 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "httpc/check.h"
 
-static bool is_token_char(char c)
-{
-    bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-
-    return is_letter || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
+#include "base/chars.h"
 
 bool httpc_is_token(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        if (!is_token_char(s.p[i])) {
-            return false;
-        }
-    }
-    return s.n > 0;
+    return s.n > 0 && chars_all(s, CHARS_TOKEN);
 }
 
 bool httpc_is_clean(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7F) {
-            return false;
-        }
-    }
-    return true;
+    return chars_all(s, CHARS_FIELD);
 }
 
 /* Cuts the scheme off; false when it is neither of ours. */
 static bool cut_scheme(struct str *s)
 {
-    static const struct str schemes[] = {{"http://", 7}, {"https://", 8}};
+    static const struct str schemes[] = {STR_CONST("http://"), STR_CONST("https://")};
 
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
         size_t n = schemes[i].n;
@@ -74,8 +57,9 @@ struct str httpc_line_name(struct str line)
 bool httpc_is_hop_by_hop(struct str name)
 {
     static const struct str names[] = {
-        {"connection", 10}, {"content-length", 14},    {"keep-alive", 10}, {"te", 2},
-        {"trailer", 7},     {"transfer-encoding", 17}, {"upgrade", 7},
+        STR_CONST("connection"), STR_CONST("content-length"), STR_CONST("keep-alive"),
+        STR_CONST("te"),         STR_CONST("trailer"),        STR_CONST("transfer-encoding"),
+        STR_CONST("upgrade"),
     };
     struct str proxy = STR("proxy-");
 

@@ -26,6 +26,7 @@ enum {
     KEEPALIVE_IDLE_S =
         60, /* a silent dead host is noticed long before the slowest tenant's limit */
     KEEPALIVE_STEP_S = 15,
+    TEXT_KEPT = 64 << 10, /* of head lines, by a resting call */
     /* curl's own minute is long in a world of containers: one that is started anew has another
      * address, and the old one may soon be somebody else's. */
     NAMES_KEPT_S = 5
@@ -38,7 +39,12 @@ struct httpc_call {
     struct httpc *owner;
     enum state state;
     CURL *easy;
-    struct curl_slist *lines;
+    CURLU *origin;            /* scheme, host and port, parsed: curl would do it for each call */
+    struct buf origin_text;   /* what it was parsed from; empty when that failed */
+    struct buf method;        /* that curl was told; empty when it may be another */
+    struct buf text;          /* the head lines, each with its NUL */
+    struct curl_slist *lines; /* an array that points into it, chained for curl */
+    size_t lines_room;
     struct loop_timer *first_byte;
     struct httpc_request request;
     struct httpc_answer answer;
@@ -49,6 +55,7 @@ struct httpc_call {
     bool is_sent;         /* the request may have left */
     bool is_refused;      /* may_send said no */
     bool is_malformed;
+    bool had_body; /* the call before */
 };
 
 struct httpc {
@@ -311,7 +318,11 @@ static void free_call(struct httpc_call *c)
         return;
     }
     curl_easy_cleanup(c->easy);
-    curl_slist_free_all(c->lines);
+    curl_url_cleanup(c->origin);
+    buf_fini(&c->origin_text);
+    buf_fini(&c->method);
+    buf_fini(&c->text);
+    free(c->lines);
     loop_timer_free(c->first_byte);
     httpc_answer_fini(&c->answer);
     free(c);
@@ -325,10 +336,12 @@ static void rest_call(struct httpc_call *c)
         free_call(c);
         return;
     }
-    curl_slist_free_all(c->lines);
-    c->lines = NULL;
+    if (c->text.room > TEXT_KEPT) {
+        buf_fini(&c->text);
+    }
     httpc_answer_reset(&c->answer);
-    list_push_back(&h->spare, &c->link);
+    /* The one used last is taken first: its memory is still near. */
+    list_push_front(&h->spare, &c->link);
     h->spare_count++;
 }
 
@@ -417,27 +430,39 @@ static void begin(struct httpc_call *c)
     move(c, RUNNING, &c->owner->running);
 }
 
+/* What was begun is due at once: curl is not made to wait for its timer, another turn. */
 static void on_pump(struct loop_timer *t, void *arg)
 {
     struct httpc *h = arg;
+    int running;
 
     (void)t;
     while (!list_is_empty(&h->starting)) {
         begin(LIST_OF(h->starting.next, struct httpc_call, link));
     }
+    (void)curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     settle(h);
 }
 
 /* ---- Making a call ---- */
 
+static long as_ms(int64_t ms)
+{
+    return ms <= 0 ? 0 : ms > INT32_MAX ? INT32_MAX : (long)ms;
+}
+
 /* Whatever a handle keeps from call to call. */
 static bool set_constants(struct httpc_call *c)
 {
+    int64_t idle_s = c->owner->idle_s;
     CURL *e = c->easy;
     unsigned int bad = 0;
 
     bad |= curl_easy_setopt(e, CURLOPT_PRIVATE, (void *)c);
+    bad |= curl_easy_setopt(e, CURLOPT_CURLU, c->origin);
     bad |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    /* curl compares whole seconds with "more than"; 0 means "no limit" to newer versions. */
+    bad |= curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, idle_s > 1 ? as_ms(idle_s - 1) : 1L);
     bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* else ending a lookup waits for it */
     bad |= curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, (long)NAMES_KEPT_S);
     bad |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -477,7 +502,8 @@ static int new_call(struct httpc *h, struct httpc_call **ret)
     }
     c->owner = h;
     c->easy = curl_easy_init();
-    if (c->easy == NULL || !set_constants(c)) {
+    c->origin = curl_url();
+    if (c->easy == NULL || c->origin == NULL || !set_constants(c)) {
         goto out;
     }
     rc = loop_timer_new(h->loop, on_first_byte_timer, c, &c->first_byte);
@@ -502,31 +528,23 @@ static int take_call(struct httpc *h, struct httpc_call **ret)
     return ERR_OK;
 }
 
-static bool add_line(struct curl_slist **lines, const char *text)
+static void add_line(struct httpc_call *c, size_t *n, struct str line)
 {
-    struct curl_slist *longer = curl_slist_append(*lines, text);
-
-    *lines = longer == NULL ? *lines : longer;
-    return longer != NULL;
+    buf_str(&c->text, line);
+    buf_char(&c->text, '\0');
+    ++*n;
 }
 
 /* curl takes "Name:" for the wish to send no such field; "Name;" sends it empty. */
-static bool add_empty_field(struct curl_slist **lines, struct str name)
+static void add_empty_field(struct httpc_call *c, size_t *n, struct str name)
 {
-    struct buf b = {0};
-
-    buf_str(&b, name);
-    buf_char(&b, ';');
-    bool is_added = !buf_failed(&b) && add_line(lines, b.p);
-    buf_fini(&b);
-    return is_added;
+    buf_str(&c->text, name);
+    add_line(c, n, STR(";"));
 }
 
-static int add_caller_line(struct curl_slist **lines, const char *text)
+static int add_caller_line(struct httpc_call *c, size_t *n, struct str line)
 {
-    struct str line = str_of(text);
     struct str name = httpc_line_name(line);
-    bool is_added = true;
 
     if (name.n == 0 || !httpc_is_clean(line)) {
         return ERR_INVALID;
@@ -534,28 +552,59 @@ static int add_caller_line(struct curl_slist **lines, const char *text)
     struct str value = {line.p + name.n + 1, line.n - name.n - 1};
     bool is_ours = httpc_is_hop_by_hop(name) || str_is_nocase(name, STR("host")) ||
                    str_is_nocase(name, STR("expect"));
-    if (!is_ours) {
-        is_added = str_trim(value).n == 0 ? add_empty_field(lines, name) : add_line(lines, line.p);
+    if (!is_ours && str_trim(value).n == 0) {
+        add_empty_field(c, n, name);
+    } else if (!is_ours) {
+        add_line(c, n, line);
     }
-    return is_added ? ERR_OK : ERR_NOMEM;
+    return ERR_OK;
+}
+
+static int make_room(struct httpc_call *c, size_t n)
+{
+    if (n <= c->lines_room) {
+        return ERR_OK;
+    }
+    struct curl_slist *grown = realloc(c->lines, n * sizeof *grown);
+    if (grown == NULL) {
+        return ERR_NOMEM;
+    }
+    c->lines = grown;
+    c->lines_room = n;
+    return ERR_OK;
+}
+
+/* The list as curl wants it: its own functions would make two allocations a line. */
+static int chain_lines(struct httpc_call *c, size_t n)
+{
+    char *at = c->text.p;
+
+    if (buf_failed(&c->text) || make_room(c, n) != ERR_OK) {
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        c->lines[i] = (struct curl_slist){at, i + 1 < n ? &c->lines[i + 1] : NULL};
+        at += strlen(at) + 1;
+    }
+    return curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->lines) == CURLE_OK ? ERR_OK : ERR_NOMEM;
 }
 
 static int set_lines(struct httpc_call *c, const char *const *head)
 {
-    int rc = ERR_OK;
+    size_t n = 0;
 
-    for (size_t i = 0; rc == ERR_OK && head != NULL && head[i] != NULL; i++) {
-        rc = add_caller_line(&c->lines, head[i]);
-    }
-    if (rc != ERR_OK) {
-        return rc;
+    buf_clear(&c->text);
+    for (size_t i = 0; head != NULL && head[i] != NULL; i++) {
+        int rc = add_caller_line(c, &n, str_of(head[i]));
+        if (rc != ERR_OK) {
+            return rc;
+        }
     }
     /* What curl would add by itself, unless the caller gave it. Expect would stall a second. */
-    bool is_added = add_line(&c->lines, "Accept:") && add_line(&c->lines, "Content-Type:") &&
-                    add_line(&c->lines, "Expect:");
-    return is_added && curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->lines) == CURLE_OK
-               ? ERR_OK
-               : ERR_NOMEM;
+    add_line(c, &n, STR("Accept:"));
+    add_line(c, &n, STR("Content-Type:"));
+    add_line(c, &n, STR("Expect:"));
+    return chain_lines(c, n);
 }
 
 /* Methods whose empty body is said to be empty: Content-Length: 0 (RFC 9110, 8.6). */
@@ -565,85 +614,110 @@ static bool has_body(const struct httpc_request *r)
            str_is(r->method, STR("PATCH"));
 }
 
-static int set_method_and_body(struct httpc_call *c)
+static int set_method(struct httpc_call *c)
 {
     const struct httpc_request *r = &c->request;
-    char *method = str_dup(r->method);
     CURL *e = c->easy;
     unsigned int bad = 0;
 
-    if (method == NULL) {
-        return ERR_NOMEM;
-    }
+    buf_clear(&c->method);
+    buf_str(&c->method, r->method);
+    bad |= buf_failed(&c->method) ? 1 : 0;
     bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDS, NULL);
     bad |= curl_easy_setopt(e, CURLOPT_NOBODY, 0L);
     bad |= curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
-    bad |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, method);
+    bad |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, c->method.p);
     if (str_is(r->method, STR("HEAD"))) {
         bad |= curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
-    } else if (has_body(r)) {
-        bad |= curl_easy_setopt(e, CURLOPT_POST, 1L);
-        bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
-        bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body.n > 0 ? r->body.p : "");
     }
-    free(method);
+    if (bad != 0) {
+        buf_clear(&c->method);
+    }
     return bad == 0 ? ERR_OK : ERR_NOMEM;
 }
 
-static long as_ms(int64_t ms)
+static int set_body(struct httpc_call *c)
 {
-    return ms <= 0 ? 0 : ms > INT32_MAX ? INT32_MAX : (long)ms;
+    const struct httpc_request *r = &c->request;
+    CURL *e = c->easy;
+    unsigned int bad = 0;
+
+    bad |= curl_easy_setopt(e, CURLOPT_POST, 1L);
+    bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
+    bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body.n > 0 ? r->body.p : "");
+    return bad == 0 ? ERR_OK : ERR_NOMEM;
 }
 
-/* The path and query where they stand in the URL: curl would encode some bytes of them. NULL
- * without a path: curl puts a '/'. */
-static const char *target_of(const char *url)
+/* What the handle was told of the method for the call before stands, where this one is alike. */
+static int set_method_and_body(struct httpc_call *c)
+{
+    bool is_alike =
+        str_is(buf_as_str(&c->method), c->request.method) && c->had_body == has_body(&c->request);
+    int rc = is_alike ? ERR_OK : set_method(c);
+
+    c->had_body = has_body(&c->request);
+    return rc == ERR_OK && c->had_body ? set_body(c) : rc;
+}
+
+static size_t origin_length(const char *url)
 {
     const char *host = strstr(url, "://") + 3;
-    const char *at = host + strcspn(host, "/?");
 
-    return *at == '/' ? at : NULL;
+    return (size_t)(host - url) + strcspn(host, "/?");
 }
 
-static int set_target_and_limits(struct httpc_call *c)
+/* As it stands in the URL: curl would encode some bytes of it. */
+static int set_target(struct httpc_call *c, const char *target)
+{
+    if (*target != '/') {
+        buf_clear(&c->text);
+        buf_char(&c->text, '/');
+        buf_text(&c->text, target);
+        target = buf_failed(&c->text) ? NULL : c->text.p;
+    }
+    bool is_set =
+        target != NULL && curl_easy_setopt(c->easy, CURLOPT_REQUEST_TARGET, target) == CURLE_OK;
+    return is_set ? ERR_OK : ERR_NOMEM;
+}
+
+/* Host and port are checked by it, too: better now than as a failed call. */
+static int set_origin(struct httpc_call *c, struct str origin)
+{
+    if (c->origin_text.n > 0 && str_is(buf_as_str(&c->origin_text), origin)) {
+        return ERR_OK;
+    }
+    buf_clear(&c->origin_text);
+    buf_str(&c->origin_text, origin);
+    if (buf_failed(&c->origin_text)) {
+        return ERR_NOMEM;
+    }
+    CURLUcode code = curl_url_set(c->origin, CURLUPART_URL, c->origin_text.p, CURLU_DISALLOW_USER);
+    if (code != CURLUE_OK) {
+        buf_clear(&c->origin_text);
+    }
+    return code == CURLUE_OK ? ERR_OK : code == CURLUE_OUT_OF_MEMORY ? ERR_NOMEM : ERR_INVALID;
+}
+
+static int set_url(struct httpc_call *c, const char *url)
+{
+    size_t n = origin_length(url);
+    int rc = set_origin(c, (struct str){url, n});
+
+    return rc == ERR_OK ? set_target(c, url + n) : rc;
+}
+
+static int set_limits(struct httpc_call *c)
 {
     const struct httpc_request *r = &c->request;
     int64_t idle_s = c->owner->idle_s;
     CURL *e = c->easy;
     unsigned int bad = 0;
 
-    bad |= curl_easy_setopt(e, CURLOPT_URL, r->url);
-    bad |= curl_easy_setopt(e, CURLOPT_REQUEST_TARGET, target_of(r->url));
     bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, as_ms(r->connect_ms));
     bad |= curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, as_ms(r->total_ms));
-    /* curl compares whole seconds with "more than"; 0 means "no limit" to newer versions. */
-    bad |= curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, idle_s > 1 ? as_ms(idle_s - 1) : 1L);
+    /* An ambiguous answer has set it. */
     bad |= curl_easy_setopt(e, CURLOPT_FORBID_REUSE, idle_s > 0 ? 0L : 1L);
     return bad == 0 ? ERR_OK : ERR_NOMEM;
-}
-
-/* Host and port, too: better now than as a failed call. */
-static int check_url(const char *url)
-{
-    CURLU *parsed = NULL;
-    int rc = ERR_INVALID;
-
-    if (!httpc_is_url(str_of(url))) {
-        return ERR_INVALID;
-    }
-    parsed = curl_url();
-    if (parsed == NULL) {
-        return ERR_NOMEM;
-    }
-    CURLUcode code =
-        curl_url_set(parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);
-    if (code == CURLUE_OK) {
-        rc = ERR_OK;
-    } else if (code == CURLUE_OUT_OF_MEMORY) {
-        rc = ERR_NOMEM;
-    }
-    curl_url_cleanup(parsed);
-    return rc;
 }
 
 static int check_request(const struct httpc_request *r)
@@ -655,7 +729,7 @@ static int check_request(const struct httpc_request *r)
         (is_head && r->body.n > 0)) {
         return ERR_INVALID;
     }
-    return check_url(r->url);
+    return httpc_is_url(str_of(r->url)) ? ERR_OK : ERR_INVALID;
 }
 
 static int fill_call(struct httpc_call *c, const struct httpc_request *r)
@@ -665,11 +739,14 @@ static int fill_call(struct httpc_call *c, const struct httpc_request *r)
     c->is_sent = false;
     c->is_refused = false;
     c->is_malformed = false;
-    int rc = set_lines(c, r->head);
+    int rc = set_url(c, r->url);
+    if (rc == ERR_OK) {
+        rc = set_lines(c, r->head);
+    }
     if (rc == ERR_OK) {
         rc = set_method_and_body(c);
     }
-    return rc == ERR_OK ? set_target_and_limits(c) : rc;
+    return rc == ERR_OK ? set_limits(c) : rc;
 }
 
 int httpc_start(struct httpc *h, const struct httpc_request *r, struct httpc_call **ret)

@@ -13,11 +13,13 @@ static const char *reason_of(int status)
 
 bool answer_is_allowed(struct httpd_field f)
 {
-    static const char *const ours[] = {"Content-Length", "Transfer-Encoding", "Connection",
-                                       "Keep-Alive",     "Upgrade",           "Trailer"};
+    static const struct str ours[] = {
+        STR_CONST("Content-Length"), STR_CONST("Transfer-Encoding"), STR_CONST("Connection"),
+        STR_CONST("Keep-Alive"),     STR_CONST("Upgrade"),           STR_CONST("Trailer"),
+    };
 
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
-        if (str_is_nocase(f.name, str_of(ours[i]))) {
+        if (str_is_nocase(f.name, ours[i])) {
             return false;
         }
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "httpd/guard.h"
 
+#include "base/chars.h"
+
 static bool is_alnum(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -14,24 +16,12 @@ static bool is_one_of(char c, const char *set)
 
 bool guard_is_token(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        if (!is_alnum(s.p[i]) && !is_one_of(s.p[i], "!#$%&'*+-.^_`|~")) {
-            return false;
-        }
-    }
-    return s.n > 0;
+    return s.n > 0 && chars_all(s, CHARS_TOKEN);
 }
 
 bool guard_is_field_value(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-
-        if ((c < 0x20 && c != '\t') || c == 0x7f) {
-            return false;
-        }
-    }
-    return true;
+    return chars_all(s, CHARS_FIELD);
 }
 
 /* --- the target ------------------------------------------------------------------------------- */

@@ -49,6 +49,7 @@ static void conn_start(struct shard *s, struct MHD_Connection *mhd, int fd, void
     *c = (struct conn){.h = h, .shard = s, .mhd = mhd, .fd = fd, .is_new = true};
     listen_format(peer == NULL ? NULL : peer->client_addr, c->peer);
     h->n_conns++;
+    s->n_conns++;
     c->is_surplus = h->n_conns > h->o.max_connections;
     *ret_context = c;
     watch_enter(c, CONN_HEAD);
@@ -62,6 +63,7 @@ static void conn_end(struct conn *c)
     watch_hangup_remove(c);
     watch_enter(c, CONN_CLOSED);
     c->h->n_conns--;
+    c->shard->n_conns--;
     free(c);
 }
 
@@ -440,10 +442,19 @@ static unsigned int hard_limit(const struct httpd *h)
     return h->o.max_connections + h->o.max_connections / 8 + 16;
 }
 
+static struct shard *pick_shard(struct httpd *h)
+{
+    for (int i = 0; i < N_SHARDS; i++) {
+        if (h->shards[i].n_conns < SHARD_FILL) {
+            return &h->shards[i];
+        }
+    }
+    return &h->shards[h->next_shard++ % N_SHARDS];
+}
+
 static void admit(struct httpd *h, int fd, const struct sockaddr *peer, socklen_t len)
 {
     const int on = 1;
-    struct shard *s = &h->shards[h->next_shard++ % N_SHARDS];
 
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (h->n_conns >= hard_limit(h)) {
@@ -452,7 +463,7 @@ static void admit(struct httpd *h, int fd, const struct sockaddr *peer, socklen_
         return;
     }
     /* Closes fd when it fails. */
-    (void)MHD_add_connection(s->mhd, fd, peer, len);
+    (void)MHD_add_connection(pick_shard(h)->mhd, fd, peer, len);
 }
 
 /* False when there is none (any more). */

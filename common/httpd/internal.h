@@ -52,6 +52,7 @@ struct httpd_req {
     struct list link;   /* in h->kept, h->hung or shard->resuming */
     const char *raw_at; /* where the target lay in MHD's buffer */
     char *target;       /* our copy: MHD cuts its own up */
+    size_t path_n;      /* of it, up to the query */
     struct guard_head head;
     struct httpd_field *fields;
     uint64_t body_len; /* by Content-Length */
@@ -63,17 +64,19 @@ struct httpd_req {
 };
 
 /* One daemon of MHD. A resume walks all suspended connections of its daemon: several daemons make
- * the walk short. */
+ * the walk short. Each has system calls of its own a turn: few connections share one. */
 struct shard {
     struct httpd *h;
     struct MHD_Daemon *mhd;
     struct loop_fd *watch;
     struct list resuming; /* requests */
+    unsigned int n_conns;
     bool must_run;
 };
 
 enum {
     N_SHARDS = 8,
+    SHARD_FILL = 64, /* connections, before the next gets any */
     MAX_LINGERS = 256,
     SEND_TIMEOUT_MS = 120000 /* for a whole answer; a reader this slow is no reader */
 };

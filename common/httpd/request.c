@@ -22,6 +22,7 @@ struct httpd_req *request_new(struct conn *c, const char *target)
         free(r);
         return NULL;
     }
+    r->path_n = strcspn(target, "?");
     r->raw_at = target;
     r->conn = c;
     return r;
@@ -160,11 +161,7 @@ struct str httpd_target(const struct httpd_req *r)
 
 struct str httpd_path(const struct httpd_req *r)
 {
-    struct str rest = r->head.target;
-    struct str path = {0};
-
-    (void)str_cut(&rest, '?', &path);
-    return path;
+    return (struct str){r->target, r->path_n};
 }
 
 struct str httpd_query(const struct httpd_req *r)

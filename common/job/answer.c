@@ -3,7 +3,9 @@
 
 void job_answer_pack(const struct job_answer *a, struct buf *ret)
 {
-    buf_printf(ret, "%d\n", a->status);
+    (void)buf_reserve(ret, STR_I64_SIZE + a->head.n + a->body.n + 3);
+    buf_i64(ret, a->status);
+    buf_char(ret, '\n');
     buf_str(ret, a->head);
     buf_text(ret, "\r\n");
     buf_str(ret, a->body);

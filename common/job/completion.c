@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "job/completion.h"
 
+#include "base/chars.h"
 #include "job/base64.h"
 #include "job/document_inside.h"
 #include "job/json.h"
@@ -31,13 +32,7 @@ static bool is_string(struct str value)
 
 static bool is_field_value(struct str value)
 {
-    for (size_t i = 0; i < value.n; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        if ((c < ' ' && c != '\t') || c == 0x7F) {
-            return false;
-        }
-    }
-    return value.n <= FIELD_VALUE_MAX;
+    return value.n <= FIELD_VALUE_MAX && chars_all(value, CHARS_FIELD);
 }
 
 static int read_token(struct reader *r, struct str value)

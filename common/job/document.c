@@ -4,6 +4,7 @@
  * each, is small. Only that is given to cJSON, whose tree is walked with one table an object. */
 #include "job/document.h"
 
+#include "base/chars.h"
 #include "base/clock.h"
 #include "job/document_inside.h"
 #include "job/json.h"
@@ -150,7 +151,7 @@ static bool is_made_of(struct str text, const char *others)
 
 bool document_is_token(struct str text)
 {
-    return is_made_of(text, "!#$%&'*+-.^_`|~");
+    return text.n > 0 && chars_all(text, CHARS_TOKEN);
 }
 
 /* --- the members ------------------------------------------------------------------------------ */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The member `request`: method, path, headers, and one of three bodies. */
+#include "base/chars.h"
 #include "job/answer.h"
 #include "job/base64.h"
 #include "job/document_inside.h"
@@ -51,23 +52,12 @@ static int read_path(struct document_reader *r, const cJSON *value, const char *
     return document_keep(text, &r->d->path);
 }
 
-static bool is_field_value(struct str value)
-{
-    for (size_t i = 0; i < value.n; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        if ((c < ' ' && c != '\t') || c == 0x7F) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int add_field(struct document_reader *r, struct buf *head, struct str name,
                      const cJSON *value)
 {
     struct str text = str_of(value->valuestring);
 
-    if (!cJSON_IsString(value) || text.n > FIELD_VALUE_MAX || !is_field_value(text)) {
+    if (!cJSON_IsString(value) || text.n > FIELD_VALUE_MAX || !chars_all(text, CHARS_FIELD)) {
         (void)document_refuse(r, "request.headers.");
         document_show(r->why, name);
         buf_printf(r->why,

@@ -1,29 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "job/id.h"
 
-#include <stdio.h>
+#include "base/chars.h"
 
 enum { NAME_LENGTH = RANDOM_NAME_SIZE - 1 };
-
-static bool is_tenant_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-}
-
-static bool is_name_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '2' && c <= '7');
-}
-
-static bool all(struct str s, bool (*is)(char))
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (!is(s.p[i])) {
-            return false;
-        }
-    }
-    return s.n > 0;
-}
 
 bool job_id_parse(struct str text, struct job_id *ret)
 {
@@ -33,7 +13,7 @@ bool job_id_parse(struct str text, struct job_id *ret)
     }
     struct str tenant = {text.p, text.n - NAME_LENGTH - 1};
     struct str name = {text.p + text.n - NAME_LENGTH, NAME_LENGTH};
-    if (!all(tenant, is_tenant_char) || !all(name, is_name_char)) {
+    if (!chars_all(tenant, CHARS_TENANT) || !chars_all(name, CHARS_NAME)) {
         return false;
     }
     ret->tenant = tenant;
@@ -43,5 +23,8 @@ bool job_id_parse(struct str text, struct job_id *ret)
 
 void job_id_print(struct str tenant, const char *name, char out[JOB_ID_SIZE])
 {
-    (void)snprintf(out, JOB_ID_SIZE, "%.*s.%s", STR_ARG(tenant), name);
+    size_t n = str_put(tenant, out, JOB_ID_SIZE, 0);
+
+    n = str_put(STR("."), out, JOB_ID_SIZE, n);
+    (void)str_put(str_of(name), out, JOB_ID_SIZE, n);
 }

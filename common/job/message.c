@@ -4,9 +4,6 @@
 #include "base/panic.h"
 #include "job/id.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 static void add(struct job_fields *f, const char *name, struct str value)
 {
     CHECK(f->n < JOB_FIELDS_MAX);
@@ -27,10 +24,10 @@ static void add_number(struct job_fields *f, size_t *used, const char *name, int
     if (value == 0) {
         return;
     }
-    int n = snprintf(at, sizeof f->numbers - *used, "%" PRId64, value);
-    CHECK(n > 0 && *used + (size_t)n < sizeof f->numbers);
-    *used += (size_t)n;
-    add(f, name, (struct str){at, (size_t)n});
+    CHECK(*used + STR_I64_SIZE <= sizeof f->numbers);
+    struct str text = str_from_i64(value, at);
+    *used += text.n;
+    add(f, name, text);
 }
 
 void job_message_fields(const struct job_message *m, struct job_fields *ret)
@@ -97,9 +94,18 @@ struct str job_message_priority(const struct job_message *m)
     };
 }
 
+/* At most. */
+static size_t packed_size(const char *name, struct str value)
+{
+    return strlen(name) + STR_I64_SIZE + value.n + 2;
+}
+
 static void pack_field(struct buf *b, const char *name, struct str value)
 {
-    buf_printf(b, "%s %zu\n", name, value.n);
+    buf_text(b, name);
+    buf_char(b, ' ');
+    buf_i64(b, (int64_t)value.n);
+    buf_char(b, '\n');
     buf_str(b, value);
     buf_char(b, '\n');
 }
@@ -109,6 +115,11 @@ void job_message_pack(const struct job_message *m, struct buf *ret_head)
     struct job_fields fields;
 
     job_message_fields(m, &fields);
+    size_t n = packed_size("id", m->id);
+    for (size_t i = 0; i < fields.n; i++) {
+        n += packed_size(fields.at[i].name, fields.at[i].value);
+    }
+    (void)buf_reserve(ret_head, n);
     pack_field(ret_head, "id", m->id);
     for (size_t i = 0; i < fields.n; i++) {
         pack_field(ret_head, fields.at[i].name, fields.at[i].value);

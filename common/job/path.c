@@ -106,21 +106,21 @@ static bool is_listed(struct str name, struct str list)
 
 bool job_field_is_forwarded(struct str name, struct str connection)
 {
-    static const char *const ours[] = {
-        "Connection",
-        "Content-Length",
-        "Expect",
-        "Host",
-        "HTTP2-Settings",
-        "Keep-Alive",
-        "Prefer",
-        "TE",
-        "Trailer",
-        "Proxy-Authenticate",
-        "Proxy-Authorization",
-        "Proxy-Connection",
-        "Upgrade",
-        "Transfer-Encoding",
+    static const struct str ours[] = {
+        STR_CONST("Connection"),
+        STR_CONST("Content-Length"),
+        STR_CONST("Expect"),
+        STR_CONST("Host"),
+        STR_CONST("HTTP2-Settings"),
+        STR_CONST("Keep-Alive"),
+        STR_CONST("Prefer"),
+        STR_CONST("TE"),
+        STR_CONST("Trailer"),
+        STR_CONST("Proxy-Authenticate"),
+        STR_CONST("Proxy-Authorization"),
+        STR_CONST("Proxy-Connection"),
+        STR_CONST("Upgrade"),
+        STR_CONST("Transfer-Encoding"),
     };
     struct str prefix = STR("Sluice-");
 
@@ -128,7 +128,7 @@ bool job_field_is_forwarded(struct str name, struct str connection)
         return false;
     }
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
-        if (str_is_nocase(name, str_of(ours[i]))) {
+        if (str_is_nocase(name, ours[i])) {
             return false;
         }
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libuv closes handles asynchronously: _free marks the handle, libuv's close callback releases it.
- */
+ * Timers are not closed, but used again. */
 #include "loop/loop.h"
 
 #include "base/list.h"
@@ -9,6 +9,14 @@
 
 #include <stdlib.h>
 
+/* Every job has a timer, and libuv takes a turn that does not wait to close one: they are kept. The
+ * address sanitizer shall see one that is used after it was freed. */
+#ifdef __SANITIZE_ADDRESS__
+enum { SPARES_MAX = 0 };
+#else
+enum { SPARES_MAX = 4096 };
+#endif
+
 struct loop {
     uv_loop_t uv;
     uv_prepare_t turn_end;
@@ -16,6 +24,8 @@ struct loop {
     bool is_over;      /* the last turn of a run has ended: nothing is called back any more */
     bool is_firing;    /* a timer's callback runs */
     struct list later; /* timers set by such callbacks */
+    struct list spare; /* timers that were freed, to be used again */
+    int n_spare;
 };
 
 struct loop_timer {
@@ -23,8 +33,8 @@ struct loop_timer {
     struct loop *loop;
     loop_timer_cb cb;
     void *arg;
-    struct list later;
-    int64_t delay_ms; /* while in loop.later */
+    struct list later; /* in loop.later, or in loop.spare */
+    int64_t delay_ms;  /* while in loop.later */
 };
 
 struct loop_fd {
@@ -95,6 +105,7 @@ int loop_new(struct loop **ret)
         return ERR_IO;
     }
     list_init(&l->later);
+    list_init(&l->spare);
     (void)uv_prepare_init(&l->uv, &l->turn_end);
     l->turn_end.data = l;
     (void)uv_prepare_start(&l->turn_end, on_turn_end);
@@ -119,11 +130,22 @@ static bool is_alone(struct loop *l)
     return n == 0;
 }
 
+static void release_spares(struct loop *l)
+{
+    struct list *link;
+
+    while ((link = list_pop_front(&l->spare)) != NULL) {
+        struct loop_timer *t = LIST_OF(link, struct loop_timer, later);
+        release((uv_handle_t *)&t->uv, t);
+    }
+}
+
 bool loop_free(struct loop *l)
 {
     if (l == NULL) {
         return true;
     }
+    release_spares(l);
     uv_close((uv_handle_t *)&l->turn_end, NULL);
     /* Lets the close callbacks of freed handles run. */
     (void)uv_run(&l->uv, UV_RUN_NOWAIT);
@@ -175,16 +197,31 @@ static void on_timer(uv_timer_t *uv)
     l->is_firing = false;
 }
 
+static struct loop_timer *take_timer(struct loop *l)
+{
+    struct list *link = list_pop_front(&l->spare);
+    struct loop_timer *t = NULL;
+
+    if (link != NULL) {
+        l->n_spare--;
+        return LIST_OF(link, struct loop_timer, later);
+    }
+    t = calloc(1, sizeof *t);
+    if (t != NULL) {
+        (void)uv_timer_init(&l->uv, &t->uv);
+        t->uv.data = t;
+        t->loop = l;
+    }
+    return t;
+}
+
 int loop_timer_new(struct loop *l, loop_timer_cb cb, void *arg, struct loop_timer **ret)
 {
-    struct loop_timer *t = calloc(1, sizeof *t);
+    struct loop_timer *t = take_timer(l);
 
     if (t == NULL) {
         return ERR_NOMEM;
     }
-    (void)uv_timer_init(&l->uv, &t->uv);
-    t->uv.data = t;
-    t->loop = l;
     t->cb = cb;
     t->arg = arg;
     *ret = t;
@@ -216,8 +253,14 @@ bool loop_timer_is_set(const struct loop_timer *t)
 
 void loop_timer_free(struct loop_timer *t)
 {
-    if (t != NULL) {
-        list_remove(&t->later);
+    if (t == NULL) {
+        return;
+    }
+    loop_timer_cancel(t);
+    if (t->loop->n_spare < SPARES_MAX) {
+        t->loop->n_spare++;
+        list_push_back(&t->loop->spare, &t->later);
+    } else {
         release((uv_handle_t *)&t->uv, t);
     }
 }

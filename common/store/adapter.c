@@ -5,6 +5,8 @@
  * is the `cleanup` hook, so the loss is noticed there and nowhere else. */
 #include "store/adapter.h"
 
+#include "store/objects.h"
+
 #include <fcntl.h>
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
@@ -15,11 +17,13 @@
 struct redis_adapter {
     struct redis_adapter_calls calls;
     redisAsyncContext *ac; /* NULL: lost, or closed */
+    struct redis_objects *objects;
     struct loop_fd *fd;
-    bool is_dirty;      /* hiredis wants to write */
-    bool is_waiting;    /* for the connection, or for room in the socket */
-    bool is_closed;     /* to be released when the last frame of ours has returned */
-    unsigned int depth; /* frames of ours that use it */
+    bool is_dirty;        /* hiredis wants to write */
+    bool is_waiting;      /* for the connection, or for room in the socket */
+    bool is_pipe_ignored; /* SIGPIPE, by the process: as in all our daemons */
+    bool is_closed;       /* to be released when the last frame of ours has returned */
+    unsigned int depth;   /* frames of ours that use it */
 };
 
 static void enter(struct redis_adapter *a)
@@ -31,6 +35,7 @@ static void leave(struct redis_adapter *a)
 {
     a->depth--;
     if (a->is_closed && a->depth == 0) {
+        redis_objects_release(a->objects);
         free(a);
     }
 }
@@ -69,7 +74,8 @@ static void on_reply(redisAsyncContext *ac, void *reply, void *arg)
 }
 
 /* hiredis calls write(2), which raises SIGPIPE on a dead socket: held back, and taken away if it
- * was ours, so that the process needs no disposition for it. */
+ * was ours, so that the process needs no disposition for it. These are four system calls: nothing
+ * for a process that writes in every turn of its loop. */
 static void write_without_signal(redisAsyncContext *ac)
 {
     const struct timespec now = {0, 0};
@@ -91,7 +97,11 @@ static void write_without_signal(redisAsyncContext *ac)
 static void write_out(struct redis_adapter *a)
 {
     a->is_dirty = false;
-    write_without_signal(a->ac);
+    if (a->is_pipe_ignored) {
+        redisAsyncHandleWrite(a->ac);
+    } else {
+        write_without_signal(a->ac);
+    }
     if (a->ac == NULL) {
         return;
     }
@@ -120,10 +130,20 @@ static void on_fd(struct loop_fd *f, unsigned int events, void *arg)
     leave(a);
 }
 
+static bool is_pipe_ignored(void)
+{
+    struct sigaction now;
+
+    return sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static int attach(struct redis_adapter *a, struct loop *l)
 {
-    int rc = loop_fd_new(l, a->ac->c.fd, on_fd, a, &a->fd);
+    int rc = redis_objects_new(a->ac->c.reader, &a->objects);
 
+    if (rc == ERR_OK) {
+        rc = loop_fd_new(l, a->ac->c.fd, on_fd, a, &a->fd);
+    }
     if (rc != ERR_OK) {
         return rc;
     }
@@ -148,6 +168,7 @@ int redis_adapter_open(struct loop *l, const char *address, int port,
         goto out;
     }
     a->calls = *calls;
+    a->is_pipe_ignored = is_pipe_ignored();
     a->ac = redisAsyncConnect(address, port);
     if (a->ac == NULL) {
         goto out;

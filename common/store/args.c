@@ -3,9 +3,6 @@
 
 #include "base/panic.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 enum { KEY_SIZE = 160, KNOWN_SIZE = 128 };
 
 void store_args_add(struct store_args *a, struct str value)
@@ -17,14 +14,39 @@ void store_args_add(struct store_args *a, struct str value)
 void store_args_number(struct store_args *a, int64_t value)
 {
     CHECK(a->n < STORE_ARGS_MAX);
-    int n = snprintf(a->numbers[a->n], STORE_NUMBER_SIZE, "%" PRId64, value);
-
-    store_args_add(a, (struct str){a->numbers[a->n], (size_t)n});
+    store_args_add(a, str_from_i64(value, a->numbers[a->n]));
 }
 
 void store_args_flag(struct store_args *a, bool value)
 {
     store_args_add(a, value ? STR("1") : STR("0"));
+}
+
+static struct str print_key(struct str tenant, char to[KEY_SIZE])
+{
+    size_t n = str_put(STR("{"), to, KEY_SIZE, 0);
+
+    n = str_put(tenant, to, KEY_SIZE, n);
+    return (struct str){to, str_put(STR("}:t"), to, KEY_SIZE, n)};
+}
+
+static size_t put_number(int64_t value, char to[KNOWN_SIZE], size_t at)
+{
+    char text[STR_I64_SIZE];
+
+    return str_put(str_from_i64(value, text), to, KNOWN_SIZE, at);
+}
+
+/* "<epoch>:<generation>:<memory>:<forgot>", as _common.lua reads it. */
+static struct str print_known(const struct store *s, char to[KNOWN_SIZE])
+{
+    char memory[] = {':', (char)store_memory(s), ':'};
+    size_t n = str_put(str_of(store_epoch(s)), to, KNOWN_SIZE, 0);
+
+    n = str_put(STR(":"), to, KNOWN_SIZE, n);
+    n = put_number(store_generation(s), to, n);
+    n = str_put((struct str){memory, sizeof memory}, to, KNOWN_SIZE, n);
+    return (struct str){to, put_number(store_forgot(s), to, n)};
 }
 
 int store_call_tenant(struct store *s, enum store_script script, struct str tenant,
@@ -37,16 +59,12 @@ int store_call_tenant(struct store *s, enum store_script script, struct str tena
     if (store_epoch(s) == NULL) {
         return ERR_DOWN;
     }
-    (void)snprintf(key, sizeof key, "{%.*s}:t", STR_ARG(tenant));
-    /* As _common.lua reads it. */
-    (void)snprintf(known, sizeof known, "%s:%" PRId64 ":%c:%" PRId64, store_epoch(s),
-                   store_generation(s), (char)store_memory(s), store_forgot(s));
-    all[0] = str_of(known);
+    all[0] = print_known(s, known);
     CHECK(n_args <= STORE_ARGS_MAX);
     for (size_t i = 0; i < n_args; i++) {
         all[i + 1] = args[i];
     }
-    struct str keys[] = {str_of(key)};
+    struct str keys[] = {print_key(tenant, key)};
     return store_call(s, script, keys, 1, all, n_args + 1, cb, arg);
 }
 

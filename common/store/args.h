@@ -4,13 +4,13 @@
 
 #include "store/store.h"
 
-enum { STORE_ARGS_MAX = 64, STORE_NUMBER_SIZE = 24 };
+enum { STORE_ARGS_MAX = 64 };
 
 /* Numbers are kept as text beside the arguments: do not copy the struct. A zeroed one is empty. */
 struct store_args {
     struct str at[STORE_ARGS_MAX];
     size_t n;
-    char numbers[STORE_ARGS_MAX][STORE_NUMBER_SIZE];
+    char numbers[STORE_ARGS_MAX][STR_I64_SIZE];
 };
 
 /* value: borrowed until the call was made. One more than STORE_ARGS_MAX is our bug: panics. */

@@ -12,11 +12,11 @@
 #include "store/finding.h"
 #include "store/link.h"
 #include "store/reply.h"
+#include "store/scripts.h"
 #include "store/store.h"
 #include "store/url.h"
 
 enum {
-    STORE_SHA_SIZE = 41,
     STORE_NAME_SIZE = 128,
     /* How long a link's counter is kept behind its last round. */
     STORE_SEEN_MS = 86400000
@@ -69,16 +69,19 @@ struct store {
     struct mono retry_at;
     struct mono opening_until;
 
-    struct list queue;  /* not yet given to hiredis */
-    struct list flying; /* given to hiredis; answers come in this order */
-    size_t n;           /* callers' commands in both */
+    struct list queue; /* not yet given to hiredis */
+    size_t n_queued;
+    struct command *last_mate; /* in the queue: where one more for the same call goes; or NULL */
+    struct list flying;        /* given to hiredis; answers come in this order */
+    size_t n;                  /* callers' commands in both */
     size_t n_bytes;
     uint64_t answered;
+    struct mono answered_at; /* the last one */
 
     size_t steps; /* of the opening, without an answer yet */
     char run_id[STORE_NAME_SIZE];
     bool is_same_server; /* the channel's connection told the same run_id */
-    char sha[STORE_SCRIPTS][STORE_SHA_SIZE];
+    char functions[STORE_SCRIPTS][STORE_FUNCTION_SIZE];
     bool is_loading[STORE_SCRIPTS];
     char epoch[STORE_NAME_SIZE];
     int64_t generation;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const struct redis_refusal REFUSALS[] = {
-    {"NOSCRIPT", ERR_DENIED, .is_resent = true},
+    {"ERR Function not found", ERR_DENIED, .is_resent = true},
     {"LOADING", ERR_DENIED, false, false},
     {"BUSY", ERR_DENIED, false, false}, /* a script runs over its time */
     {"MISCONF", ERR_DENIED, false, false},
@@ -19,13 +19,9 @@ static const struct redis_refusal BUG = {"", ERR_BUG, false, false};
 
 const struct redis_refusal *redis_refusal_of(struct str error)
 {
-    struct str word = {error.p, 0};
-
-    while (word.n < error.n && error.p[word.n] != ' ') {
-        word.n++;
-    }
     for (size_t i = 0; i < sizeof REFUSALS / sizeof REFUSALS[0]; i++) {
-        if (str_is(word, str_of(REFUSALS[i].word))) {
+        struct str words = str_of(REFUSALS[i].words);
+        if (str_starts(error, words) && (error.n == words.n || error.p[words.n] == ' ')) {
             return &REFUSALS[i];
         }
     }

@@ -11,13 +11,13 @@
 struct redisReply;
 
 struct redis_refusal {
-    const char *word; /* the first word of an error reply */
+    const char *words; /* with which an error reply begins */
     int rc;
     bool is_resent;  /* load the scripts and send again */
     bool is_our_end; /* this server serves us no more: connect anew */
 };
 
-/* By the first word of the error; never NULL (ERR_BUG for words that are not in the table). */
+/* By the first words of the error; never NULL (ERR_BUG for those that are not in the table). */
 const struct redis_refusal *redis_refusal_of(struct str error);
 
 /* Room for the items of one answer; reused. A zeroed struct is empty. */

@@ -145,7 +145,7 @@ static void on_lost(const char *why, void *arg)
 
 static int send_words(struct sentinel_ask *x, const struct str *words, size_t n)
 {
-    struct command *c = store_command_new(&(struct words){words, n}, 1);
+    struct command *c = store_command_new(&(struct words){words, n}, 1, 0);
 
     if (c == NULL) {
         return ERR_NOMEM;

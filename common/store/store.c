@@ -25,8 +25,12 @@ enum {
     MAX_BYTES = 64 * 1024 * 1024,
     /* A flush of the script cache between load and call is bad luck; three in a row are not. */
     MAX_RESENT = 3,
+    /* In one call, during which Redis does nothing else. */
+    MOST_MATES = 32,
     /* Short against an operator's patience, long against the cost of two commands. */
-    PROBE_MS = 2000
+    PROBE_MS = 2000,
+    /* So many times answer_ms an answer may take while others come. */
+    MOST_WAITS = 3
 };
 
 static const struct backoff RECONNECT = {.initial_ms = 50, .factor = 2, .max_ms = 2000};
@@ -41,6 +45,16 @@ static const struct mono NEVER = {INT64_MAX / 2};
 static bool is_reached(struct mono when, struct mono now)
 {
     return now.ns >= when.ns;
+}
+
+static struct mono earlier(struct mono a, struct mono b)
+{
+    return a.ns < b.ns ? a : b;
+}
+
+static struct mono later(struct mono a, struct mono b)
+{
+    return a.ns < b.ns ? b : a;
 }
 
 static void move(struct store *s, enum link_event event)
@@ -101,12 +115,29 @@ static void leave(struct store *s)
 
 /* Commands: queue, flight, end. */
 
+/* Behind its mates that wait, though what was only read came since. What no other script came
+ * behind: a caller that does not wait for an answer relies on the order. */
+static void line_up(struct store *s, struct command *c)
+{
+    s->n_queued++;
+    if (s->last_mate != NULL && store_command_is_mate(s->last_mate, c)) {
+        list_push_front(&s->last_mate->link, &c->link);
+    } else {
+        list_push_back(&s->queue, &c->link);
+    }
+    if (c->rest_at > 0) {
+        s->last_mate = c;
+    } else if (c->script >= 0 || c->step != NULL) {
+        s->last_mate = NULL;
+    }
+}
+
 static void take_in(struct store *s, struct command *c)
 {
     bool is_oldest = list_is_empty(&s->queue) && list_is_empty(&s->flying);
 
     c->since = loop_now(s->loop);
-    list_push_back(&s->queue, &c->link);
+    line_up(s, c);
     if (c->step == NULL) {
         s->n++;
         s->n_bytes += c->n;
@@ -124,6 +155,8 @@ static struct command *take_out(struct store *s, struct list *from)
         return NULL;
     }
     struct command *c = LIST_OF(link, struct command, link);
+    s->n_queued -= from == &s->queue ? 1 : 0;
+    s->last_mate = s->last_mate == c ? NULL : s->last_mate;
     if (c->step == NULL) {
         s->n--;
         s->n_bytes -= c->n;
@@ -173,7 +206,7 @@ static void finish_all(struct store *s)
 void store_ask(struct store *s, const struct str *words, size_t n_words, command_step step,
                size_t index)
 {
-    struct command *c = store_command_new(&(struct words){words, n_words}, 1);
+    struct command *c = store_command_new(&(struct words){words, n_words}, 1, 0);
 
     if (c == NULL) {
         store_lost(s, "%s", err_text(ERR_NOMEM));
@@ -220,6 +253,22 @@ static void answer_us(struct store *s, struct command *c, const struct store_val
     free(c);
 }
 
+/* One answer for many: each gets its own. An error is everybody's. */
+static void answer_mates(struct store *s, struct command *c, const struct store_value *value)
+{
+    size_t n = c->mates + 1;
+
+    if (value->type != STORE_ERROR && (value->type != STORE_ARRAY || value->n_items != n)) {
+        store_lost(s, "an answer for others than asked");
+        finish(c, ERR_UNKNOWN, NULL);
+        return; /* its mates end with the link */
+    }
+    for (size_t i = 0; i < n && c != NULL; i++) {
+        answer_caller(s, c, value->type == STORE_ERROR ? value : &value->items[i]);
+        c = i + 1 < n ? take_out(s, &s->flying) : NULL; /* none: a caller has freed the store */
+    }
+}
+
 static void on_reply(const struct redisReply *reply, void *arg)
 {
     struct store *s = arg;
@@ -227,6 +276,7 @@ static void on_reply(const struct redisReply *reply, void *arg)
     struct command *c = take_out(s, &s->flying);
 
     s->answered++;
+    s->answered_at = loop_now(s->loop);
     if (c == NULL) {
         store_lost(s, "an answer that nobody asked for");
         return;
@@ -236,6 +286,8 @@ static void on_reply(const struct redisReply *reply, void *arg)
         /* It happened, but what it gave cannot be told. */
         store_lost(s, "%s", err_text(ERR_NOMEM));
         finish(c, ERR_UNKNOWN, NULL);
+    } else if (c->rest_at > 0) {
+        answer_mates(s, c, &value);
     } else if (c->step != NULL) {
         answer_us(s, c, &value);
     } else {
@@ -330,7 +382,7 @@ static void on_channel_lost(const char *why, void *arg)
 
 int store_send(struct redis_adapter *a, const struct str *words, size_t n_words)
 {
-    struct command *c = store_command_new(&(struct words){words, n_words}, 1);
+    struct command *c = store_command_new(&(struct words){words, n_words}, 1, 0);
 
     if (c == NULL) {
         return ERR_NOMEM;
@@ -443,13 +495,26 @@ static void fall(struct store *s, struct mono now)
     }
 }
 
+/* When the next answer is overdue; NEVER where none is due. Counted from the answer before it: ten
+ * thousand commands at once take their time, and a Redis that answers one after the other is not
+ * gone. But nobody waits much longer than was promised. */
+static struct mono answer_due(struct store *s)
+{
+    const struct command *c = oldest(s);
+
+    if (c == NULL) {
+        return NEVER;
+    }
+    return earlier(mono_plus_ms(later(c->since, s->answered_at), s->o.answer_ms),
+                   mono_plus_ms(c->since, MOST_WAITS * s->o.answer_ms));
+}
+
 /* Late ourselves (stopped, or a long turn)? Then the answer may lie in the socket: read first. */
 static void check_answers(struct store *s, struct mono now)
 {
-    const struct command *c = oldest(s);
     uint64_t answered = s->answered;
 
-    if (c == NULL || mono_since_ms(c->since, now) < s->o.answer_ms) {
+    if (!is_reached(answer_due(s), now)) {
         return;
     }
     redis_adapter_read(s->commands);
@@ -465,6 +530,8 @@ static void on_published(struct store *s, size_t index, const struct store_value
         store_lost(s, "channel: nobody listens");
     } else if (v->type == STORE_ERROR) {
         s->is_probing = false; /* refused, which says nothing about the channel */
+    } else {
+        s->probe_until = mono_plus_ms(loop_now(s->loop), s->o.answer_ms);
     }
 }
 
@@ -497,7 +564,7 @@ static void send_probe(struct store *s, struct mono now)
         store_ask(s, publish, 3, on_published, 0);
         s->is_probing = true;
     }
-    s->probe_until = mono_plus_ms(now, s->o.answer_ms);
+    s->probe_until = NEVER; /* from its answer on */
     s->probe_at = mono_plus_ms(now, PROBE_MS);
 }
 
@@ -527,15 +594,8 @@ static void check_open(struct store *s, struct mono now)
     }
 }
 
-static struct mono earlier(struct mono a, struct mono b)
-{
-    return a.ns < b.ns ? a : b;
-}
-
 static struct mono next_due(struct store *s, struct mono now)
 {
-    const struct command *c = oldest(s);
-
     if (s->is_lost) {
         return now;
     }
@@ -548,10 +608,7 @@ static struct mono next_due(struct store *s, struct mono now)
     if (s->state != LINK_OPEN) {
         return s->opening_until;
     }
-    struct mono due = s->is_probing ? s->probe_until : s->probe_at;
-    if (c != NULL) {
-        due = earlier(due, mono_plus_ms(c->since, s->o.answer_ms));
-    }
+    struct mono due = earlier(s->is_probing ? s->probe_until : s->probe_at, answer_due(s));
     /* Late, but answers come: libuv would run a timer of 0 again before it reads. */
     struct mono soon = mono_plus_ms(now, 1);
     return is_reached(due, now) ? soon : due;
@@ -593,13 +650,101 @@ static void on_timer(struct loop_timer *t, void *arg)
 
 /* The end of a turn: everything leaves in one write a connection. */
 
+static struct command *launch(struct store *s)
+{
+    struct list *link = list_pop_front(&s->queue);
+    struct command *c = LIST_OF(link, struct command, link);
+
+    s->n_queued--;
+    s->last_mate = s->last_mate == c ? NULL : s->last_mate;
+    c->mates = 0;
+    list_push_back(&s->flying, link);
+    return c;
+}
+
+/* How many behind the first in the queue go along with it. */
+static size_t count_mates(struct store *s, size_t *ret_n_rest)
+{
+    struct list *at = s->queue.next;
+    const struct command *first = LIST_OF(at, struct command, link);
+    size_t n = 0;
+    size_t n_bytes = first->n;
+
+    *ret_n_rest = first->n_rest;
+    const struct command *before = first;
+    for (at = at->next; at != &s->queue && n + 1 < MOST_MATES; at = at->next) {
+        struct command *c = LIST_OF(at, struct command, link);
+        n_bytes += c->n;
+        if (!store_command_is_mate(first, c) || n_bytes > FEED_BYTES) {
+            break;
+        }
+        c->changed = store_command_changes(before, c);
+        *ret_n_rest += store_command_n_words(c, c->changed);
+        before = c;
+        n++;
+    }
+    return n;
+}
+
+static int send_rest(struct store *s, const struct command *c)
+{
+    return redis_adapter_send(s->commands, (struct str){c->wire + c->rest_at, c->n - c->rest_at});
+}
+
+/* Behind its mate. */
+static int send_mate(struct store *s, const struct command *c)
+{
+    char places[STORE_PLACES_SIZE];
+    uint64_t changed = c->changed;
+
+    if (changed == 0) {
+        return send_rest(s, c);
+    }
+    size_t n = store_command_places(changed, places);
+    int rc = redis_adapter_send(s->commands, (struct str){places, n});
+    while (rc == ERR_OK && changed != 0) {
+        rc = redis_adapter_send(s->commands, store_command_next(c, &changed));
+    }
+    return rc;
+}
+
+/* The first in the queue, and its mates right behind it: one call. */
+static int send_first(struct store *s)
+{
+    char head[STORE_HEAD_SIZE];
+    size_t n_rest = 0;
+    size_t n_mates = count_mates(s, &n_rest);
+    struct command *c = launch(s);
+    size_t n_head = n_mates > 0 ? store_command_head(c, n_rest, head) : 0;
+
+    if (n_head == 0) {
+        return redis_adapter_send(s->commands, (struct str){c->wire, c->n});
+    }
+    c->mates = n_mates;
+    int rc = redis_adapter_send(s->commands, (struct str){head, n_head});
+    if (rc == ERR_OK) {
+        rc = send_rest(s, c);
+    }
+    for (size_t i = 0; rc == ERR_OK && i < n_mates; i++) {
+        rc = send_mate(s, launch(s));
+    }
+    return rc;
+}
+
+/* Redis answers in order: what is asked behind an unanswered command is answered no sooner for
+ * being sent at once, but costs less when it has found mates meanwhile. */
+static bool may_gather(const struct store *s)
+{
+    return s->state == LINK_OPEN && !list_is_empty(&s->flying) && s->n_queued < MOST_MATES;
+}
+
 static void feed(struct store *s)
 {
+    if (may_gather(s)) {
+        return;
+    }
     while (!list_is_empty(&s->queue) && redis_adapter_backlog(s->commands) < FEED_BYTES) {
-        struct list *link = list_pop_front(&s->queue);
-        const struct command *c = LIST_OF(link, struct command, link);
-        list_push_back(&s->flying, link);
-        if (redis_adapter_send(s->commands, (struct str){c->wire, c->n}) != ERR_OK) {
+        if (send_first(s) != ERR_OK) {
             store_lost(s, "connection lost");
             return;
         }
@@ -674,6 +819,9 @@ int store_new(struct loop *l, const struct store_options *o, struct store **ret)
     list_init(&s->flying);
     store_wait_init(s);
     int rc = set_up(s, o);
+    for (int i = 0; rc == ERR_OK && i < STORE_SCRIPTS; i++) {
+        rc = store_script_function((enum store_script)i, s->functions[i]);
+    }
     if (rc == ERR_OK) {
         rc = loop_timer_new(l, on_timer, s, &s->timer);
     }
@@ -768,8 +916,8 @@ size_t store_outstanding(const struct store *s)
     return s->n;
 }
 
-static int issue(struct store *s, const struct words *parts, size_t n_parts, int script,
-                 store_cb cb, void *arg)
+static int issue(struct store *s, const struct words *parts, size_t n_parts, size_t n_shared,
+                 int script, store_cb cb, void *arg)
 {
     if (!store_is_open(s)) {
         return ERR_DOWN;
@@ -777,7 +925,7 @@ static int issue(struct store *s, const struct words *parts, size_t n_parts, int
     if (s->n >= s->o.max_outstanding) {
         return ERR_LIMIT;
     }
-    struct command *c = store_command_new(parts, n_parts);
+    struct command *c = store_command_new(parts, n_parts, n_shared);
     if (c == NULL || s->n_bytes + c->n > s->o.max_bytes) {
         free(c);
         return ERR_LIMIT;
@@ -792,22 +940,28 @@ static int issue(struct store *s, const struct words *parts, size_t n_parts, int
 int store_call(struct store *s, enum store_script script, const struct str *keys, size_t n_keys,
                const struct str *args, size_t n_args, store_cb cb, void *arg)
 {
-    char count[24];
+    char count[STR_I64_SIZE];
 
     CHECK(script < STORE_SCRIPTS);
-    int n = snprintf(count, sizeof count, "%zu", n_keys);
-    const struct str head[] = {STR("EVALSHA"), str_of(s->sha[script]), {count, (size_t)n}};
-    const struct words parts[] = {{head, 3}, {keys, n_keys}, {args, n_args}};
-    return issue(s, parts, 3, (int)script, cb, arg);
+    const struct str head[] = {STR("FCALL"), str_of(s->functions[script]),
+                               str_from_i64((int64_t)n_keys, count)};
+    if (!store_script_is_for_many(script)) {
+        const struct words parts[] = {{head, 3}, {keys, n_keys}, {args, n_args}};
+        return issue(s, parts, 3, 0, (int)script, cb, arg);
+    }
+    char own[STR_I64_SIZE];
+    const struct str own_count = str_from_i64((int64_t)n_args, own);
+    const struct words parts[] = {{head, 3}, {keys, n_keys}, {&own_count, 1}, {args, n_args}};
+    return issue(s, parts, 4, 2, (int)script, cb, arg);
 }
 
 int store_command(struct store *s, const struct str *words, size_t n_words, store_cb cb, void *arg)
 {
-    return issue(s, &(struct words){words, n_words}, 1, COMMAND_NO_SCRIPT, cb, arg);
+    return issue(s, &(struct words){words, n_words}, 1, 0, COMMAND_NO_SCRIPT, cb, arg);
 }
 
 int store_command_kept(struct store *s, const struct str *words, size_t n_words, store_cb cb,
                        void *arg)
 {
-    return issue(s, &(struct words){words, n_words}, 1, COMMAND_KEPT, cb, arg);
+    return issue(s, &(struct words){words, n_words}, 1, 0, COMMAND_KEPT, cb, arg);
 }

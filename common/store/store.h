@@ -2,11 +2,13 @@
 /* store — Redis on the loop: one link that reconnects by itself, scripts by name, a reply channel.
  *
  * Scripts are the files of lua/, embedded at build time. All are loaded before a fresh connection
- * serves its first command; NOSCRIPT means load and send again. A connection serves only after its
- * persistence was verified (store.durability, noeviction) and its epoch is known, on a server that
- * says itself that it is a master.
- * An answer that does not come within `answer_ms` ends the connection; every command in flight ends
- * with ERR_UNKNOWN: it may have happened. Commands of one loop turn leave in one write.
+ * serves its first command; a function that is not there is loaded, and the call sent again. A
+ * connection serves only after its persistence was verified (store.durability, noeviction) and its
+ * epoch is known, on a server that says itself that it is a master. No answer for `answer_ms`
+ * although one is due, or one that took three times as long while others came, ends the connection;
+ * every command in flight ends with ERR_UNKNOWN: it may have happened. Commands of one loop turn
+ * leave in one write, or wait for what was asked before them, and calls of some scripts about one
+ * tenant leave in one call (scripts.def).
  *
  * With `wait_replicas` the answers of certain scripts count only when so many replicas have what
  * they wrote; fewer within `wait_ms`: ERR_UNKNOWN, and the link stays open (store/wait.h).
@@ -25,7 +27,7 @@
 struct store;
 
 enum store_script {
-#define SCRIPT(NAME, file, flags, kept, text) STORE_##NAME,
+#define SCRIPT(NAME, file, flags, kept, jobs, text) STORE_##NAME,
 #include "store/scripts.def"
 #undef SCRIPT
     STORE_SCRIPTS

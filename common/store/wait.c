@@ -248,9 +248,10 @@ static void begin_round(struct store *s)
     (void)snprintf(counter, sizeof counter, "%" PRIu64, s->wait.sent);
     (void)snprintf(kept, sizeof kept, "%d", STORE_SEEN_MS);
     (void)snprintf(confirmed, sizeof confirmed, "%" PRIu64, s->wait.confirmed);
-    const struct str seen[] = {
-        STR("EVALSHA"), str_of(s->sha[STORE_SEEN]), STR("1"), str_of(s->wait.key), str_of(counter),
-        str_of(kept),   str_of(confirmed)};
+    const struct str seen[] = {STR("FCALL"),     str_of(s->functions[STORE_SEEN]),
+                               STR("1"),         str_of(s->wait.key),
+                               str_of(counter),  str_of(kept),
+                               str_of(confirmed)};
     send_round(s, seen, sizeof seen / sizeof seen[0]);
     if (s->o.wait_replicas > 0) {
         (void)snprintf(replicas, sizeof replicas, "%u", s->o.wait_replicas);

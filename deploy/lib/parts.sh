@@ -118,6 +118,8 @@ vm_memory_high_watermark.absolute = $((memory > 1024 ? 1024 : memory))MiB
 disk_free_limit.absolute = 200MB
 # The default of 512 MB is kept in memory too, until it is written out.
 raft.wal_max_size_bytes = 64000000
+# A worker has one channel a queue, two queues a tenant: the default, 2047, is enough for a thousand tenants.
+channel_max = 65535
 log.console.level = warning
 END
     # A level of the delay ladder stops at so many messages whose target does not confirm. It forwards them

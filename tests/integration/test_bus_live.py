@@ -12,7 +12,7 @@ LIVE = Path(os.environ.get("SLUICE_BIN", ROOT / "build/dev/bin")) / "unit/bus_li
 
 
 @pytest.mark.parametrize("case", ["test_returned", "test_nacked", "test_refusals_hold_up_nobody", "test_missing_exchange",
-                                  "test_declares_in_order"])
+                                  "test_declares_in_order", "test_declares_in_waves", "test_declares_time_out"])
 def test_publishing(shared_broker, case):
     environment = {**os.environ, "SLUICE_AMQP_URL": shared_broker.url()}
     done = subprocess.run([LIVE, case], env=environment, capture_output=True, text=True, timeout=100)

@@ -198,7 +198,7 @@ def test_lines_through_workers_that_are_killed(make_stack):
 @pytest.mark.timeout_s(240)
 def test_a_line_longer_than_the_shelf(make_stack):
     """What finds no room goes round on the ladder, and is run in its turn all the same."""
-    stack = make_stack(lambda stack: config_of(stack, {"sample": {}}, store={"shelf_max_bytes": 2000}), workers=1)
+    stack = make_stack(lambda stack: config_of(stack, {"sample": {}}, store={"shelf_max_bytes": 1000}), workers=1)
     ids = [accept(stack, f"/full/{n}?sleep_ms=300", "sample", "full") for n in range(12)]
     wait_until(lambda: stack.metric("sluice_shelf_full_total", "worker") > 0, 30, "a full shelf")
     assert int(stack.redis.hget("{sample}:t", "sb")) <= 2000

@@ -101,7 +101,7 @@ def charge(store):  # noqa: F811
     scripts = Scripts(store)
 
     def call(limit=10, period=60000, burst=5, caller="shop"):
-        return scripts.redis.evalsha(scripts.sha["quota"], 1, f"{{quota:{caller}}}:t", "e1", limit, period, burst)
+        return scripts.raw("quota", 1, f"{{quota:{caller}}}:t", "e1", limit, period, burst)
 
     call.redis = scripts.redis
     return call

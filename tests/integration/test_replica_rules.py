@@ -16,7 +16,7 @@ SEEN = "{sluice}:seen:one"
 
 
 def seen(scripts, counter, confirmed):  # noqa: F811
-    return scripts.redis.evalsha(scripts.sha["seen"], 1, SEEN, counter, DAY, confirmed)
+    return scripts.raw("seen", 1, SEEN, counter, DAY, confirmed)
 
 
 def test_a_counter_does_not_go_back(scripts):  # noqa: F811
@@ -31,10 +31,10 @@ def test_a_counter_that_fell_is_left_for_the_arrival(scripts):  # noqa: F811
     scripts.redis.set(SEEN, 3)
     assert seen(scripts, 13, 12) == 3
     assert scripts.redis.get(SEEN) == "3", "the loss was covered up"
-    arrive = [scripts.sha["arrive"], 1, "{sluice}:epoch", "other", "run-1"]
-    epoch, generation, forgot = scripts.redis.evalsha(*arrive, "", SEEN, 0, DAY)
+    arrive = ["arrive", 1, "{sluice}:epoch", "other", "run-1"]
+    epoch, generation, forgot = scripts.raw(*arrive, "", SEEN, 0, DAY)
     assert forgot == 0
-    assert scripts.redis.evalsha(*arrive, epoch, SEEN, 12, DAY) == [epoch, generation + 1, generation + 1]
+    assert scripts.raw(*arrive, epoch, SEEN, 12, DAY) == [epoch, generation + 1, generation + 1]
 
 
 def test_a_fire_makes_no_job_twice(scripts):  # noqa: F811

@@ -219,18 +219,18 @@ def test_the_dead_claim_nothing(scripts):
 
 def test_the_dead_renew_nothing(scripts):
     def renew():
-        return scripts.redis.evalsha(scripts.sha["renew"], 1, "{sluice}:w", "w1", "0", "2000")
+        return scripts.raw("renew", 1, "{sluice}:w", "w1", "0", "2000")
 
     assert renew() == [1]
     value = scripts.redis.hget("{sluice}:w", "w1")
-    assert scripts.redis.evalsha(scripts.sha["bury"], 1, "{sluice}:w", "w1", value) == [1]
+    assert scripts.raw("bury", 1, "{sluice}:w", "w1", value) == [1]
     assert renew() == [0], "it is dead"
     assert scripts.redis.hget("{sluice}:w", "w1") == "dead"
 
 
 def test_one_leads(scripts):
     def lead(who):
-        return scripts.redis.evalsha(scripts.sha["lead"], 1, "{sluice}:leader", who, "60000")
+        return scripts.raw("lead", 1, "{sluice}:leader", who, "60000")
 
     assert [lead("d1"), lead("d2"), lead("d1")] == [[1], [0], [1]]
     assert scripts.redis.get("{sluice}:leader") == "d1"

@@ -16,7 +16,7 @@ class Registry(Recovery):
 
     def overlay(self, *words, known="", epoch="e1"):
         """(changed, revision, fields)"""
-        row = self.redis.evalsha(self.sha["overlay"], 2, "{sluice}:put", "{sluice}:epoch", known, epoch, *map(str, words))
+        row = self.raw("overlay", 2, "{sluice}:put", "{sluice}:epoch", known, epoch, *map(str, words))
         if len(row) == 1:
             return row
         fields = dict(zip(row[3::2], row[4::2]))
@@ -167,7 +167,7 @@ def test_a_drained_instance_that_is_not_refreshed_leaves_too(scripts):
 def test_a_late_word_does_not_turn_the_index_back(scripts):
     """Who has seen the older version once would take it for what it has."""
     def index(version, revision):
-        return scripts.redis.evalsha(scripts.sha["index"], 2, "{sluice}:tenants", "{sluice}:revisions", "", "erp", version, revision)
+        return scripts.raw("index", 2, "{sluice}:tenants", "{sluice}:revisions", "", "erp", version, revision)
 
     def stands():
         return scripts.redis.hget("{sluice}:tenants", "erp")

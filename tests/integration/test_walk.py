@@ -2,8 +2,6 @@
 """The job scripts on a real Redis: a random walk, every script sent twice now and then, with the invariants
 checked along the way (tests/model/walk.py); and single sequences that once went wrong. That the walk sees a
 rule taken out is shown by `tests/run mutants`."""
-import os
-import re
 import subprocess
 import sys
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from harness import functions
 from harness.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,24 +60,6 @@ def test_no_walk_breaks_an_invariant_when_everything_is_lost_now_and_then(store,
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
-def script_text(path):
-    """A script as the store would load it: without the lines of rules that $SLUICE_BREAK takes out."""
-    broken = os.environ.get("SLUICE_BREAK", "").split(",")
-
-    def is_out(line):
-        mark = re.search(r"-- BREAK:(\w+)$", line)
-        return mark is not None and mark.group(1) in broken
-
-    return "".join("\n" if is_out(line) else f"{line}\n" for line in path.read_text().splitlines())
-
-
-def whole_script(path):
-    """With what it stands on, as common/store/embed.cmake puts it together."""
-    own = script_text(path)
-    parts = ["_common.lua", *re.findall(r"^-- with: (\S+)$", own, re.M)]
-    return "".join(script_text(LUA / part) for part in parts) + own
-
-
 class Scripts:
     """Calls a script as the store does, about the tenant t."""
 
@@ -86,11 +67,14 @@ class Scripts:
         self.redis = redis.Redis(port=port, decode_responses=True)
         self.redis.flushall()
         self.knows = "e1"  # the epoch, and what else the caller knows of the store
-        self.sha = {f.stem: self.redis.script_load("#!lua flags=allow-oom\n" + whole_script(f)) for f in LUA.glob("[!_]*.lua")}
+        functions.load(self.redis)
         self("register", "{}", "a\thttp://a\t2\n", 2)
 
     def __call__(self, script, *args):
-        return self.redis.evalsha(self.sha[script], 1, "{t}:t", self.knows, *[str(a) for a in args])
+        return self.raw(script, 1, "{t}:t", self.knows, *[str(a) for a in args])
+
+    def raw(self, script, n_keys, *words):
+        return functions.call(self.redis, script, n_keys, *words)
 
     def accept(self, name, key="", mode="async", waiter=""):
         return self("accept", name, key, "fp", "normal" if mode == "async" else "sync", mode, 0 if mode == "async" else 60000,
@@ -223,7 +207,7 @@ def calls_of(scripts, do_it):
     do_it()
     after = {k: v["calls"] for k, v in scripts.redis.info("commandstats").items()}
     made = {k: n - before.get(k, 0) for k, n in after.items() if n != before.get(k, 0)}
-    made.pop("cmdstat_evalsha"), made.pop("cmdstat_info", None)
+    made.pop("cmdstat_fcall"), made.pop("cmdstat_info", None)
     return made
 
 
@@ -274,9 +258,9 @@ def test_an_outbox_entry_that_was_put_anew_stays(scripts):
 
 def test_a_worker_that_renewed_meanwhile_is_not_buried(scripts):
     scripts.redis.hset("{sluice}:w", "w1", "5:2000")
-    assert scripts.redis.evalsha(scripts.sha["bury"], 1, "{sluice}:w", "w1", "4:2000") == [0]
+    assert scripts.raw("bury", 1, "{sluice}:w", "w1", "4:2000") == [0]
     assert scripts.redis.hget("{sluice}:w", "w1") == "5:2000"
-    assert scripts.redis.evalsha(scripts.sha["bury"], 1, "{sluice}:w", "w1", "5:2000") == [1]
+    assert scripts.raw("bury", 1, "{sluice}:w", "w1", "5:2000") == [1]
     assert scripts.redis.hget("{sluice}:w", "w1") == "dead"
 
 
@@ -413,9 +397,9 @@ def test_what_ended_and_went_in_order_does_not_come_back_to_life(scripts):
     answer = ("complete", "j", 1, "t1", "retry", "failed", "503", "", "503\n\r\nno", 2, 1, 0, 600000, 600000, 600000, 60000, "", "", 0, 0, 0)
     assert scripts(*answer)[0] == "missing"  # under `fast` it may have been forgotten
     keeps = [str(a) for a in ("e1:1:k", *answer[1:])]
-    assert scripts.redis.evalsha(scripts.sha["complete"], 1, "{t}:t", *keeps)[0] == "late"
+    assert scripts.raw("complete", 1, "{t}:t", *keeps)[0] == "late"
     scripts.redis.hset("{t}:t", "ep", "e2")  # everything was lost, and the worker has not heard of it
-    assert scripts.redis.evalsha(scripts.sha["complete"], 1, "{t}:t", *keeps)[0] == "missing"
+    assert scripts.raw("complete", 1, "{t}:t", *keeps)[0] == "missing"
 
 
 def test_what_is_registered_again_says_nothing_of_its_loss(scripts):

@@ -4,28 +4,25 @@
 usage: walk.py PORT LUA_DIR [STEPS] [SEED] [forget]
 forget: now and then everything is lost; records are written anew from messages, by the workers that run something, and from
 the shelf's queue."""
-import random, sys, collections, time
+import random, sys, collections, time, pathlib
 import redis
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'integration'))
+from harness import functions
 
 PORT = int(sys.argv[1]); LUA = sys.argv[2]
 STEPS = int(sys.argv[3]) if len(sys.argv) > 3 else 20000
 SEED = int(sys.argv[4]) if len(sys.argv) > 4 else 1
 R = redis.Redis(port=PORT, decode_responses=True)
 rnd = random.Random(SEED)
-SHA = {}
 EPOCH = ['e1', 'k']  # the store's, and what its callers know of its memory
 T = '{t}:'
 DAY = 86400000
 
 def load():
-    import glob, os, re
-    for f in glob.glob(LUA + '/[!_]*.lua'):
-        text = open(f).read()
-        parts = ['_common.lua'] + re.findall(r'^-- with: (\S+)$', text, re.M)
-        SHA[os.path.basename(f)[:-4]] = R.script_load('#!lua flags=allow-oom\n' + ''.join(open(LUA + '/' + p).read() for p in parts) + text)
+    functions.load(R, pathlib.Path(LUA))
 
 def call(script, *args):
-    return R.evalsha(SHA[script], 1, T + 't', '%s:1:%s' % tuple(EPOCH), *[str(a) for a in args])
+    return functions.call(R, script, 1, T + 't', '%s:1:%s' % tuple(EPOCH), *[str(a) for a in args])
 
 POOLS = [(3, (('a', 2), ('b', 2)), ''), (3, (('a', 2), ('b', 0)), 'balance=least_latency sync_share=0.8 per_key=1'),
          (0, (('a', 1), ('b', 2)), 'balance=weighted sync_share=0.5 per_key=2 rate=500,1000,3'), (1, (('b', 2),), 'balance=priority sync_share=0.8')]

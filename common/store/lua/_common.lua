@@ -25,8 +25,8 @@
 --   gn the store's generation that was last seen here, gs when one began that may have forgotten something;
 --   sl since when there is no worker, wk since when there is one again (sweep.lua)
 --
--- A record: st state, cl class (sync|normal), fp fingerprint, k key, cr caller, m method, p path,
---   ca created, ea ended, al accept lease's end, due, ex latest deadline of its callers (0 never), xa
+-- A record: st state, cl class (sync|normal), k key, with it fp fingerprint and al accept lease's end, cr caller, m method, p path,
+--   ca created, ea ended, due, ex latest deadline of its callers (0 never), xa
 --   its own (0 never), o2 '1' once a 202 was given, rc waiters ("channel|waiter" by spaces), n newest
 --   attempt, tk its token, w its worker, i its instance, sa its start, se its slot's end, cnt counted
 --   attempts, db '1' while an attempt is in doubt, ls status of the last answer, os outcome status,
@@ -44,80 +44,85 @@
 --   row, ofx why it is in doubt by now. The poll's lease: ofk token, ofw worker, ofl end. Of the last answer, for good: ofa
 --   "<n>:<poll>:<token>", ofv what it gave, ofi its wait in ms. ofd "<n>:<token>" of the attempt that was offloaded last, cd
 --   "<n>:<token>:<digest>" of the outcome that a tenant posted.
-local T = string.sub(KEYS[1], 1, -2)
 local FINAL = {succeeded = true, failed = true, expired = true, canceled = true}
 
+local last = {tag = '', name = '', key = ''}
+
 local function job(name)
-    return T .. 'j:' .. name
-end
-
--- What the caller knows of the store: "<epoch>:<generation>:<memory>:<forgot>". memory: k it keeps all; f with each of its lives it may
--- forget its last second; p a fail-over once lost what it had acknowledged, and generation <forgot> began with that; l the caller has known
--- another epoch: everything was lost.
-local EPOCH, GENERATION, MEMORY, FORGOT = string.match(ARGV[1] or '', '^([^:]*):?(%d*):?(%a?):?(%d*)$')
-local MAY_FORGET = MEMORY == 'f' or MEMORY == 'p' or MEMORY == 'l'
-
-local function now_ms()
-    local t = redis.call('TIME')
-    return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
-end
-
-local function int(n)
-    return string.format('%.0f', n)
-end
-
--- Pairs of name and value from ARGV[from] on, as a table.
-local function options(from)
-    local opt = {}
-    for i = from, #ARGV, 2 do
-        opt[ARGV[i]] = ARGV[i + 1]
+    if name ~= last.name or T ~= last.tag then
+        last.tag, last.name, last.key = T, name, T .. 'j:' .. name
     end
-    return opt
+    return last.key
 end
 
-local FIELDS = {'st', 'n', 'tk', 'w', 'i', 'sa', 'se', 'due', 'ex', 'xa', 'cnt', 'k', 'rc', 'cl', 'db',
-                 'ls', 'dn', 'dv', 'sh', 'o2', 'al', 'fp', 'ps', 'q', 'ca', 'er', 'sn', 'ok', 'oo', 'of', 'ofp'}
-local NUMBERS = {n = true, sa = true, se = true, due = true, ex = true, xa = true, cnt = true, al = true,
-                 ca = true, sn = true, ofp = true}
+-- A record without a field. Nothing that is as it says here needs to be written.
+local BLANK = {st = false, n = 0, sa = 0, se = 0, due = 0, ex = 0, xa = 0, cnt = 0, al = 0, ca = 0, sn = 0, ofp = 0,
+               tk = '', w = '', i = '', k = '', rc = '', cl = 'normal', db = '', ls = '', dn = '', dv = '', sh = '', o2 = '', fp = '',
+               ps = '', q = '', er = '', ok = '', oo = '', of = ''}
+local RECORD = {__index = BLANK}
 
 -- The record as a table, numbers as numbers (0 when absent); nil when there is none.
 local function read(name)
-    local values = redis.call('HMGET', job(name), unpack(FIELDS))
-    if not values[1] then
-        return nil
-    end
+    local flat = redis.call('HGETALL', job(name))
     local r = {}
-    for i, field in ipairs(FIELDS) do
-        local value = values[i] or ''
-        r[field] = NUMBERS[field] and (tonumber(value) or 0) or value
+    for i = 1, #flat, 2 do
+        local field = flat[i]
+        local default = BLANK[field]
+        if default == 0 then
+            r[field] = tonumber(flat[i + 1]) or 0
+        elseif default ~= nil then
+            r[field] = flat[i + 1]
+        end
     end
-    return r
+    return r.st and setmetatable(r, RECORD) or nil
 end
 
--- Notes in which life of the store this is. t: the tenant's hash, or its gn and gs.
-local function note_life(t, now)
+local LIFE = {'gn', 'gs'}
+
+-- Notes in which life of the store this is.
+local function note_life(now)
+    if tenant.parsed.life == whose then
+        return
+    end
+    tenant.parsed.life = whose
+    local t = tenant.know(LIFE)
+    local known = tonumber(t.gn or '') or 0
     local generation = tonumber(GENERATION) or 0
-    local is_new = generation > (tonumber(t.gn or '') or 0)
+    local is_new = generation > known
     if is_new then
-        redis.call('HSET', KEYS[1], 'gn', generation)
+        tenant.put('gn', int(generation))
     end
     local has_lost = false
-    has_lost = (tonumber(FORGOT or '') or 0) > (tonumber(t.gn or '') or 0) -- BREAK:loss_settles
+    has_lost = (tonumber(FORGOT or '') or 0) > known -- BREAK:loss_settles
     if (is_new and (MEMORY == 'f' or MEMORY == 'l')) or has_lost or (MEMORY == 'l' and not t.gs) then
-        t.gs = int(now)
-        redis.call('HSET', KEYS[1], 'gs', t.gs)
+        tenant.put('gs', int(now))
     end
+end
+
+-- After how long without a delivery an overdue job counts as lost.
+local function lost_after_ms()
+    return tonumber(tenant.get('la') or '3600000')
+end
+
+-- Of a worker that was declared dead. Nobody dies within a call.
+local function is_dead(worker)
+    local dead = tenant.parsed.dead or {}
+    tenant.parsed.dead = dead
+    if dead[worker] == nil then
+        dead[worker] = redis.call('ZSCORE', T .. 'd', worker) and true or false
+    end
+    return dead[worker]
 end
 
 -- For one lease after the store may have forgotten something nobody claims and nobody judges: the workers
 -- register again what they run. Gives the ms that are left.
-local function settling_ms(t, now, lease_ms)
-    return math.max(0, (tonumber(t.gs or '') or -lease_ms) + lease_ms - now)
+local function settling_ms(now, lease_ms)
+    return math.max(0, (tonumber(tenant.get('gs') or '') or -lease_ms) + lease_ms - now)
 end
 
 -- An accept from before a life that may have forgotten its mark: it may have had its 202, so that nobody undoes it.
 local function may_have_been_marked(name)
-    local began = tonumber(redis.call('HGET', KEYS[1], 'gs') or '')
+    local began = tonumber(tenant.get('gs') or '')
     local may = false
     may = began ~= nil and tonumber(redis.call('HGET', job(name), 'ca')) <= began -- BREAK:forgotten_mark_stands
     return may
@@ -126,6 +131,9 @@ end
 -- Tells every ingress that waits: "job <id> <state> <attempts> <1: the answer rides along>\n<answer>". A
 -- small answer rides along, so that nobody needs to read it.
 local function announce(name, r, state, answer)
+    if r.rc == '' then
+        return
+    end
     local told = {}
     for channel in string.gmatch(r.rc, '([^%s|]+)|%S+') do
         if not told[channel] then
@@ -164,7 +172,7 @@ end
 local function unshelve(name)
     local size = redis.call('HGET', T .. 'b:' .. name, 'q')
     if size then
-        redis.call('HINCRBY', KEYS[1], 'sb', -tonumber(size))
+        tenant.add('sb', -tonumber(size))
     end
     redis.call('DEL', T .. 'b:' .. name)
     redis.call('ZREM', T .. 'h', name)
@@ -192,9 +200,9 @@ end
 -- Leaves whatever counted it: the running, the in doubt, those that wait for their key, the delayed, the asked about, the polled.
 local function leave(name, r)
     if r.st == 'running' then
-        redis.call('HINCRBY', KEYS[1], 'run', -1)
+        tenant.add('run', -1)
     elseif r.st == 'in_doubt' then
-        redis.call('HINCRBY', KEYS[1], 'ind', -1)
+        tenant.add('ind', -1)
     else
         redis.call('ZREM', T .. 'x', name)
     end
@@ -217,9 +225,9 @@ end
 -- briefly: nobody will ask for it. argv: four numbers from index `at`: record_ms, window_ms, result_ms, and
 -- brief_ms for such a call's result.
 local function keeping(r, argv, at)
-    local keep = {record_ms = tonumber(argv[at]), window_ms = tonumber(argv[at + 1]),
-                  result_ms = tonumber(argv[at + 2])}
-    local brief = tonumber(argv[at + 3])
+    local keep = {record_ms = setting(argv[at]), window_ms = setting(argv[at + 1]),
+                  result_ms = setting(argv[at + 2])}
+    local brief = setting(argv[at + 3])
     if r.cl == 'sync' and r.k == '' and r.o2 ~= '1' and brief > 0 then
         keep.record_ms = brief + 60000
         keep.result_ms = brief
@@ -227,11 +235,16 @@ local function keeping(r, argv, at)
     return keep
 end
 
--- keep: {record_ms, window_ms, result_ms}. sets: further fields. answer: '' or what was answered.
+-- keep: {record_ms, window_ms, result_ms}. sets: further fields (changed here). answer: '' or what was answered.
 local function finish(name, r, state, now, sets, keep, answer)
     leave(name, r)
-    redis.call('HSET', job(name), 'st', state, 'ea', int(now), 'rc', '', unpack(sets))
-    redis.call('ZREM', T .. 'u', name)
+    local n = #sets
+    sets[n + 1], sets[n + 2], sets[n + 3], sets[n + 4] = 'st', state, 'ea', int(now)
+    if r.rc ~= '' then
+        sets[n + 5], sets[n + 6] = 'rc', ''
+    end
+    redis.call('HSET', job(name), unpack(sets))
+    unended.drop(name)
     if r.cl == 'sync' and r.st ~= 'running' then -- a claim has taken it off
         redis.call('ZREM', T .. 'y', name)
     end
@@ -272,7 +285,7 @@ end
 
 -- The next check: at `at`, or at its deadline if that comes first.
 local function next_check(name, ex, now, at)
-    redis.call('ZADD', T .. 'u', int(ex > now and math.min(ex, at) or at), name)
+    unended.put(name, ex > now and math.min(ex, at) or at)
 end
 
 -- What mark does, for an accept that may have been marked before the store forgot it: it stands.
@@ -304,7 +317,7 @@ local function lose(name, r, now)
     end
     r.of = '' -- still offloaded: whatever turns up goes on polling
     leave(name, r)
-    redis.call('HINCRBY', KEYS[1], 'ind', 1)
+    tenant.add('ind', 1)
     redis.call('HSET', job(name), 'st', 'in_doubt', 'er', 'message_lost', 'rc', '', unpack(sets))
     announce(name, r, 'in_doubt', '')
 end
@@ -315,9 +328,9 @@ end
 
 -- Whoever waits for a slot tries again. Sooner or later it does without this, too.
 local function wake_waiting()
-    local waiting = redis.call('HGET', KEYS[1], 'ww')
+    local waiting = tenant.get('ww')
     if waiting and waiting ~= '' then
-        redis.call('HDEL', KEYS[1], 'ww')
+        tenant.drop('ww')
         for channel in string.gmatch(waiting, '%S+') do
             redis.call('PUBLISH', channel, 'slot ' .. string.sub(T, 2, -3))
         end
@@ -335,6 +348,10 @@ end
 
 -- Frees the slot of (n, token), once, with all that it counts in, and wakes the workers that found none. Says whether it had one.
 local function free_slot(name, n, token)
+    tenant.parsed.slots = tenant.parsed.slots or redis.call('HLEN', T .. 's')
+    if tenant.parsed.slots == 0 then
+        return false -- as of most tenants: they have no limit
+    end
     local field = name .. ':' .. n .. ':' .. token
     local slot = redis.call('HGET', T .. 's', field)
     if not slot then
@@ -342,10 +359,10 @@ local function free_slot(name, n, token)
     end
     local _, _, instance, kind, key = slot_parts(slot)
     redis.call('HDEL', T .. 's', field) -- BREAK:slot_freed_once
-    redis.call('HINCRBY', KEYS[1], 'c', -1)
-    redis.call('HINCRBY', KEYS[1], 'c:' .. instance, -1)
+    tenant.add('c', -1)
+    tenant.add('c:' .. instance, -1)
     if kind == 's' then
-        redis.call('HINCRBY', KEYS[1], 'cs', -1)
+        tenant.add('cs', -1)
     end
     local is_last = false
     is_last = key ~= '' and redis.call('HINCRBY', T .. 'p', key, -1) <= 0 -- BREAK:key_freed_with_slot
@@ -359,14 +376,14 @@ end
 -- Stores a request among those of the shelf; false when there is no room. limit 0: no bound.
 local function keep_request(name, head, body, limit)
     local size = #head + #body
-    local held = tonumber(redis.call('HGET', KEYS[1], 'sb') or '0')
+    local held = tonumber(tenant.get('sb') or '0')
     local before = tonumber(redis.call('HGET', T .. 'b:' .. name, 'q') or '0')
     if limit > 0 and held - before + size > limit then
         return false -- BREAK:shelf_is_bounded
     end
     redis.call('HSET', T .. 'b:' .. name, 'h', head, 'b', body, 'q', size)
     redis.call('HDEL', T .. 'b:' .. name, 't')
-    redis.call('HINCRBY', KEYS[1], 'sb', size - before)
+    tenant.add('sb', size - before)
     return true
 end
 
@@ -388,7 +405,7 @@ local function to_outbox(name, r, now, due)
     come_into_turn(name)
     redis.call('PERSIST', job(name))
     redis.call('ZREM', T .. 'h', name)
-    next_check(name, r.ex, now, math.max(now, due) + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
+    next_check(name, r.ex, now, math.max(now, due) + lost_after_ms())
     if due > now then
         redis.call('ZADD', T .. 'w', int(due), name)
     end

@@ -9,27 +9,44 @@ local FOLLOW_MS, TREND_MS, WINDOW_MS, STALE_MS, PROBE_MS = 2000, 5000, 3000, 100
 local FEW_WAIT, FEW_SAMPLES, MANY_SAMPLES, BRIEF_MS, STILL_MS, MOST_MS = 2, 3, 20, 100, 1000, 300000
 local WAKES_MS = 60000 -- so long a worker may take to come where there is none
 
+local LOAD = {'at', 'took', 'seen', 'from', 'least', 'n', 'least_before', 'n_before'}
+local LOOK = {'since', 'looked', 'probe', 'trend'}
+
 local function named_numbers(text, names)
-    local found, i = {}, 1
+    local found, i = {at = 0, took = 0, seen = 0, from = 0, least = 0, n = 0, least_before = 0, n_before = 0, since = 0, looked = 0,
+                      probe = 0, trend = 0, names = names, is_changed = false}, 1
     for number in string.gmatch(text or '', '%S+') do
         found[names[i]] = tonumber(number)
         i = i + 1
     end
-    for _, name in ipairs(names) do
-        found[name] = found[name] or 0
-    end
     return found
 end
 
-local LOAD = {'at', 'took', 'seen', 'from', 'least', 'n', 'least_before', 'n_before'}
-local LOOK = {'since', 'looked', 'probe', 'trend'}
-
-local function write_numbers(field, from, names)
-    local texts = {}
-    for i, name in ipairs(names) do
-        texts[i] = int(from[name])
+-- What the tenant's hash says under `field`, by the names. Read once a call; what is marked as changed is written at its end.
+local function noted(field, names)
+    local note = tenant.notes[field]
+    if not note then
+        note = named_numbers(tenant.get(field), names)
+        tenant.notes[field] = note
     end
-    redis.call('HSET', KEYS[1], field, table.concat(texts, ' '))
+    return note
+end
+
+local function forget_note(field)
+    tenant.drop(field)
+    tenant.notes[field] = nil
+end
+
+at_end[#at_end + 1] = function()
+    for field, note in pairs(tenant.notes) do
+        if note.is_changed then
+            local words = {}
+            for i, name in ipairs(note.names) do
+                words[i] = int(note[name])
+            end
+            tenant.put(field, table.concat(words, ' '))
+        end
+    end
 end
 
 -- The window goes on: what is older than two of them says nothing any more.
@@ -44,7 +61,8 @@ end
 
 -- took: of an attempt that has ended, or nil; call: at least that long took a synchronous one, or nil.
 local function note_took(took, call, now)
-    local l = named_numbers(redis.call('HGET', KEYS[1], 'ld'), LOAD)
+    local l = noted('ld', LOAD)
+    l.is_changed = true
     if took then
         -- After a pause the new one counts most; in a stream of them some twenty count, or four that are quicker.
         local weight = math.max(1 - math.exp(math.min(0, l.at - now) / FOLLOW_MS), took < l.took and 0.25 or 0.05, 1 / (l.seen + 1))
@@ -56,7 +74,6 @@ local function note_took(took, call, now)
         l.least = l.n == 0 and call or math.min(l.least, call)
         l.n = l.n + 1
     end
-    write_numbers('ld', l, LOAD)
 end
 
 -- The newest attempt of r has ended.
@@ -117,11 +134,14 @@ end
 -- How long a job that comes now waits until it is claimed. within: ms of its deadline; 0 without one. Gives ms, and true
 -- where that is more than anybody can say.
 local function queue_ms(l, q, now, waiting, running, within, is_sync, is_asleep)
-    local t = read_tenant()
-    local pool = read_pool(t)
-    local till = blocked_until(t, pool, now, is_sync)
-    if till and within > 0 and till - now > within then
-        return till - now, true
+    local t, pool
+    if within > 0 then
+        t = tenant.all()
+        pool = read_pool(t)
+        local till = blocked_until(t, pool, now, is_sync)
+        if till and till - now > within then
+            return till - now, true
+        end
     end
     if is_asleep and now - q.since < WAKES_MS then
         return 0, false -- BREAK:a_sleeping_tenant_wakes
@@ -132,18 +152,19 @@ local function queue_ms(l, q, now, waiting, running, within, is_sync, is_asleep)
     end
     local at_once = running
     if running == 0 or now - q.since < FOLLOW_MS then
-        at_once = math.max(running, calls_at_once(t, pool)) -- BREAK:a_burst_is_no_overload
+        t = t or tenant.all()
+        at_once = math.max(running, calls_at_once(t, pool or read_pool(t))) -- BREAK:a_burst_is_no_overload
     end
     return at_once > 0 and waiting * takes_ms(l, now, still) / at_once or 0, false
 end
 
 -- How many jobs wait before one that comes now. Synchronous ones have a queue of their own, and go first; before another
 -- all are, but for those that are not due within the time, and those that wait for their own key or behind their like.
-local function waiting_before(now, within, is_sync, unended, running, in_doubt)
+local function waiting_before(now, within, is_sync, n_unended, running, in_doubt)
     if is_sync then
         return redis.call('ZCOUNT', T .. 'y', int(now), '+inf') -- BREAK:calls_have_a_queue_of_their_own
     end
-    local waiting = unended - running - in_doubt
+    local waiting = n_unended - running - in_doubt
     if waiting >= FEW_WAIT then
         waiting = waiting - redis.call('ZCOUNT', T .. 'w', '(' .. int(now + within), '+inf')
         waiting = waiting - redis.call('ZCOUNT', T .. 'x', int(now), '+inf')
@@ -151,38 +172,44 @@ local function waiting_before(now, within, is_sync, unended, running, in_doubt)
     return math.max(0, waiting)
 end
 
+-- A store that has forgotten something lets nobody claim for a while.
+local function is_settling(now)
+    local began = tonumber(tenant.get('gs') or '')
+    return began ~= nil and now - began < 60000
+end
+
 -- A job comes that has so many of its ordering key before it: they run one at a time. Gives as look_at_load after how many ms it may
 -- be tried again if that takes longer than it has, else nil.
 local function look_at_line(now, within, ahead)
-    local v = redis.call('HMGET', KEYS[1], 'ld', 'gs')
-    local is_settling = v[2] and now - tonumber(v[2]) < 60000
-    local wait = ahead * takes_ms(named_numbers(v[1], LOAD), now, 0)
-    if within == 0 or ahead < FEW_WAIT or is_settling or wait <= within then
+    local wait = ahead * takes_ms(noted('ld', LOAD), now, 0)
+    if within == 0 or ahead < FEW_WAIT or is_settling(now) or wait <= within then
         return nil
     end
     return math.min(MOST_MS, math.max(1000, wait - within)), wait, wait -- BREAK:shed_by_its_line
 end
 
+local LOOKED_AT = {'ep', 'ld', 'lq', 'run', 'ind', 'gs', 'sl', 'wk'}
+local LOOKED_AT_SYNC = {'ep', 'ld', 'lqs', 'run', 'ind', 'gs', 'sl', 'wk'}
+
 -- A job comes. within: the ms until its deadline, 0: it has none.
 -- Gives the ms after which it may be tried again if it comes too late (else nil), the ms that it would wait for
 -- its answer as far as known, and what that was of late.
-local function look_at_load(now, within, is_sync, unended)
+local function look_at_load(now, within, is_sync, n_unended)
     local field = is_sync and 'lqs' or 'lq'
-    local v = redis.call('HMGET', KEYS[1], 'ld', field, 'run', 'ind', 'gs', 'sl', 'wk')
-    local l, q = named_numbers(v[1], LOAD), named_numbers(v[2], LOOK)
-    q.since = math.max(q.since, tonumber(v[7] or '0')) -- BREAK:who_wakes_is_not_slow
+    local t = tenant.know(is_sync and LOOKED_AT_SYNC or LOOKED_AT)
+    local l, q = noted('ld', LOAD), noted(field, LOOK)
+    q.since = math.max(q.since, tonumber(t.wk or '0')) -- BREAK:who_wakes_is_not_slow
     q.since, q.probe = math.min(q.since, now), math.min(q.probe, now)
-    local running = tonumber(v[3] or '0')
-    local waiting = waiting_before(now, within, is_sync, unended, running, tonumber(v[4] or '0'))
+    local running = tonumber(t.run or '0')
+    local waiting = waiting_before(now, within, is_sync, n_unended, running, tonumber(t.ind or '0'))
     local own, samples = least_of(l, now)
     local is_short = waiting < FEW_WAIT or
                      (l.seen >= FEW_SAMPLES and waiting * math.max(l.took, now - l.at) < BRIEF_MS * math.max(1, running))
-    -- A store that has forgotten something lets nobody claim for a while.
-    local is_settling = v[5] and now - tonumber(v[5]) < 60000
+    local settles = is_settling(now)
     local too_slow = is_sync and within > 0 and samples >= FEW_SAMPLES and own * 1.05 >= within
-    if (is_short or is_settling) and not too_slow then
-        if v[2] then
-            redis.call('HDEL', KEYS[1], field)
+    if (is_short or settles) and not too_slow then
+        if t[field] or q.is_changed then
+            forget_note(field)
         end
         local grown = l.n > 0 and l.least or own
         return nil, grown, l.n_before > 0 and l.least_before or grown
@@ -192,8 +219,8 @@ local function look_at_load(now, within, is_sync, unended)
         q.since, q.trend = now, is_unseen and 0 or q.trend
     end
     local wait, is_stuck = 0, false
-    if not is_short and not is_settling then
-        wait, is_stuck = queue_ms(l, q, now, waiting, running, within, is_sync, v[6])
+    if not is_short and not settles then
+        wait, is_stuck = queue_ms(l, q, now, waiting, running, within, is_sync, t.sl)
     end
     local all, before = wait + own, q.trend
     q.looked = math.min(q.looked, now) -- a clock may be set back
@@ -208,17 +235,30 @@ local function look_at_load(now, within, is_sync, unended)
     if is_sync then
         redis.call('ZREMRANGEBYSCORE', T .. 'y', '-inf', int(now - 3600000)) -- whose record was lost
     end
-    write_numbers(field, q, LOOK)
+    q.is_changed = true
     if is_late then
         return math.min(MOST_MS, math.max(1000, all - within, too_slow and own or 0)), all, before
     end
     return nil, all, before
 end
 
+-- The same, of those that come in one call. A deadline of its own is looked at by itself.
+local function look_once(now, within, is_sync, n_unended)
+    if within > 0 then
+        return look_at_load(now, within, is_sync, n_unended)
+    end
+    local seen = is_sync and 'seen as a call' or 'seen'
+    local look = tenant.parsed[seen]
+    if not look then
+        look = {look_at_load(now, within, is_sync, n_unended)}
+        tenant.parsed[seen] = look
+    end
+    return nil, look[2], look[3]
+end
+
 -- When there may be room again in a full queue: when a hundredth of it is done.
 local function room_ms(now, bound)
-    local v = redis.call('HMGET', KEYS[1], 'ld', 'run')
-    local l = named_numbers(v[1], LOAD)
-    local ms = math.max(1, bound / 100) * l.took / math.max(1, tonumber(v[2] or '0'))
+    local l = noted('ld', LOAD)
+    local ms = math.max(1, bound / 100) * l.took / math.max(1, tonumber(tenant.get('run') or '0'))
     return l.seen == 0 and 5000 or math.min(MOST_MS, math.max(1000, ms))
 end

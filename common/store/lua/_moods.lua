@@ -35,12 +35,11 @@ local function tenant_mood(t, now)
     return nil
 end
 
--- Never moved earlier: of two answers the later end holds. Into t, too.
-local function cool(t, field, now, ms)
+-- Never moved earlier: of two answers the later end holds.
+local function cool(field, now, ms)
     local till = now + math.min(ms, DAY)
-    if till > tonumber(t[field] or '0') then -- BREAK:cooling_never_earlier
-        t[field] = int(till)
-        redis.call('HSET', KEYS[1], field, t[field])
+    if till > tonumber(tenant.get(field) or '0') then -- BREAK:cooling_never_earlier
+        tenant.put(field, int(till))
     end -- BREAK:cooling_never_earlier
 end
 
@@ -79,8 +78,7 @@ local function write_breaker(instance, b)
     else
         text = string.format('c %.0f %d %d %d %d', b.at, b.calls, b.failures, b.calls_before, b.failures_before)
     end
-    redis.call('HSET', KEYS[1], 'br:' .. instance, text)
-    return text
+    tenant.put('br:' .. instance, text)
 end
 
 -- What is shown: an open one whose time is over lets probes through.
@@ -134,12 +132,12 @@ local function judge_round(a, now)
 end
 
 -- word: good (answered), busy (429, 503, no answer in time) or none. taken: calls at the instance, this one among them.
-local function adapt(t, instance, policy, word, began, taken, took, now)
+local function adapt(instance, policy, word, began, taken, took, now)
     local p = numbers(policy)
     if not p[2] or (word ~= 'good' and word ~= 'busy') then
         return
     end
-    local a = adaptive_of(t['ad:' .. instance], p[1], p[2])
+    local a = adaptive_of(tenant.get('ad:' .. instance), p[1], p[2])
     a.since = a.since > now and began or a.since -- a clock may be set back
     if began < a.since then
         return
@@ -154,7 +152,7 @@ local function adapt(t, instance, policy, word, began, taken, took, now)
         end
     end
     a.limit = math.max(p[1], math.min(p[2], a.limit))
-    redis.call('HSET', KEYS[1], 'ad:' .. instance,
+    tenant.put('ad:' .. instance,
                string.format('%.2f %.2f %.0f %d %.0f %.0f %d %d', a.limit, a.base, a.since, a.n, a.sum, a.squares,
                              a.is_used and 1 or 0, a.is_new and 1 or 0))
 end
@@ -165,6 +163,9 @@ local CLOSED = {state = 'closed'}
 
 -- Lays the moods over what read_pool gave: the limit that holds, and the breaker where there is one.
 local function set_moods(t, pool, opt, now)
+    if not opt.breaker and not opt.adaptive then
+        return
+    end
     local breaker = breaker_policy(opt.breaker)
     local adaptive = numbers(opt.adaptive)
     for _, i in ipairs(pool) do
@@ -189,7 +190,7 @@ end
 -- What keeps an instance from taking a call: nil, or reason and the instant at which that may be over.
 local function instance_mood(t, i, now)
     local reason, at
-    local till = tonumber(t['cool:' .. i.name] or '0')
+    local till = tonumber(t[i.cool] or '0')
     if till > now then
         reason, at = 'cooling', till -- BREAK:cooling_instance_waits
     end
@@ -233,9 +234,8 @@ local function drop_probe(t, instance, token, now)
     local b = read_breaker(t['br:' .. instance], now)
     if b.state == 'half_open' and b.probes[token] then
         b.probes[token] = nil
-        t['br:' .. instance] = write_breaker(instance, b)
+        write_breaker(instance, b)
         wake_waiting()
-        t.ww = nil
     end
 end
 
@@ -255,8 +255,8 @@ local function count_call(b, p, is_failure, now)
 end
 
 -- word: good, bad, or none (it says nothing about the instance).
-local function judge_breaker(t, instance, p, word, token, now)
-    local b = read_breaker(t['br:' .. instance], now)
+local function judge_breaker(instance, p, word, token, now)
+    local b = read_breaker(tenant.get('br:' .. instance), now)
     word = (word == 'good' or word == 'bad') and word or 'none'
     local was_half_open, is_open = b.state == 'half_open', false
     if b.state == 'open' then
@@ -288,10 +288,9 @@ end
 local function settle_probe(instance, opt, token, now)
     local p = breaker_policy(opt.breaker)
     local field = 'br:' .. instance
-    local t = p and {[field] = redis.call('HGET', KEYS[1], field) or nil}
-    local b = t and read_breaker(t[field], now)
+    local b = p and read_breaker(tenant.get(field), now)
     if b and b.state == 'half_open' and b.probes[token] then
-        judge_breaker(t, instance, p, opt.call or 'none', token, now)
+        judge_breaker(instance, p, opt.call or 'none', token, now)
     end
 end
 
@@ -303,18 +302,13 @@ local function feel(r, token, opt, held, now)
         return
     end
     local cooled = opt.cools == 'tenant' and 'cool' or 'cool:' .. r.i
-    local fields = {cooled, 'br:' .. r.i, 'ad:' .. r.i, 'c:' .. r.i}
-    local t = {}
-    for at, value in ipairs(redis.call('HMGET', KEYS[1], unpack(fields))) do
-        t[fields[at]] = value or nil
-    end
     if is_cooling then
-        cool(t, cooled, now, tonumber(opt.cool))
+        cool(cooled, now, tonumber(opt.cool))
     end
     local policy = breaker_policy(opt.breaker)
     if policy then
-        judge_breaker(t, r.i, policy, opt.call or 'none', token, now)
+        judge_breaker(r.i, policy, opt.call or 'none', token, now)
     end
-    local taken = tonumber(t['c:' .. r.i] or '0') + (held == '1' and 1 or 0)
-    adapt(t, r.i, opt.adaptive, opt.load, r.sa, taken, tonumber(opt.took or '0'), now)
+    local taken = tonumber(opt.adaptive and tenant.get('c:' .. r.i) or '0') + (held == '1' and 1 or 0)
+    adapt(r.i, opt.adaptive, opt.load, r.sa, taken, tonumber(opt.took or '0'), now)
 end

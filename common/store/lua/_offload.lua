@@ -25,7 +25,7 @@ local function offload_row(name, r, token, worker, now, lease_ms)
     if o[3] == token and held_till > now then
         return poll -- BREAK:poll_same_token
     end
-    if held_till > now and not redis.call('ZSCORE', T .. 'd', o[4] or '') then
+    if held_till > now and not is_dead(o[4] or '') then
         return {'park', 'poll', int(math.min(held_till - now, 2000))} -- BREAK:poll_is_leased
     end
     if now < r.ofp then

@@ -26,13 +26,13 @@ join_line = function(name, r, now)
     if r.ok == '' or redis.call('ZSCORE', line(r.ok), name) then
         return
     end
-    local last = tonumber(redis.call('HGET', KEYS[1], 'ql') or '0')
+    local last = tonumber(tenant.get('ql') or '0')
     local place = math.max(now * 1000, last + 1)
     if r.due > now then
         -- With others at the same ms: behind them.
         place = math.max(r.due * 1000 + redis.call('ZCARD', line(r.ok)) % 1000, place)
     else
-        redis.call('HSET', KEYS[1], 'ql', int(place))
+        tenant.put('ql', int(place))
     end
     stand_at(name, r.ok, place)
 end
@@ -53,7 +53,6 @@ local function stand_second(name, ok)
 end
 
 -- The job whose turn has come, and since when it is in the outbox. '' when there is none.
-local turn = {name = '', at = ''}
 
 -- The first in line is put into the outbox if it waits on the shelf. Else its message is somewhere, or it holds its key in doubt.
 -- One that has ended, or is gone, holds nothing.

@@ -7,19 +7,6 @@ local WAITS_MS = 6000 -- a lane without room holds for two seconds and rests for
 local CALL_MS = 500   -- who waits has so long to come for a slot that is kept free for it
 local DECAY_MS = 10000
 
-local function read_tenant()
-    local flat = redis.call('HGETALL', KEYS[1])
-    local t = {}
-    for i = 1, #flat, 2 do
-        t[flat[i]] = flat[i + 1]
-    end
-    return t
-end
-
-local function policy_of(t, word)
-    return string.match(' ' .. (t.pol or ''), ' ' .. word .. '=(%S+)')
-end
-
 -- gap: ms between two calls at the even rate; nil without a limit.
 local function rate_of(text)
     local limit, period, burst = string.match(text or '', '^([^ ,]+)[ ,]([^ ,]+)[ ,]([^ ,]+)$')
@@ -29,19 +16,46 @@ local function rate_of(text)
     return {gap = tonumber(period) / tonumber(limit), burst = math.max(1, tonumber(burst))}
 end
 
--- Every instance in the registry's order: name, url, limit (0 none), priority, weight, region, rate (or nil),
--- is_up (healthy and not draining), taken slots.
-local function read_pool(t)
+local policies = kept(10000, function(text)
+    local words = {}
+    for word, value in string.gmatch(text, '(%S+)=(%S+)') do
+        words[word] = words[word] or value
+    end
+    words.rate_limit = rate_of(words.rate)
+    words.share = tonumber(words.sync_share)
+    words.key_limit = tonumber(words.per_key) or 0
+    return words
+end)
+
+-- What the tenant's pol says: its words, and as numbers rate_limit (or nil), share (sync_share, or nil) and key_limit (0 none).
+local function policy_of(t)
+    return policies(t.pol or '')
+end
+
+local pools = kept(20000, function(text)
     local pool = {}
-    for line in string.gmatch(t.il or '', '[^\n]+') do
+    for line in string.gmatch(text, '[^\n]+') do
         local name, url, limit, priority, weight, region, rate =
             string.match(line, '^([^\t]+)\t([^\t]+)\t(%d+)\t?(%d*)\t?(%d*)\t?([^\t]*)\t?([^\t]*)')
         if name then
-            pool[#pool + 1] = {name = name, url = url, limit = tonumber(limit), priority = tonumber(priority) or 1,
+            pool[#pool + 1] = {name = name, url = url, own_limit = tonumber(limit), priority = tonumber(priority) or 1,
                                weight = tonumber(weight) or 1, region = region, rate = rate ~= '' and rate_of(rate) or nil,
-                               is_up = t['up:' .. name] ~= '0' and t['dr:' .. name] ~= '1',
-                               taken = tonumber(t['c:' .. name] or '0')}
+                               up = 'up:' .. name, dr = 'dr:' .. name, c = 'c:' .. name, given = 'n:' .. name,
+                               cool = 'cool:' .. name}
         end
+    end
+    return pool, #pool + 1
+end)
+
+-- Every instance in the registry's order: name, url, limit (0 none), priority, weight, region, rate (or nil),
+-- is_up (healthy and not draining), taken slots. The next reading of the same list changes what this one gave.
+local function read_pool(t)
+    local pool = pools(t.il or '')
+    for _, i in ipairs(pool) do
+        i.limit = i.own_limit
+        i.is_up = t[i.up] ~= '0' and t[i.dr] ~= '1'
+        i.taken = tonumber(t[i.c] or '0')
+        i.current, i.found, i.breaker, i.probes = nil, nil, nil, nil
     end
     return pool
 end
@@ -58,7 +72,7 @@ end
 -- What an attempt brings along: kind ('s' a waiting caller's, else ''), region of its worker, key ('' none) and that
 -- key's limit.
 local function wanted(t, class, opt)
-    local limit = tonumber(policy_of(t, 'per_key') or '0')
+    local limit = policy_of(t).key_limit
     return {kind = class == 'sync' and 's' or '', region = opt.rg or '', key = limit > 0 and opt.pk or '', key_limit = limit}
 end
 
@@ -87,7 +101,7 @@ local function tenant_waits(t, now)
     if bound > 0 and tonumber(t.c or '0') >= bound then
         return 'concurrency', now + 2000
     end
-    local rate = rate_of(policy_of(t, 'rate'))
+    local rate = policy_of(t).rate_limit
     local at = nil
     at = rate and rate_waits(rate, t.tat, now) -- BREAK:rate_of_tenant
     if at then
@@ -149,18 +163,18 @@ local RANKS = {
 }
 
 local function balance_of(t)
-    local word = policy_of(t, 'balance')
+    local word = policy_of(t).balance
     return RANKS[word] and word or 'round_robin'
 end
 
 -- Smooth weighted round robin: each that could take the call gains its weight; who takes it pays them all.
 local function gain_weights(t, pool, free)
-    local kept = {}
+    local saved = {}
     for n in string.gmatch(t.sw or '', '[^,]+') do
-        kept[#kept + 1] = tonumber(n)
+        saved[#saved + 1] = tonumber(n)
     end
     for at, i in ipairs(pool) do
-        i.current = #kept == #pool and kept[at] or 0
+        i.current = #saved == #pool and saved[at] or 0
     end
     local sum = 0
     for _, entry in ipairs(free) do
@@ -172,9 +186,8 @@ end
 
 -- The free instances in turn, or none and the best reason: that of the instance which is free first; a reason other than
 -- no_instance wins over it.
-local function free_ones(t, pool, now)
+local function free_ones(t, pool, now, balance)
     local turn = tonumber(t.rr or '0')
-    local balance = balance_of(t)
     local is_weighted = balance == 'weighted'
     local free, why, at = {}, nil, nil
     for step = 0, #pool - 1 do
@@ -209,11 +222,14 @@ local function choose(t, pool, now, want)
     if why then
         return nil, why, at
     end
-    local free, reason, till = free_ones(t, pool, now)
+    local balance = balance_of(t)
+    local free, reason, till = free_ones(t, pool, now, balance)
     if #free == 0 then
         return nil, reason, till
     end
-    local balance = balance_of(t)
+    if #free == 1 and balance ~= 'weighted' then
+        return free[1].i, free[1].next_turn
+    end
     local sum = balance == 'weighted' and gain_weights(t, pool, free)
     local best, least
     for _, entry in ipairs(free) do
@@ -264,7 +280,7 @@ end
 -- work at most the rest. Of a single slot they have their share of the grants: sg is what the other work has saved.
 -- Gives nil, or until when the other kind is believed to wait, whose turn it is.
 local function turn_of_other(t, pool, kind, now)
-    local share = tonumber(policy_of(t, 'sync_share') or '')
+    local share = policy_of(t).share
     local till = share and waits_until(t, other_kind(kind), now)
     local n = till and capacity_of(t, pool, now)
     if not n then
@@ -286,9 +302,8 @@ end
 local function call_other(t, kind, till, now)
     if till > now + CALL_MS then
         till = now + CALL_MS
-        redis.call('HSET', KEYS[1], kind == 's' and 'wn' or 'ws', int(till))
+        tenant.put(kind == 's' and 'wn' or 'ws', int(till))
         wake_waiting()
-        t.ww = nil
     end
     return till
 end
@@ -316,27 +331,23 @@ local function refuse(t, pool, kind, reason, till, deadline, now)
     if (reason ~= 'rate' or waits_for_slot or till > now + 1000) and not string.find(waiting, ARGV[5], 1, true) then
         notes = {'ww', waiting .. ' ' .. ARGV[5]}
     end
-    if waits_for_slot and policy_of(t, 'sync_share') and capacity_of(t, pool, now) then
+    if waits_for_slot and policy_of(t).share and capacity_of(t, pool, now) then
         local at = deadline > 0 and math.min(deadline, now + WAITS_MS) or now + WAITS_MS
         notes[#notes + 1] = kind == 's' and 'ws' or 'wn'
         notes[#notes + 1] = int(at)
     end
     if #notes > 0 then
-        redis.call('HSET', KEYS[1], unpack(notes))
+        tenant.put_all(notes)
     end
 end
 
--- What a grant writes into the tenant's hash, as names and values: turn, rates, weights, the single slot's credit.
-local function grant_notes(t, pool, i, next_turn, want, now)
-    local notes = {}
-    local function note(field, value)
-        notes[#notes + 1] = field
-        notes[#notes + 1] = value
-    end
+-- Notes a grant in the tenant's hash: turn, rates, weights, the single slot's credit.
+local function note_grant(t, pool, i, next_turn, want, now)
+    local note = tenant.put
     if #pool > 1 then
-        note('rr', next_turn)
+        note('rr', int(next_turn))
     end
-    local rate = rate_of(policy_of(t, 'rate'))
+    local rate = policy_of(t).rate_limit
     if rate then
         note('tat', string.format('%.3f', tat_of(rate, t.tat, now) + rate.gap))
     end
@@ -350,13 +361,12 @@ local function grant_notes(t, pool, i, next_turn, want, now)
         end
         note('sw', table.concat(weights, ','))
     end
-    local share = tonumber(policy_of(t, 'sync_share') or '')
+    local share = policy_of(t).share
     if share and waits_until(t, other_kind(want.kind), now) and capacity_of(t, pool, now) == 1 then
         local saved = tonumber(t.sg or '0')
         saved = want.kind == 's' and math.min(1, saved + 1 - share) or math.max(0, saved - share)
         note('sg', string.format('%.6f', saved))
     end
-    return notes
 end
 
 -- Without any limit that needs them, slots are written only where the balance counts the calls that are out.
@@ -365,16 +375,39 @@ local function needs_slot(t, i, want)
     return i.limit > 0 or tonumber(t.tc or '0') > 0 or want.key ~= '' or balance == 'least_busy' or balance == 'least_latency'
 end
 
--- Counts the slot; i: the instance. The key's count is written here.
-local function note_slot(notes, t, i, want)
-    local function note(field, by)
-        notes[#notes + 1] = field
-        notes[#notes + 1] = int(tonumber(t[field] or '0') + by)
+-- Whether this worker may claim for this tenant; found once a call.
+local function may_claim(worker, lease_ms, now)
+    if is_dead(worker) then
+        return false
     end
-    note('c', 1)
-    note('c:' .. i.name, 1)
+    note_life(now)
+    return settling_ms(now, lease_ms) == 0
+end
+
+-- The one instance of a tenant that has no other, while nothing bounds it: no limit, rate or mood, and nobody waits (so that no share
+-- counts either). nil where any of this is not so, or the worker may not claim. Found once a call. (For claims whose options bound
+-- nothing: no breaker, no adaptive limit, no key.)
+local function unbounded(worker, lease_ms, now)
+    local found = tenant.parsed.unbounded
+    if found == nil or found.worker ~= worker or found.lease_ms ~= lease_ms then
+        local t = tenant.all()
+        local p, i = policy_of(t), read_pool(t)
+        i = #i == 1 and i[1]
+        local is_bound = not i or i.limit > 0 or i.rate or tonumber(t.tc or '0') > 0 or p.rate_limit or p.key_limit > 0 or
+                         p.balance == 'least_busy' or p.balance == 'least_latency' or p.balance == 'weighted' or t.ws or t.wn or
+                         t.ep ~= EPOCH or tenant_waits(t, now) or instance_waits(t, i, now)
+        found = {worker = worker, lease_ms = lease_ms, instance = not is_bound and may_claim(worker, lease_ms, now) and i or nil}
+        tenant.parsed.unbounded = found
+    end
+    return found.instance
+end
+
+-- Counts the slot; i: the instance.
+local function note_slot(i, want)
+    tenant.add('c', 1)
+    tenant.add(i.c, 1)
     if want.kind == 's' then
-        note('cs', 1)
+        tenant.add('cs', 1)
     end
     if want.key ~= '' then
         redis.call('HINCRBY', T .. 'p', want.key, 1)
@@ -382,13 +415,10 @@ local function note_slot(notes, t, i, want)
 end
 
 -- Counts what runs, and for /stats what the instance was given.
-local function note_begun(notes, t, i, is_new)
-    local given = 'n:' .. i.name
-    notes[#notes + 1] = given
-    notes[#notes + 1] = int(tonumber(t[given] or '0') + 1)
+local function note_begun(i, is_new)
+    tenant.add(i.given, 1)
     if is_new then
-        notes[#notes + 1] = 'run'
-        notes[#notes + 1] = int(tonumber(t.run or '0') + 1)
+        tenant.add('run', 1)
     end
 end
 
@@ -411,11 +441,11 @@ local function served(t, pool, kind, has_more, now)
     local goes_on = false
     goes_on = has_more -- BREAK:share_while_more_wait
     if goes_on then
-        if policy_of(t, 'sync_share') and not waits_until(t, kind, now) and capacity_of(t, pool, now) then
-            redis.call('HSET', KEYS[1], mark, int(now + CALL_MS))
+        if policy_of(t).share and not waits_until(t, kind, now) and capacity_of(t, pool, now) then
+            tenant.put(mark, int(now + CALL_MS))
         end
     elseif t[mark] then
-        redis.call('HDEL', KEYS[1], mark)
+        tenant.drop(mark)
         if tonumber(t.c or '0') + 1 < (capacity_of(t, pool, now) or 0) then
             wake_waiting()
         end
@@ -426,12 +456,11 @@ end
 -- that took longer than what is known.
 local function note_latency(instance, took, is_answered, now)
     local field = 'ew:' .. instance
-    local v = redis.call('HMGET', KEYS[1], 'pol', field)
-    if policy_of({pol = v[1] or ''}, 'balance') ~= 'least_latency' then
+    if policies(tenant.get('pol') or '').balance ~= 'least_latency' then
         return
     end
     took = math.max(1, took)
-    local average, at = string.match(v[2] or '', '^(%S+) (%d+)$')
+    local average, at = string.match(tenant.get(field) or '', '^(%S+) (%d+)$')
     local fade = math.exp(-math.max(0, now - tonumber(at or '0')) / DECAY_MS)
     local kept = tonumber(average or '0') * fade
     if not is_answered and took <= kept then
@@ -439,5 +468,5 @@ local function note_latency(instance, took, is_answered, now)
     end
     local felt = kept + took * (1 - fade)
     felt = math.max(felt, took) -- BREAK:slow_counts_at_once
-    redis.call('HSET', KEYS[1], field, string.format('%.3f %s', felt, int(now)))
+    tenant.put(field, string.format('%.3f %s', felt, int(now)))
 end

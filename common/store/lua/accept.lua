@@ -8,13 +8,14 @@
 -- Gives {verdict, name, now, …}: new wait trend | undone | replay state | busy ms | reused | full ms | shed ms | memory.
 -- wait, trend: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
 local name, key, fingerprint, mode, waiter = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[10]
-if redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
+if tenant.know(mode == 'wait' and LOOKED_AT_SYNC or LOOKED_AT).ep ~= EPOCH then
     return {'memory', name, '0'}
 end
 local now = now_ms()
 
-local function from_now(ms)
-    return tonumber(ms) > 0 and now + tonumber(ms) or 0
+local function from_now(text)
+    local ms = text == '0' and 0 or tonumber(text)
+    return ms > 0 and now + ms or 0
 end
 
 -- A caller that got no answer sends the same again.
@@ -50,42 +51,59 @@ if key ~= '' then
         end
         if may_have_been_marked(held) then
             -- From here on it is not undone, by its own ingress neither: this caller may get a 202.
-            stand(held, r, now, tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
+            stand(held, r, now, lost_after_ms())
             return join(held, r)
         end
         withdraw(held, r, now) -- BREAK:takeover_undoes_first
     end
 end
 
-local bound = tonumber(ARGV[12])
-local unended = redis.call('ZCARD', T .. 'u')
-if bound > 0 and unended >= bound then
+local bound = setting(ARGV[12])
+local n_unended = unended.count()
+if bound > 0 and n_unended >= bound then
     return {'full', name, int(now), int(room_ms(now, bound))}
 end
 local own = from_now(ARGV[8])
 local due = from_now(ARGV[9])
 local deadline = mode == 'wait' and from_now(ARGV[7]) or own
-local lease = now + tonumber(ARGV[11])
+local lease = now + setting(ARGV[11])
 -- Who waits with a 202 at its end (wn) is not too late by then; who begins later has a queue that nobody knows.
 local is_sync = mode == 'wait'
 local more = options(13)
 local is_call = is_sync and more.wn ~= '1'
 local within = due == 0 and (is_call and deadline or own) or 0
 within = within > 0 and within - now or 0
-local late_ms, wait_ms, trend_ms = look_at_load(now, within, is_sync, unended)
+local late_ms, wait_ms, trend_ms = look_once(now, within, is_sync, n_unended)
 if not late_ms and more.ok then
     late_ms = look_at_line(now, within, in_line_by(more.ok, now))
 end
 if late_ms then
     return {'shed', name, int(now), int(late_ms)}
 end
-redis.call('HSET', job(name), 'st', 'accepted', 'fp', fingerprint, 'k', key, 'cl', ARGV[5], 'ca', int(now),
-           'al', int(lease), 'ex', int(deadline), 'xa', int(own), 'due', int(due), 'rc', waiter,
-           'o2', mode == 'async' and '1' or '0', 'n', '0', 'cnt', '0', unpack(ARGV, 13))
+-- What is as _common.lua's BLANK says is not written: a field is dear, and most jobs are plain.
+local sets = {'st', 'accepted', 'ca', int(now), unpack(ARGV, 13)}
+
+local function set(field, value)
+    local n = #sets
+    sets[n + 1], sets[n + 2] = field, value
+end
+
+if deadline > 0 then set('ex', int(deadline)) end
+if own > 0 then set('xa', int(own)) end
+if due > 0 then set('due', int(due)) end
+if ARGV[5] ~= 'normal' then set('cl', ARGV[5]) end
+if waiter ~= '' then set('rc', waiter) end
+if mode == 'async' then set('o2', '1') end
+if key ~= '' then
+    set('k', key)
+    set('fp', fingerprint)
+    set('al', int(lease))
+end
+redis.call('HSET', job(name), unpack(sets))
 if key ~= '' then
     redis.call('SET', T .. 'k:' .. key, name) -- BREAK:key_with_record
 end
-redis.call('ZADD', T .. 'u', int(lease), name)
+unended.enter(name, lease)
 if is_sync then
     redis.call('ZADD', T .. 'y', int(is_call and deadline or now + 3600000), name)
 end

@@ -19,10 +19,31 @@
 --   wait reason ms                the whole tenant waits (a reason of _pool.lua, or settling)
 --   missing | memory | dead       no record | another epoch | this worker was declared dead
 local name, token, worker = ARGV[2], ARGV[3], ARGV[4]
-local opt = options(14)
 local now = now_ms()
 local r = read(name)
-if not r and redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
+
+-- n: the attempt's number. more: further fields of the record, name and value.
+local function grant(n, instance, slot_end, rest, ...)
+    redis.call('HSET', job(name), 'st', 'running', 'n', int(n), 'tk', token, 'w', worker, 'i', instance.name, 'sa', int(now),
+               'se', int(slot_end), 'cnt', int(r.cnt + 1), ...)
+    if r.cl == 'sync' then
+        redis.call('ZREM', T .. 'y', name)
+    end
+    note_begun(instance, r.st ~= 'running')
+    return {'go', n, instance.name, instance.url, int(slot_end), r.cnt + 1, rest}
+end
+
+-- Most jobs are like this: nothing has happened to them, nothing bounds when they run or where. All others go the long way below,
+-- and whoever goes it finds the same.
+local has_options = ARGV[14] and (ARGV[14] ~= 'mw' or ARGV[16])
+if r and r.n == 0 and (r.st == 'queued' or r.st == 'accepted') and r.due == 0 and r.ok == '' and not has_options then
+    local instance = (r.ex == 0 or now < r.ex) and unbounded(worker, setting(ARGV[9]), now)
+    if instance then
+        return grant(1, instance, now + setting(ARGV[6]), r.ex > 0 and int(r.ex - now) or '-1')
+    end
+end
+local opt = options(14)
+if not r and tenant.get('ep') ~= EPOCH then
     return {'memory'} -- not known here: everything was lost, and the caller has not heard of it yet
 end
 if not r then
@@ -33,9 +54,8 @@ is_over = is_over and not is_lost(r) -- BREAK:lost_is_revived
 if is_over then
     return {'ack', r.st}
 end
-local keep = keeping(r, ARGV, 10)
 
-local t = read_tenant()
+local t = tenant.all()
 if t.ep ~= EPOCH then
     return {'memory'}
 end
@@ -60,7 +80,7 @@ local overdue = r.ex > 0 and now >= r.ex
 local rest = r.ex > 0 and int(math.max(0, r.ex - now)) or '-1'
 if r.st == 'running' and r.of ~= '1' and r.tk == token and (r.w == worker or now < r.se) then
     if r.w ~= worker then
-        if redis.call('ZSCORE', T .. 'd', worker) then
+        if is_dead(worker) then
             return {'dead'}
         end
         -- Asked again by the next incarnation, nothing sent yet: the lease goes over with it.
@@ -74,11 +94,11 @@ if r.st == 'running' and r.of ~= '1' and r.tk == token and (r.w == worker or now
     end
     return {'go', r.n, r.i, url_of(read_pool(t), r.i), int(r.se), r.cnt, rest} -- BREAK:claim_same_token
 end
-if redis.call('ZSCORE', T .. 'd', worker) then
+if is_dead(worker) then
     return {'dead'} -- BREAK:dead_cannot_claim
 end
-note_life(t, now)
-local settling = settling_ms(t, now, tonumber(ARGV[9]))
+note_life(now)
+local settling = settling_ms(now, setting(ARGV[9]))
 if settling > 0 then
     return {'wait', 'settling', int(settling)} -- BREAK:settle_before_claims
 end
@@ -88,8 +108,8 @@ local lost_by = 'worker_lost'
 local is_over_there = false
 if r.of == '1' and (r.st == 'running' or is_lost(r)) then
     if is_lost(r) then
-        redis.call('HINCRBY', KEYS[1], 'ind', -1)
-        redis.call('HINCRBY', KEYS[1], 'run', 1)
+        tenant.add('ind', -1)
+        tenant.add('run', 1)
         redis.call('ZADD', T .. 'f', int(now), name)
         redis.call('HSET', job(name), 'st', 'running', 'er', '', 'sn', int(now))
         next_check(name, r.ex, now, now + tonumber(t.la or '3600000'))
@@ -107,15 +127,15 @@ if r.st ~= 'running' and overdue then
     if r.db == '1' then
         return {'hold', r.n, r.tk, 'deadline'}
     end
-    return and_whose_turn(name, {'ack', end_overdue(name, r, now, keep)})
+    return and_whose_turn(name, {'ack', end_overdue(name, r, now, keeping(r, ARGV, 10))})
 end
 
 if r.st == 'running' or is_lost(r) then
-    local is_dead = is_lost(r) or is_over_there or redis.call('ZSCORE', T .. 'd', r.w)
+    local has_no_holder = is_lost(r) or is_over_there or is_dead(r.w)
     local lease = tonumber(ARGV[9])
     -- Half a lease at most: what the dead held is given by policy within two.
     local pause = math.max(1000, math.min(r.se + lease - now, lease / 2, 5000))
-    if not is_dead and now < r.se + lease then
+    if not has_no_holder and now < r.se + lease then
         seen()
         return {'park', 'holder', int(pause)} -- BREAK:one_attempt_at_a_time
     end
@@ -192,15 +212,13 @@ if r.st == 'running' then
     sets = {'a' .. r.n, attempt_row(r, now, '', lost_by), 'db', '1'}
 end
 if is_lost(r) then
-    redis.call('HINCRBY', KEYS[1], 'ind', -1)
+    tenant.add('ind', -1)
     sets = {'er', ''}
     next_check(name, r.ex, now, now + tonumber(t.la or '3600000'))
 end
 if r.due > 0 then
     redis.call('ZREM', T .. 'w', name)
-end
-if r.cl == 'sync' then
-    redis.call('ZREM', T .. 'y', name)
+    sets[#sets + 1], sets[#sets + 2] = 'due', '0'
 end
 if opt.pk then
     redis.call('ZREM', T .. 'x', name)
@@ -208,17 +226,13 @@ end
 stop_asking(name, r) -- another policy now
 stop_polling(name, r)
 local n = r.n + 1
-local slot_end = now + tonumber(ARGV[6])
+local slot_end = now + setting(ARGV[6])
 take_probe(chosen, token, now, slot_end)
-redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker, 'i', chosen.name, 'sa', int(now),
-           'se', int(slot_end), 'cnt', r.cnt + 1, 'due', '0', unpack(sets))
-local notes = grant_notes(t, pool, chosen, next_turn, want, now)
+note_grant(t, pool, chosen, next_turn, want, now)
 if needs_slot(t, chosen, want) then
     redis.call('HSET', T .. 's', name .. ':' .. n .. ':' .. token,
                slot_row(slot_end, worker, chosen.name, want.kind, want.key))
-    note_slot(notes, t, chosen, want) -- BREAK:slot_with_claim
+    note_slot(chosen, want) -- BREAK:slot_with_claim
 end
-note_begun(notes, t, chosen, r.st ~= 'running')
-redis.call('HSET', KEYS[1], unpack(notes))
 served(t, pool, want.kind, opt.mw == '1', now)
-return {'go', n, chosen.name, chosen.url, int(slot_end), r.cnt + 1, rest}
+return grant(n, chosen, slot_end, rest, unpack(sets))

@@ -22,7 +22,7 @@ local opt = options(22)
 local now = now_ms()
 local r = read(name)
 local mine = n .. ':' .. token
-if not r and MEMORY == 'k' and redis.call('HGET', KEYS[1], 'ep') == EPOCH then
+if not r and MEMORY == 'k' and tenant.get('ep') == EPOCH then
     -- Nothing was forgotten: somebody else ended it, so long ago that its record went in order. It must not come back to life.
     free_slot(name, n, token)
     return {'late', '0'}
@@ -45,7 +45,7 @@ if ARGV[11] == '1' then
 end
 local is_newest = r.n == n and r.tk == token
 if ARGV[20] == '1' and is_newest then -- else r.i is another's instance
-    redis.call('HSET', KEYS[1], 'up:' .. r.i, '0')
+    tenant.put('up:' .. r.i, '0')
 end
 -- A complete answer settles what is in doubt by now, too; only the newest attempt settles anything.
 local is_answer = verdict == 'end' or verdict == 'dead' or verdict == 'retry' or verdict == 'elsewhere'
@@ -79,7 +79,7 @@ if verdict == 'offload' then
     redis.call('HSET', job(name), 'of', '1', 'ofu', opt.ofu, 'oft', int(till), 'ofp', int(due), 'ofn', '0', 'ofz', '0', 'ofx', '', 'ofl', '0',
                'se', int(slot_end), 'ofd', mine, 'a' .. n, r.i .. '\t' .. int(r.sa) .. '\t\t' .. status .. '\t')
     redis.call('ZADD', T .. 'f', int(now), name) -- BREAK:offloaded_is_counted
-    next_check(name, r.ex, now, due + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
+    next_check(name, r.ex, now, due + lost_after_ms())
     -- This was the instance's answer to the call. How long it works on says nothing of that.
     feel(r, token, opt, ARGV[11], now) -- BREAK:offloaded_is_answered
     note_latency(r.i, now - r.sa, true, now)
@@ -91,7 +91,7 @@ end
 
 -- At which instant it may go on, with this answer's cooling. What it waits for by then but for an instant is the claim's to say.
 local function elsewhere_at()
-    local t = read_tenant()
+    local t = setmetatable({}, {__index = tenant.all()}) -- for this look only
     local pool = read_pool(t)
     local field = opt.cools == 'tenant' and 'cool' or 'cool:' .. r.i
     t[field] = int(math.max(now + tonumber(opt.cool), tonumber(t[field] or '0')))
@@ -133,10 +133,11 @@ if is_answer and ARGV[21] ~= '1' and r.cnt == 0 then
     redis.call('HSET', job(name), 'cnt', 1)
 end
 
+if ARGV[21] ~= '1' and verdict ~= 'unsent' and r.of ~= '1' and had_slot then
+    note_latency(r.i, now - r.sa, status ~= '', now)
+end
+
 local function done(gave, ...)
-    if ARGV[21] ~= '1' and verdict ~= 'unsent' and r.of ~= '1' and had_slot then
-        note_latency(r.i, now - r.sa, status ~= '', now)
-    end
     redis.call('HSET', job(name), 'dn', mine, 'dv', gave, 'a' .. n, row, ...)
 end
 
@@ -157,23 +158,33 @@ if verdict == 'end' or verdict == 'dead' then
     if answer == '' then
         redis.call('DEL', T .. 'r:' .. name) -- an earlier attempt's answer is not this outcome's
     end
-    local sets = {'os', status, 'ob', ARGV[10], 'er', error, 'db', '0'}
+    local sets = {'os', status, 'ob', ARGV[10], 'dn', mine, 'dv', 'ended', 'a' .. n, row}
+
+    local function set(field, value)
+        sets[#sets + 1], sets[#sets + 2] = field, value
+    end
+
+    if error ~= '' or r.er ~= '' then
+        set('er', error)
+    end
+    if r.db ~= '' then
+        set('db', '0')
+    end
+    if verdict == 'dead' then
+        set('sh', '1')
+    end
     finish(name, r, ARGV[6], now, sets, keep, answer)
     if verdict == 'dead' then
-        done('ended', 'sh', '1')
         redis.call('PERSIST', job(name))
-    else
-        if was_shelved then
-            unshelve(name)
-        end
-        done('ended')
+    elseif was_shelved then
+        unshelve(name)
     end
     return and_whose_turn(name, {'ended', '0'})
 end
 
 if verdict == 'hold' then
     leave(name, r)
-    redis.call('HINCRBY', KEYS[1], 'ind', 1)
+    tenant.add('ind', 1)
     done('in_doubt', 'st', 'in_doubt', 'er', error, 'db', '1', 'sh', '1', 'rc', '', 'os', status)
     announce(name, r, 'in_doubt', ARGV[9])
     if ARGV[9] ~= '' then

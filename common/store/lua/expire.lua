@@ -10,7 +10,7 @@ local name = ARGV[2]
 local now = now_ms()
 local r = read(name)
 local keep = {record_ms = tonumber(ARGV[5]), window_ms = 0, result_ms = 0}
-if not r and (MAY_FORGET or redis.call('HGET', KEYS[1], 'ep') ~= EPOCH) then
+if not r and (MAY_FORGET or tenant.get('ep') ~= EPOCH) then
     return {'unknown', 0} -- BREAK:forgotten_is_unknown
 end
 if not r then

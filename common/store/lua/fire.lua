@@ -5,7 +5,7 @@
 -- One script moves the cursor and puts the job into the outbox. Gives {what happened, cursor}: fired |
 -- moved (also: the job is there already) | skipped | behind (the cursor is another) | memory.
 local schedule, name = ARGV[2], ARGV[5]
-if redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
+if tenant.get('ep') ~= EPOCH then
     return {'memory', ''}
 end
 local cursor = redis.call('HGET', T .. 'c', schedule) or ''
@@ -36,6 +36,6 @@ redis.call('HSET', job(name), 'st', 'queued', 'cl', 'normal', 'k', '', 'ca', int
 join_line(name, {ok = redis.call('HGET', job(name), 'ok') or '', due = 0}, now)
 next_check(name, own, now, now + tonumber(ARGV[10]))
 redis.call('HSET', T .. 'b:' .. name, 'h', ARGV[7], 'b', ARGV[8], 'q', #ARGV[7] + #ARGV[8])
-redis.call('HINCRBY', KEYS[1], 'sb', #ARGV[7] + #ARGV[8])
+tenant.add('sb', #ARGV[7] + #ARGV[8])
 redis.call('ZADD', T .. 'o', int(now), name) -- BREAK:cursor_with_job
 return {'fired', ARGV[4]}

@@ -3,11 +3,7 @@
 -- taken for healthy, being new. Wakes the workers that wait.
 -- Gives {1} changed, {0} the same, {-2, revision} said by a later revision: read the overlay again.
 local opt = options(2)
-local t = {}
-local flat = redis.call('HGETALL', KEYS[1])
-for i = 1, #flat, 2 do
-    t[flat[i]] = flat[i + 1]
-end
+local t = tenant.all()
 local revision = tonumber(t.rv or '0')
 if revision > tonumber(opt.rv) then
     return {-2, revision} -- BREAK:newest_word_stands
@@ -15,10 +11,10 @@ end
 local changed = false
 local function set(field, value)
     if value and t[field] ~= value then
-        redis.call('HSET', KEYS[1], field, value)
+        tenant.put(field, value)
         changed = true
     elseif not value and t[field] then
-        redis.call('HDEL', KEYS[1], field)
+        tenant.drop(field)
         changed = true
     end
 end

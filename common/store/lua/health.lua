@@ -2,9 +2,9 @@
 local woke = false
 for i = 2, #ARGV, 2 do
     local field = 'up:' .. ARGV[i]
-    local before = redis.call('HGET', KEYS[1], field) or '1'
+    local before = tenant.get(field) or '1'
     if before ~= ARGV[i + 1] then
-        redis.call('HSET', KEYS[1], field, ARGV[i + 1])
+        tenant.put(field, ARGV[i + 1])
         woke = woke or ARGV[i + 1] == '1'
     end
 end

@@ -12,7 +12,7 @@ local function mark(name)
     local due = tonumber(v[2] or '0')
     st = due > now and 'scheduled' or 'queued'
     redis.call('HSET', job(name), 'st', st)
-    join_line(name, {ok = v[4] or '', due = due}, now) -- BREAK:mark_takes_a_place
+    if v[4] then join_line(name, {ok = v[4], due = due}, now) end -- BREAK:mark_takes_a_place
     next_check(name, tonumber(v[3] or '0'), now, math.max(due, now) + tonumber(ARGV[2]))
     if due > now then
         redis.call('ZADD', T .. 'w', int(due), name)

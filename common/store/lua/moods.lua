@@ -6,7 +6,7 @@
 -- (0: it has none).
 local opt = options(2)
 local now = now_ms()
-local t = read_tenant()
+local t = tenant.all()
 local pool = read_pool(t)
 set_moods(t, pool, opt, now)
 local rows = {}

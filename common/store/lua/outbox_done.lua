@@ -14,7 +14,7 @@ is_copy_free = is_copy_free and redis.call('HGET', job(ARGV[2]), 'oo') ~= '1' --
 if is_copy_free then
     local size = redis.call('HGET', T .. 'b:' .. ARGV[2], 'q')
     if size then
-        redis.call('HINCRBY', KEYS[1], 'sb', -tonumber(size))
+        tenant.add('sb', -tonumber(size))
     end
     redis.call('DEL', T .. 'b:' .. ARGV[2])
 end

@@ -8,16 +8,14 @@
 local name, was_attempted, key, fingerprint = ARGV[2], ARGV[3] == '1', ARGV[11], ARGV[12]
 local due, own, callers = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local now = now_ms()
-local v = redis.call('HMGET', KEYS[1], 'ep', 'gn', 'gs')
-if v[1] ~= EPOCH then
+if tenant.get('ep') ~= EPOCH then
     return {'memory'}
 end
 if redis.call('EXISTS', job(name)) == 1 then
     return {'there'}
 end
-local life = {gn = v[2] or nil, gs = v[3] or nil}
-note_life(life, now)
-if was_attempted and settling_ms(life, now, tonumber(ARGV[5])) > 0 then
+note_life(now)
+if was_attempted and settling_ms(now, tonumber(ARGV[5])) > 0 then
     return {'settling'}
 end
 

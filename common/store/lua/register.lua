@@ -5,6 +5,7 @@
 -- The registry's index (another tag) is written by the caller, afterwards.
 -- What is noted of an instance goes with it: a name that never comes back would be read with each claim for ever. What still holds stays
 -- (its slots, a rate, a cooling, an open breaker), until the list changes again: discovery may lose sight of it for a moment.
+local REGISTERED = {'ep', 'il', 'tc', 'pol'}
 local NOTED = {up = true, n = true, c = true, tat = true, ew = true, cool = true, br = true, ad = true}
 
 local function holds(word, value, now)
@@ -20,11 +21,11 @@ local function forget_absent(lines)
     for name in string.gmatch('\n' .. lines, '\n([^\t\n]+)') do
         stays[name] = true
     end
-    local now, flat = now_ms(), redis.call('HGETALL', KEYS[1])
-    for i = 1, #flat, 2 do
-        local word, name = string.match(flat[i], '^(%l+):(.*)$')
-        if word and NOTED[word] and not stays[name] and not holds(word, flat[i + 1], now) then
-            redis.call('HDEL', KEYS[1], flat[i])
+    local now = now_ms()
+    for field, value in pairs(tenant.all()) do
+        local word, name = string.match(field, '^(%l+):(.*)$')
+        if value and word and NOTED[word] and not stays[name] and not holds(word, value, now) then
+            tenant.drop(field)
         end
     end
 end
@@ -32,38 +33,40 @@ end
 local opt = options(5)
 local policy = opt.pol or ''
 if opt.rv then
-    local revision = tonumber(redis.call('HGET', KEYS[1], 'rv') or '0')
+    local revision = tonumber(tenant.get('rv') or '0')
     if revision > tonumber(opt.rv) then
         return {-2, revision} -- BREAK:newest_word_stands
     end
     if revision < tonumber(opt.rv) then
-        redis.call('HSET', KEYS[1], 'rv', opt.rv)
+        tenant.put('rv', opt.rv)
     end
 end
 if ARGV[2] == '' then
-    if redis.call('ZCARD', T .. 'u') > 0 then
+    if unended.count() > 0 then
         return {-1} -- BREAK:busy_tenant_stays
     end
     redis.call('DEL', T .. 'doc')
-    redis.call('HDEL', KEYS[1], 'ep', 'il', 'tc', 'pol', 'sw', 'paused')
+    for _, field in ipairs({'ep', 'il', 'tc', 'pol', 'sw', 'paused'}) do
+        tenant.drop(field)
+    end
     forget_absent('')
     return {1}
 end
-local before = redis.call('HMGET', KEYS[1], 'ep', 'il', 'tc', 'pol')
-if redis.call('GET', T .. 'doc') == ARGV[2] and before[1] == EPOCH and before[2] == ARGV[3] and
-    before[3] == ARGV[4] and (before[4] or '') == policy then
+local t = tenant.know(REGISTERED)
+if redis.call('GET', T .. 'doc') == ARGV[2] and t.ep == EPOCH and t.il == ARGV[3] and t.tc == ARGV[4] and (t.pol or '') == policy then
     return {0}
 end
 redis.call('SET', T .. 'doc', ARGV[2])
-redis.call('HSET', KEYS[1], 'ep', EPOCH, 'il', ARGV[3], 'tc', ARGV[4], 'pol', policy)
-if before[2] ~= ARGV[3] then
-    redis.call('HDEL', KEYS[1], 'sw') -- by place in the list
+local is_known, is_same_list = t.ep == EPOCH, t.il == ARGV[3]
+tenant.put_all({'ep', EPOCH, 'il', ARGV[3], 'tc', ARGV[4], 'pol', policy})
+if not is_same_list then
+    tenant.drop('sw') -- by place in the list
     forget_absent(ARGV[3]) -- BREAK:notes_go_with_the_instance
 end
-if before[1] ~= EPOCH and GENERATION ~= '' then
+if not is_known and GENERATION ~= '' then
     -- New here: it forgot nothing, unless the caller knows better.
-    redis.call('HSET', KEYS[1], 'gn', GENERATION)
-    note_life({gn = GENERATION}, now_ms())
+    tenant.put('gn', GENERATION)
+    note_life(now_ms())
 end
 wake_waiting() -- BREAK:change_wakes
 return {1}

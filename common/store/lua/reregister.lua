@@ -8,7 +8,7 @@
 -- Gives {what}: kept (nothing to do) | restored | memory.
 local name, n, token, worker, instance, key = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[10]
 local now = now_ms()
-if redis.call('HGET', KEYS[1], 'ep') ~= EPOCH then
+if tenant.get('ep') ~= EPOCH then
     return {'memory'}
 end
 local r = read(name)
@@ -31,11 +31,11 @@ redis.call('HSET', job(name), 'st', 'running', 'n', n, 'tk', token, 'w', worker,
            'cnt', ARGV[9], 'due', '0', 'er', '', 'os', '')
 redis.call('PERSIST', job(name))
 stand_first(name, redis.call('HGET', job(name), 'ok') or '') -- BREAK:registered_again_is_first
-redis.call('HINCRBY', KEYS[1], 'run', 1)
+tenant.add('run', 1)
 next_check(name, r and r.ex or tonumber(ARGV[16]), now, tonumber(ARGV[8]) + tonumber(ARGV[15]))
-local t = read_tenant()
+local t = tenant.all()
 local want = wanted(t, ARGV[12], options(17))
-local chosen = {name = instance, limit = 0}
+local chosen = {name = instance, limit = 0, c = 'c:' .. instance}
 for _, i in ipairs(read_pool(t)) do
     chosen = i.name == instance and i or chosen
 end
@@ -44,9 +44,7 @@ local is_adaptive = string.find(redis.call('GET', T .. 'doc') or '', '"adaptive"
 if is_adaptive or needs_slot(t, chosen, want) then
     local row = slot_row(tonumber(ARGV[8]), worker, instance, want.kind, want.key)
     if redis.call('HSETNX', T .. 's', name .. ':' .. n .. ':' .. token, row) == 1 then
-        local notes = {}
-        note_slot(notes, t, chosen, want)
-        redis.call('HSET', KEYS[1], unpack(notes))
+        note_slot(chosen, want)
     end
 end
 return {'restored'}

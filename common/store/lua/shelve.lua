@@ -17,7 +17,7 @@ if n == -1 then
             return {'full', ''}
         end
         leave(name, r)
-        redis.call('HINCRBY', KEYS[1], 'ind', 1)
+        tenant.add('ind', 1)
         redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'sh', '1', 'rc', '')
         come_into_turn(name)
         join_line(name, r, now)
@@ -32,9 +32,9 @@ if n == -1 then
     end
     redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'ca', int(now), 'n', '0', 'cnt', '0', 'ex', '0',
                'due', '0', 'xa', '0', 'sh', '1', 'ps', '1', unpack(ARGV, 11)) -- it may have been sent: its key stays
-    redis.call('ZADD', T .. 'u', int(now + 86400000), name)
+    unended.put(name, now + 86400000)
     stand_second(name, redis.call('HGET', job(name), 'ok') or '') -- it may have begun: it holds its key
-    redis.call('HINCRBY', KEYS[1], 'ind', 1)
+    tenant.add('ind', 1)
     local key = redis.call('HGET', job(name), 'k')
     if key and key ~= '' and not redis.call('SET', T .. 'k:' .. key, name, 'NX') then
         redis.call('HSET', job(name), 'k', '') -- another job has it by now
@@ -53,7 +53,7 @@ end
 if r.st == 'running' and r.of == '1' and not offload_is_over(name, now) then
     return {'changed', r.st}
 end
-if r.st == 'running' and r.of ~= '1' and now < r.se and not redis.call('ZSCORE', T .. 'd', r.w) then
+if r.st == 'running' and r.of ~= '1' and now < r.se and not is_dead(r.w) then
     -- Its worker's next incarnation has taken the attempt along, and may send it.
     return {'changed', r.st} -- BREAK:shelve_looks_at_holder
 end
@@ -75,7 +75,7 @@ if ARGV[9] == 'failed' then
     return and_whose_turn(name, {'shelved', ''})
 end
 leave(name, r)
-redis.call('HINCRBY', KEYS[1], 'ind', 1)
+tenant.add('ind', 1)
 redis.call('HSET', job(name), 'st', 'in_doubt', 'er', reason, 'db', '1', 'sh', '1', 'rc', '', unpack(sets))
 announce(name, r, 'in_doubt', '')
 return {'shelved', ''}

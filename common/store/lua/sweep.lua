@@ -15,16 +15,12 @@ local GRACE = 5000 -- a waiting caller's own ingress comes first, to expire it o
 local now = now_ms()
 local lost_after = tonumber(ARGV[2])
 local freed, undone, expired, lost = 0, 0, 0, 0
-local known = redis.call('HMGET', KEYS[1], 'swc', 'la', 'gn', 'gs')
-note_life({gn = known[3] or nil, gs = known[4] or nil}, now)
-if known[2] ~= ARGV[2] then
-    redis.call('HSET', KEYS[1], 'la', ARGV[2])
-end
-local cursor = known[1] or '0'
+local t = tenant.know({'swc', 'la', 'gn', 'gs', 'run', 'ind', 'ld', 'sl'})
+note_life(now)
+tenant.put('la', ARGV[2])
+local cursor = t.swc or '0'
 local page = redis.call('HSCAN', T .. 's', cursor, 'COUNT', 200)
-if page[1] ~= cursor then
-    redis.call('HSET', KEYS[1], 'swc', page[1])
-end
+tenant.put('swc', page[1])
 for i = 1, #page[2], 2 do
     local finish_at, worker = string.match(page[2][i + 1], '^(%d+)\t(.-)\t')
     local name, n, token = string.match(page[2][i], '^(.-):(%d+):(.*)$')
@@ -32,7 +28,7 @@ for i = 1, #page[2], 2 do
         local r = read(name)
         -- An offloaded job's slot ends by time: nobody runs it.
         local is_run = r and r.st == 'running' and r.of ~= '1' and r.n == tonumber(n) and r.tk == token
-        if not is_run or redis.call('ZSCORE', T .. 'd', worker) then
+        if not is_run or is_dead(worker) then
             free_slot(name, n, token)
             freed = freed + 1
         end
@@ -53,13 +49,13 @@ end
 -- A job whose next check has come, and which is not 'accepted'.
 local function check(name, r)
     if r.st == 'in_doubt' then
-        redis.call('ZADD', T .. 'u', int(now + math.max(lost_after, 3600000)), name)
+        unended.put(name, now + math.max(lost_after, 3600000))
         return
     end
     local over = r.ex > 0 and now >= r.ex
     if over and r.st ~= 'running' and r.db ~= '1' then
         if r.rc ~= '' and now < r.ex + GRACE then
-            redis.call('ZADD', T .. 'u', int(r.ex + GRACE), name)
+            unended.put(name, r.ex + GRACE)
             return
         end
         end_overdue(name, r, now, keeping(r, ARGV, 4)) -- BREAK:overdue_expires
@@ -81,7 +77,7 @@ local names = redis.call('ZRANGEBYSCORE', T .. 'u', '-inf', int(now), 'LIMIT', 0
 for _, name in ipairs(names) do
     local r = read(name)
     if not r then
-        redis.call('ZREM', T .. 'u', name)
+        unended.drop(name)
     elseif r.st == 'accepted' and may_have_been_marked(name) then
         stand(name, r, now, lost_after)
     elseif r.st == 'accepted' then
@@ -116,22 +112,22 @@ if n_suspects > SUSPECTS then
 end
 
 -- With no worker nothing moves, and that says nothing of the tenant (_load.lua).
-local t = redis.call('HMGET', KEYS[1], 'run', 'ind', 'ld', 'sl')
-if ARGV[8] == '1' and not t[4] then
-    redis.call('HSET', KEYS[1], 'sl', int(now))
-elseif ARGV[8] == '0' and t[4] then
-    redis.call('HDEL', KEYS[1], 'sl')
-    redis.call('HSET', KEYS[1], 'wk', int(now))
+if ARGV[8] == '1' and not t.sl then
+    tenant.put('sl', int(now))
+elseif ARGV[8] == '0' and t.sl then
+    tenant.drop('sl')
+    tenant.put('wk', int(now))
 end
-local ended_at, took = string.match(t[3] or '', '^(%d+) (%d+)')
+local ended_at, took = string.match(t.ld or '', '^(%d+) (%d+)')
 local oldest = 0
+local n_unended = unended.count()
 for _, first in ipairs(redis.call('ZRANGE', T .. 'u', 0, 9)) do
     local v = redis.call('HMGET', job(first), 'st', 'ca', 'due')
     if v[1] and v[1] ~= 'running' and v[1] ~= 'in_doubt' then
         oldest = math.max(oldest, now - math.max(tonumber(v[2] or '0'), tonumber(v[3] or '0')))
     end
 end
-return {freed, undone, redis.call('ZCARD', T .. 'u'), tonumber(t[1] or '0'), tonumber(t[2] or '0'),
+return {freed, undone, n_unended, tonumber(t.run or '0'), tonumber(t.ind or '0'),
         redis.call('ZCOUNT', T .. 'w', '(' .. int(now), '+inf'), redis.call('ZCARD', T .. 'o'),
         int(oldest), #names, expired, n_suspects, lost, redis.call('ZCARD', T .. 'h'),
         redis.call('ZCOUNT', T .. 'x', int(now), '+inf'), redis.call('ZCARD', T .. 'f'),

@@ -5,7 +5,7 @@
 local name = ARGV[2]
 local now = now_ms()
 local r = read(name)
-if not r and (MAY_FORGET or redis.call('HGET', KEYS[1], 'ep') ~= EPOCH) then
+if not r and (MAY_FORGET or tenant.get('ep') ~= EPOCH) then
     return {'unknown'} -- BREAK:forgotten_is_unknown
 end
 if not r then

@@ -27,5 +27,5 @@ leave(name, r)
 redis.call('HSET', job(name), 'st', 'queued', 'due', '0', 'oo', '1')
 redis.call('ZADD', T .. 'x', '+inf', name) -- BREAK:a_line_is_no_queue
 redis.call('ZREM', T .. 'y', name) -- BREAK:out_of_turn_is_no_queue
-next_check(name, r.ex, now, now + tonumber(redis.call('HGET', KEYS[1], 'la') or '3600000'))
+next_check(name, r.ex, now, now + lost_after_ms())
 return {'shelved', 'queued'}

@@ -20,7 +20,7 @@ if r.due > now then
     return {r.st, int(r.due), r.q, 'delayed', int(r.due), '', ''}
 end
 
-local t = read_tenant()
+local t = tenant.all()
 -- Those that entered before it and neither run nor wait for a person.
 local rank = redis.call('ZRANK', T .. 'u', name)
 local before = rank and math.max(0, rank - tonumber(t.run or '0') - tonumber(t.ind or '0'))

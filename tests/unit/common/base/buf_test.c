@@ -89,6 +89,18 @@ static void test_printf_longer_than_the_room(void **state)
     buf_fini(&b);
 }
 
+static void test_i64(void **state)
+{
+    struct buf b = {0};
+
+    (void)state;
+    buf_i64(&b, -12);
+    buf_char(&b, ' ');
+    buf_i64(&b, 0);
+    assert_string_equal(b.p, "-12 0");
+    buf_fini(&b);
+}
+
 static void test_clear_keeps_the_room(void **state)
 {
     struct buf b = {0};
@@ -258,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_empty_appends_make_text),
         cmocka_unit_test(test_grows),
         cmocka_unit_test(test_printf_longer_than_the_room),
+        cmocka_unit_test(test_i64),
         cmocka_unit_test(test_clear_keeps_the_room),
         cmocka_unit_test(test_drop),
         cmocka_unit_test(test_reserve),

@@ -54,6 +54,22 @@ static void test_name_of_uses_130_bits(void **state)
     }
 }
 
+static void test_tokens(void **state)
+{
+    struct map seen = {0};
+    char token[RANDOM_TOKEN_SIZE];
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        random_token(token);
+        assert_int_equal(strlen(token), 16);
+        assert_int_equal(strspn(token, "0123456789abcdef"), 16);
+        assert_null(map_get(&seen, str_of(token)));
+        assert_int_equal(map_put(&seen, str_of(token), token), ERR_OK);
+    }
+    map_fini(&seen);
+}
+
 static void test_names_are_fresh(void **state)
 {
     struct map seen = {0};
@@ -114,8 +130,11 @@ static void test_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_name_of),         cmocka_unit_test(test_name_of_uses_130_bits),
-        cmocka_unit_test(test_names_are_fresh), cmocka_unit_test(test_unit_fills_its_range),
+        cmocka_unit_test(test_name_of),
+        cmocka_unit_test(test_name_of_uses_130_bits),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_names_are_fresh),
+        cmocka_unit_test(test_unit_fills_its_range),
         cmocka_unit_test(test_bytes),
     };
 

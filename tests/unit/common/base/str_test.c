@@ -221,6 +221,50 @@ static void test_to_i64(void **state)
     }
 }
 
+static void test_from_i64(void **state)
+{
+    static const struct {
+        int64_t value;
+        const char *text;
+    } rows[] = {
+        {0, "0"},
+        {7, "7"},
+        {-7, "-7"},
+        {10, "10"},
+        {4294967296, "4294967296"},
+        {INT64_MAX, "9223372036854775807"},
+        {INT64_MIN, "-9223372036854775808"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char text[STR_I64_SIZE];
+        struct str got = str_from_i64(rows[i].value, text);
+        assert_string_equal(text, rows[i].text);
+        assert_ptr_equal(got.p, text);
+        assert_int_equal(got.n, strlen(rows[i].text));
+    }
+}
+
+static void test_put(void **state)
+{
+    char text[8] = "1234567";
+
+    (void)state;
+    assert_int_equal(str_put(STR("ab"), text, sizeof text, 0), 2);
+    assert_string_equal(text, "ab");
+    assert_int_equal(str_put((struct str){NULL, 0}, text, sizeof text, 2), 2);
+    assert_string_equal(text, "ab");
+    /* Exactly what fits, then nothing more. */
+    assert_int_equal(str_put(STR("cdefg"), text, sizeof text, 2), 7);
+    assert_string_equal(text, "abcdefg");
+    assert_int_equal(str_put(STR("h"), text, sizeof text, 7), 7);
+    assert_string_equal(text, "abcdefg");
+    /* What does not is cut off. */
+    assert_int_equal(str_put(STR("0123456789"), text, sizeof text, 1), 7);
+    assert_string_equal(text, "a012345");
+}
+
 static void test_utf8(void **state)
 {
     static const struct {
@@ -325,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_starts),        cmocka_unit_test(test_trim),
         cmocka_unit_test(test_cut),           cmocka_unit_test(test_dup),
         cmocka_unit_test(test_to_u64),        cmocka_unit_test(test_to_i64),
+        cmocka_unit_test(test_from_i64),      cmocka_unit_test(test_put),
         cmocka_unit_test(test_utf8),          cmocka_unit_test(test_utf8_every_code_point),
         cmocka_unit_test(test_constant_time), cmocka_unit_test(test_keep),
     };

@@ -71,9 +71,26 @@ static void test_many(void **state)
     bus_acks_fini(&a);
 }
 
+static void test_urgent(void **state)
+{
+    struct acks a = {0};
+
+    (void)state;
+    assert_false(bus_acks_are_urgent(&a, 4, 8));
+    assert_true(bus_acks_are_urgent(&a, 5, 8));
+    assert_int_equal(bus_acks_add(&a, 1), 0);
+    assert_false(bus_acks_are_urgent(&a, 3, 8));
+    assert_true(bus_acks_are_urgent(&a, 4, 8)); /* those gathered count, too */
+    assert_true(bus_acks_are_urgent(&a, 0, 1));
+    assert_true(bus_acks_are_urgent(&a, 0, 0));
+    assert_false(bus_acks_are_urgent(&a, 0, UINT16_MAX));
+    bus_acks_fini(&a);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_many)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_many),
+                                       cmocka_unit_test(test_urgent)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,7 @@ static struct bus_options options(struct world *w)
                                 .heartbeat_s = 5,
                                 .connect_ms = w->connect_ms,
                                 .publish_ms = 1000,
+                                .declare_ms = 1000,
                                 .max_outstanding = 10,
                                 .max_buffer_bytes = 1000};
 }

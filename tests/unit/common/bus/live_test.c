@@ -37,6 +37,7 @@ struct world {
 
     /* Declares. */
     int declared;
+    int expected_declares;
     int declare_rc;
     uint32_t ready;
 
@@ -134,6 +135,7 @@ static struct bus_options options(struct world *w)
                                 .heartbeat_s = 1,
                                 .connect_ms = 10000,
                                 .publish_ms = 10000,
+                                .declare_ms = 10000,
                                 .max_outstanding = 20000,
                                 .max_buffer_bytes = 256 << 20,
                                 .on_state = on_state,
@@ -675,6 +677,96 @@ static void test_declares_in_order(void **state)
     publish(w, "amq.topic", "k", STR("bound"));
     assert_outcomes(w, 1, 0, 0, 0);
     assert_int_equal(ready_in(w, queue), 1);
+}
+
+/* What each of many declares was answered. */
+struct asked {
+    struct world *world;
+    unsigned int answers;
+    int rc;
+};
+
+static void on_asked(int rc, uint32_t ready, uint32_t consumers, void *arg)
+{
+    struct asked *a = arg;
+
+    (void)ready;
+    (void)consumers;
+    a->answers++;
+    a->rc = rc;
+    a->world->declared++;
+}
+
+static bool are_all_asked(struct world *w)
+{
+    return w->declared == w->expected_declares;
+}
+
+/* As many as said, each bound by a key of its own; what `every` is a multiple of is refused. */
+static void bind_many(struct world *w, struct asked *a, int n, int every, const char *queue)
+{
+    char key[24];
+
+    for (int i = 0; i < n; i++) {
+        bool is_refused = every > 0 && i % every == 0;
+        a[i] = (struct asked){.world = w};
+        (void)snprintf(key, sizeof key, "k%d", i);
+        assert_int_equal(bus_bind_queue(w->link, queue, is_refused ? "bus-live-none" : "amq.topic",
+                                        key, on_asked, &a[i]),
+                         0);
+    }
+    w->expected_declares = n;
+    WAIT(w, are_all_asked);
+    w->declared = 0;
+}
+
+/* Refused ones in the middle of a wave: what the broker dropped behind them goes out again. */
+static void test_declares_in_waves(void **state)
+{
+    enum { N = 300, EVERY = 7 };
+    static struct asked a[N];
+    struct world *w = *state;
+    char queue[NAME_SIZE];
+
+    make_queue(w, "classic", queue);
+    bind_many(w, a, N, EVERY, queue);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(a[i].answers, 1);
+        assert_int_equal(a[i].rc, i % EVERY == 0 ? ERR_MISSING : 0);
+    }
+    publish(w, "amq.topic", "k1", STR("bound"));
+    publish(w, "amq.topic", "k299", STR("bound"));
+    assert_outcomes(w, 2, 0, 0, 0);
+    assert_int_equal(ready_in(w, queue), 2);
+}
+
+/* More than any broker does in the time: those at the end learn so, the link stays, and answers
+ * that come too late are not taken for others'. */
+static void test_declares_time_out(void **state)
+{
+    enum { N = 20000 };
+    static struct asked a[N];
+    struct world *w = *state;
+    struct bus_options o = options(w);
+    char queue[NAME_SIZE];
+
+    make_queue(w, "classic", queue);
+    bus_link_free(w->link);
+    o.declare_ms = 50;
+    assert_int_equal(bus_link_new(w->loop, &o, &w->link), 0);
+    WAIT(w, is_link_open);
+    w->lost = 0;
+    bind_many(w, a, N, /* every= */ 0, queue);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(a[i].answers, 1);
+        assert_true(a[i].rc == 0 || a[i].rc == ERR_TIMEOUT);
+    }
+    assert_int_equal(a[N - 1].rc, ERR_TIMEOUT);
+    for (int rc = ERR_TIMEOUT; rc == ERR_TIMEOUT;) { /* until the late answers have come */
+        rc = declare_answer(w, bus_inspect_queue(w->link, "bus-live-none", on_declared, w));
+        assert_true(rc == ERR_TIMEOUT || rc == ERR_MISSING);
+    }
+    assert_int_equal(w->lost, 0);
 }
 
 /* --- consumers ------------------------------------------------------------------------------- */
@@ -1309,6 +1401,8 @@ int main(int argc, char **argv)
         LIVE(test_refusals_hold_up_nobody),
         LIVE(test_missing_exchange),
         LIVE(test_declares_in_order),
+        LIVE(test_declares_in_waves),
+        LIVE(test_declares_time_out),
         LIVE(test_settling_classic),
         LIVE(test_settling_quorum),
         LIVE(test_requeue),

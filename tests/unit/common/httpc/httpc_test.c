@@ -194,8 +194,12 @@ static void expect_ok(const struct outcome *o)
 
 static bool answer_ok(const struct tenant_visit *v, void *arg)
 {
+    bool is_head =
+        strncmp(v->bytes, "HEAD ", 5) == 0; /* a body behind it would cost the connection */
+
     (void)arg;
-    return tenant_say(v->fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    return tenant_say(v->fd, is_head ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+                                     : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 }
 
 /* ---- Answers, byte by byte ---- */
@@ -375,6 +379,7 @@ static const struct wire_case wire_cases[] = {
     {"lower case is another method", "head", "/", {NULL}, BYTES("a"), "", "1"},
     {"NUL in the body", "POST", "/", {NULL}, BYTES("a\0b\0"), "", "4"},
     {"path as it is", "GET", "/a/./../b//%2e%2E/c%2fd;e?f=/../g&h", {NULL}, BYTES(""), "", NULL},
+    {"a query without a path", "GET", "?a=b", {NULL}, BYTES(""), "", NULL},
     {"bytes beyond ASCII", "GET", "/\xC3\xA4?\xC3\xB6", {NULL}, BYTES(""), "", NULL},
     {"repeated fields in order",
      "GET",
@@ -455,8 +460,8 @@ static void test_wire(void **state)
     buf_add(&got, last, n);
     assert_int_equal(take_length(&got, &length), k->length != NULL);
     assert_true(str_is(length, str_of(k->length)));
-    buf_printf(&expected, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\n", k->method,
-               k->target[0] == '\0' ? "/" : k->target, tenant_port(f.t), k->fields);
+    buf_printf(&expected, "%s %s%s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\n", k->method,
+               k->target[0] == '/' ? "" : "/", k->target, tenant_port(f.t), k->fields);
     buf_add(&expected, k->body, k->body_n);
     if (!str_is(buf_as_str(&got), buf_as_str(&expected))) {
         fail_msg("got %s\nexpected %s", got.p, expected.p);
@@ -1558,14 +1563,28 @@ static void test_handles_keep_nothing(void **state)
 
     (void)state;
     set_up(&f, 5, answer_ok, NULL);
-    url_of(&f, url, "http", "/x");
     const struct {
         const char *method;
+        const char *target;
         const char *body;
-    } steps[] = {{"HEAD", ""}, {"POST", "abc"}, {"GET", ""},
-                 {"PUT", ""},  {"HEAD", ""},    {"GET", ""}};
+        const char *length; /* that is said of it */
+    } steps[] = {
+        {"HEAD", "/x", "", ""},
+        {"POST", "/x", "abc", "Content-Length: 3\r\n"},
+        {"POST", "/yy", "defgh", "Content-Length: 5\r\n"},
+        {"POST", "/", "", "Content-Length: 0\r\n"},
+        {"GET", "/x", "", ""},
+        {"GET", "/x", "ij", "Content-Length: 2\r\n"},
+        {"GET", "/x?k", "", ""},
+        {"GET", "/", "", ""},
+        {"PUT", "/x", "", "Content-Length: 0\r\n"},
+        {"HEAD", "/x", "", ""},
+        {"HEAD", "/x", "", ""},
+        {"GET", "/x", "", ""},
+    };
     for (size_t i = 0; i < COUNT(steps); i++) {
         struct outcome o = {0};
+        url_of(&f, url, "http", steps[i].target);
         struct httpc_request r = request_of(&o, url);
         r.method = str_of(steps[i].method);
         r.body = str_of(steps[i].body);
@@ -1574,11 +1593,42 @@ static void test_handles_keep_nothing(void **state)
         run(&f, &o, &r);
         expect(&o, HTTPC_ANSWERED, NULL);
         assert_string_equal(o.body.p, strcmp(steps[i].method, "HEAD") == 0 ? "" : "ok");
+        (void)snprintf(expected, sizeof expected,
+                       "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s%s\r\n%s", steps[i].method,
+                       steps[i].target, tenant_port(f.t),
+                       i % 2 == 0 ? "Accept: a/b\r\nX: y\r\n" : "", steps[i].length, steps[i].body);
+        assert_string_equal(tenant_last(f.t, &n), expected);
         outcome_fini(&o);
     }
-    (void)snprintf(expected, sizeof expected, "GET /x HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n\r\n",
-                   tenant_port(f.t));
-    assert_string_equal(tenant_last(f.t, &n), expected);
+    assert_int_equal(tenant_connections(f.t), 1);
+    tear_down(&f);
+}
+
+/* A handle keeps its origin parsed: the next call may be for another, or for none. */
+static void test_origins_in_turn(void **state)
+{
+    struct fixture f;
+    struct tenant *other;
+    char urls[2][128];
+
+    (void)state;
+    set_up(&f, 5, answer_ok, NULL);
+    other = tenant_start(answer_ok, NULL);
+    url_of(&f, urls[0], "http", "/x");
+    (void)snprintf(urls[1], sizeof urls[1], "http://127.0.0.1:%u", tenant_port(other));
+    for (size_t i = 0; i < 6; i++) {
+        struct outcome o = {0};
+        struct httpc_call *call = NULL;
+        struct httpc_request r = request_of(&o, urls[i % 2]);
+        run(&f, &o, &r);
+        expect(&o, HTTPC_ANSWERED, NULL);
+        r.url = "http://127.0.0.1:99999/x";
+        assert_int_equal(httpc_start(f.h, &r, &call), ERR_INVALID);
+        outcome_fini(&o);
+    }
+    assert_int_equal(tenant_requests(f.t), 3);
+    assert_int_equal(tenant_requests(other), 3);
+    tenant_stop(other);
     tear_down(&f);
 }
 
@@ -1667,6 +1717,7 @@ int main(void)
         cmocka_unit_test(test_rested_too_long),
         cmocka_unit_test(test_ambiguous_framing_is_not_reused),
         cmocka_unit_test(test_handles_keep_nothing),
+        cmocka_unit_test(test_origins_in_turn),
         cmocka_unit_test(test_environment_has_no_say),
     };
 

@@ -125,6 +125,43 @@ static void test_timers_fire_once_by_their_delay(void **state)
     assert_true(mono_since_ms(before, loop_now(x->loop)) >= 29);
 }
 
+static void on_freed(struct loop_timer *t, void *arg)
+{
+    (void)t;
+    (void)arg;
+    fail_msg("a freed timer fired");
+}
+
+/* Makes another of itself, as a finished job that lets the next begin. */
+static void on_next(struct loop_timer *t, void *arg)
+{
+    struct trace *x = arg;
+
+    loop_timer_free(t);
+    make(x, 1, on_b);
+    assert_false(loop_timer_is_set(x->timers[1]));
+    loop_timer_set(x->timers[1], 0);
+}
+
+/* A freed timer may come back as another's: nothing of its first life does. */
+static void test_a_freed_timer_is_forgotten(void **state)
+{
+    struct trace *x = *state;
+
+    make(x, 0, on_freed);
+    loop_timer_set(x->timers[0], 5);
+    loop_timer_free(x->timers[0]);
+    make(x, 0, on_next);
+    make(x, 2, on_stop);
+    assert_false(loop_timer_is_set(x->timers[0]));
+    assert_false(loop_timer_is_set(x->timers[2]));
+    loop_timer_set(x->timers[0], 0);
+    loop_timer_set(x->timers[2], 20);
+    loop_run(x->loop);
+    x->timers[0] = NULL; /* freed in its own callback */
+    assert_trace(x, "b.");
+}
+
 /* A delay counts from when it is set, however long the turn has been busy. */
 static void test_the_delay_counts_from_now(void **state)
 {
@@ -592,6 +629,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_TEST(test_timers_fire_once_by_their_delay),
+        LOOP_TEST(test_a_freed_timer_is_forgotten),
         LOOP_TEST(test_the_delay_counts_from_now),
         LOOP_TEST(test_cancelled_and_replaced),
         LOOP_TEST(test_a_negative_delay_is_none),

@@ -277,18 +277,194 @@ static void test_pipeline(void **state)
     tear_down(&b);
 }
 
-static void test_noscript_heals(void **state)
+static void test_a_function_that_is_gone_heals(void **state)
 {
     struct bench b;
 
     open_bench(&b, server(state));
-    assert_int_equal(live_server_do(server(state), "SCRIPT FLUSH"), 0);
+    assert_int_equal(live_server_do(server(state), "FUNCTION FLUSH"), 0);
     for (int i = 0; i < 1000; i++) {
         assert_int_equal(arrive(&b), ERR_OK);
     }
     assert_true(until(&b, is_answered));
     assert_int_equal(b.counts[0], 1000);
     assert_int_equal(b.closed, 0);
+    tear_down(&b);
+}
+
+/* A claim of nothing, of a store that was lost: {'memory'}. */
+static int claim(struct bench *b)
+{
+    const struct str keys[] = {STR("{live}:t")};
+    const struct str args[] = {STR("another:1:k:0"), STR("job"), STR("token"), STR("worker")};
+
+    b->is_in_call = true;
+    int rc = store_call(b->store, STORE_CLAIM, keys, 1, args, 4, on_answer, b);
+    b->is_in_call = false;
+    return rc;
+}
+
+static void claim_many(struct bench *b, int n)
+{
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(claim(b), ERR_OK);
+    }
+}
+
+static long long fcalls_of(const struct live_server *v)
+{
+    return live_server_do(v, "EVAL %s 0",
+                          "return tonumber(string.match(redis.call('INFO', 'commandstats'), "
+                          "'cmdstat_fcall:calls=(%d+)') or '0')");
+}
+
+/* What one turn asks of one tenant is one call, or a few; each gets its own answer. */
+static void test_many_in_one_call(void **state)
+{
+    const struct live_server *v = server(state);
+    struct bench b;
+
+    open_bench(&b, v);
+    long long before = fcalls_of(v);
+    for (int i = 0; i < 50; i++) {
+        claim_many(&b, 2);
+        assert_int_equal(ask(&b, "ECHO", "between", NULL), ERR_OK);
+    }
+    assert_true(until(&b, is_answered));
+    assert_int_equal(b.counts[0], 150);
+    assert_true(fcalls_of(v) - before <= 4); /* 32 at a time */
+    claim_many(&b, 1);
+    assert_true(until(&b, is_answered));
+    assert_int_equal(b.last_rc, ERR_OK);
+    assert_int_equal(b.integer, 1);
+    tear_down(&b);
+}
+
+/* One more claim a turn while Redis stands still, six in all. Then it goes on. */
+static bool is_claimed_by_turns(struct bench *b)
+{
+    if (b->opened < 1 + 6) {
+        claim_many(b, 1);
+        b->opened++;
+        return false;
+    }
+    (void)kill((pid_t)b->order, SIGCONT);
+    return store_outstanding(b->store) == 0;
+}
+
+/* What comes while a call is under way goes together, though turns lie between. */
+static void test_calls_wait_for_the_one_before(void **state)
+{
+    const struct live_server *v = server(state);
+    struct bench b;
+
+    if (v->pid == 0) {
+        skip();
+    }
+    open_bench(&b, v);
+    long long before = fcalls_of(v);
+    assert_int_equal(kill(v->pid, SIGSTOP), 0);
+    b.order = (int)v->pid;
+    assert_true(until(&b, is_claimed_by_turns));
+    assert_int_equal(b.counts[0], 6);
+    assert_int_equal(fcalls_of(v) - before, 2);
+    tear_down(&b);
+}
+
+/* Whoever does not wait for an answer relies on the order: another script between two calls keeps
+ * them apart. */
+static void test_another_script_between(void **state)
+{
+    const struct live_server *v = server(state);
+    struct bench b;
+
+    open_bench(&b, v);
+    long long before = fcalls_of(v);
+    for (int i = 0; i < 5; i++) {
+        claim_many(&b, 1);
+        assert_int_equal(arrive(&b), ERR_OK);
+    }
+    assert_true(until(&b, is_answered));
+    assert_int_equal(b.counts[0], 10);
+    assert_int_equal(fcalls_of(v) - before, 10);
+    tear_down(&b);
+}
+
+static void test_many_whose_function_is_gone(void **state)
+{
+    struct bench b;
+
+    open_bench(&b, server(state));
+    assert_int_equal(live_server_do(server(state), "FUNCTION FLUSH"), 0);
+    claim_many(&b, 100);
+    assert_true(until(&b, is_answered));
+    assert_int_equal(b.counts[0], 100);
+    assert_int_equal(b.integer, 1);
+    assert_int_equal(b.closed, 0);
+    tear_down(&b);
+}
+
+static void test_free_from_one_of_many(void **state)
+{
+    struct bench b;
+
+    open_bench(&b, server(state));
+    claim_many(&b, 100);
+    b.is_freeing = true;
+    assert_true(until(&b, is_answered));
+    assert_null(b.store);
+    assert_int_equal(b.counts[0], 1);
+    assert_int_equal(b.counts[1], 99);
+    tear_down(&b);
+}
+
+/* Redis is busy for so many ms, and then answers: before the next, since it reads no further than a
+ * long word.
+ */
+static void ask_for_ms(struct bench *b, const char *ms)
+{
+    static char padding[40000];
+    const struct str words[] = {
+        STR("EVAL"),
+        STR("local t = redis.call('TIME') local till = t[1] * 1000 + t[2] / 1000 + ARGV[1] "
+            "repeat t = redis.call('TIME') until t[1] * 1000 + t[2] / 1000 > till return 1"),
+        STR("0"),
+        str_of(ms),
+        {padding, sizeof padding}};
+
+    assert_int_equal(store_command(b->store, words, 5, on_answer, b), ERR_OK);
+}
+
+/* One answer comes after the other: slow, and not gone. */
+static void test_slow_but_alive(void **state)
+{
+    struct bench b;
+
+    open_bench(&b, server(state));
+    for (int i = 0; i < 5; i++) {
+        ask_for_ms(&b, "250");
+    }
+    assert_true(until(&b, is_answered));
+    assert_int_equal(b.counts[0], 5);
+    assert_int_equal(b.closed, 0);
+    tear_down(&b);
+}
+
+/* But nobody waits for ever. */
+static void test_too_slow(void **state)
+{
+    struct bench b;
+
+    open_bench(&b, server(state));
+    for (int i = 0; i < 40; i++) {
+        ask_for_ms(&b, "250");
+    }
+    struct mono start = clock_mono();
+    assert_true(until(&b, is_answered));
+    assert_in_range(mono_since_ms(start, clock_mono()), 3 * ANSWER_MS - 1, 3 * ANSWER_MS + 1000);
+    assert_true(b.counts[0] > 0);
+    assert_true(b.counts[1] > 0);
+    assert_int_equal(b.closed, 1);
     tear_down(&b);
 }
 
@@ -823,19 +999,38 @@ static int stop(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_opens),          cmocka_unit_test(test_pipeline),
-        cmocka_unit_test(test_noscript_heals), cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_frozen_idle),    cmocka_unit_test(test_frozen_shortly),
-        cmocka_unit_test(test_restart),        cmocka_unit_test(test_flushall),
-        cmocka_unit_test(test_persistence),    cmocka_unit_test(test_maxmemory),
-        cmocka_unit_test(test_pubsub_killed),  cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_no_channel),     cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_free_in_flight), cmocka_unit_test(test_free_from_answer),
-        cmocka_unit_test(test_free_from_loss), cmocka_unit_test(test_nobody_listens),
-        cmocka_unit_test(test_bad_urls),       cmocka_unit_test(test_users),
-        cmocka_unit_test(test_read_only),      cmocka_unit_test(test_too_many_clients),
-        cmocka_unit_test(test_deaf_channel),   cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_opens),
+        cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_a_function_that_is_gone_heals),
+        cmocka_unit_test(test_slow_but_alive),
+        cmocka_unit_test(test_too_slow),
+        cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_frozen_idle),
+        cmocka_unit_test(test_frozen_shortly),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_flushall),
+        cmocka_unit_test(test_persistence),
+        cmocka_unit_test(test_maxmemory),
+        cmocka_unit_test(test_pubsub_killed),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_no_channel),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_free_in_flight),
+        cmocka_unit_test(test_free_from_answer),
+        cmocka_unit_test(test_free_from_loss),
+        cmocka_unit_test(test_nobody_listens),
+        cmocka_unit_test(test_bad_urls),
+        cmocka_unit_test(test_users),
+        cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_too_many_clients),
+        cmocka_unit_test(test_deaf_channel),
+        cmocka_unit_test(test_busy),
         cmocka_unit_test(test_broken_pipe),
+        cmocka_unit_test(test_many_in_one_call),
+        cmocka_unit_test(test_calls_wait_for_the_one_before),
+        cmocka_unit_test(test_another_script_between),
+        cmocka_unit_test(test_many_whose_function_is_gone),
+        cmocka_unit_test(test_free_from_one_of_many),
     };
     if (argc > 1) {
         cmocka_set_test_filter(argv[1]);

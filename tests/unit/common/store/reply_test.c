@@ -19,7 +19,7 @@ static const struct {
     bool is_resent;
     bool is_our_end;
 } REFUSALS[] = {
-    {"NOSCRIPT No matching script. Please use EVAL.", ERR_DENIED, true, false},
+    {"ERR Function not found", ERR_DENIED, true, false},
     {"LOADING Redis is loading the dataset in memory", ERR_DENIED, false, false},
     {"BUSY Redis is busy running a script.", ERR_DENIED, false, false},
     {"MISCONF Errors writing to the AOF file", ERR_DENIED, false, false},

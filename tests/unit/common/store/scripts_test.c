@@ -8,13 +8,14 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
     const char *name;
     const char *flags;
 } ROWS[] = {
-#define SCRIPT(NAME, file, flags, kept, text) {#NAME, flags},
+#define SCRIPT(NAME, file, flags, kept, jobs, text) {#NAME, flags},
 #include "store/scripts.def"
 #undef SCRIPT
 };
@@ -24,43 +25,47 @@ static bool has(struct str text, struct str part)
     return memmem(text.p, text.n, part.p, part.n) != NULL;
 }
 
-/* Redis reads the flags from the first line only, and "flags=" with nothing behind it is an error.
- */
-static void test_first_lines(void **state)
+static void test_libraries(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < STORE_SCRIPTS; i++) {
-        struct str text = store_script_text((enum store_script)i);
-        struct str line = {NULL, 0};
+    for (int i = 0; i < STORE_SCRIPTS; i++) {
+        char name[STORE_FUNCTION_SIZE];
+        char line[STORE_FUNCTION_SIZE + 32];
+        struct buf library = {0};
         assert_string_equal(store_script_name((enum store_script)i), ROWS[i].name);
-        assert_true(str_cut(&text, '\n', &line));
-        if (ROWS[i].flags[0] == '\0') {
-            assert_true(str_is(line, STR("#!lua")));
-        } else {
-            assert_true(str_starts(line, STR("#!lua flags=")));
-            assert_true(str_is((struct str){line.p + 12, line.n - 12}, str_of(ROWS[i].flags)));
-        }
-        /* The shebang stands there once. */
-        assert_false(has(text, STR("#!lua")));
+        assert_int_equal(store_script_function((enum store_script)i, name), ERR_OK);
+        store_script_write((enum store_script)i, name, &library);
+        struct str text = buf_as_str(&library);
+        (void)snprintf(line, sizeof line, "#!lua name=%s\n", name);
+        assert_true(str_starts(text, str_of(line)));
+        (void)snprintf(line, sizeof line, "function_name='%s'", name);
+        assert_true(has(text, str_of(line)));
+        assert_true(has(text, STR("flags={'allow-oom'}")) == (ROWS[i].flags[0] != '\0'));
+        /* What it stands on is there, and stands outside the function. */
+        assert_true(has(text, STR("What every script stands on")));
+        assert_true(has(text, store_script_text((enum store_script)i)));
+        buf_fini(&library);
     }
 }
 
-static void test_bodies(void **state)
+static void test_names_differ(void **state)
 {
-    struct str arrive = store_script_text(STORE_ARRIVE);
+    char a[STORE_FUNCTION_SIZE];
+    char b[STORE_FUNCTION_SIZE];
 
     (void)state;
-    assert_true(has(arrive, STR("redis.call('SET', KEYS[1], ARGV[1], 'NX')")));
-    assert_int_equal(arrive.p[arrive.n - 1], '\n');
-    /* The prelude stands before it. */
-    assert_true(has(arrive, STR("What every script stands on")));
+    assert_int_equal(store_script_function(STORE_ARRIVE, a), ERR_OK);
+    assert_int_equal(store_script_function(STORE_ACCEPT, b), ERR_OK);
+    assert_true(str_starts(str_of(a), STR("sluice_arrive_")));
+    assert_int_equal(strlen(a), strlen("sluice_arrive_") + 16);
+    assert_string_not_equal(strrchr(a, '_'), strrchr(b, '_'));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_lines),
-        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_libraries),
+        cmocka_unit_test(test_names_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
