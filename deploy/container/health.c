@@ -2,6 +2,8 @@
 /* sluice-health — the HEALTHCHECK of the image, which holds three daemons and cannot know which of
  * them a container runs, nor where it listens. Process 1 is the daemon: its command line with
  * --health at the end asks it by its own name and with its own arguments. */
+#include "daemons.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -45,20 +47,6 @@ static bool split(char *line, size_t n, char *option, char *words[MOST_WORDS])
     return true;
 }
 
-static bool is_daemon(const char *path)
-{
-    static const char *const names[] = {"sluice-ingress", "sluice-dispatcher", "sluice-worker"};
-    const char *slash = strrchr(path, '/');
-    const char *name = slash == NULL ? path : slash + 1;
-
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 int main(void)
 {
     char line[MOST_BYTES];
@@ -68,7 +56,7 @@ int main(void)
 
     if (n == 0 || !split(line, n, option, words)) {
         (void)fprintf(stderr, "sluice-health: the command line of process 1 cannot be read\n");
-    } else if (!is_daemon(words[0])) {
+    } else if (!daemons_has(words[0])) {
         (void)fprintf(stderr, "sluice-health: process 1 is %s, which is no daemon of Sluice\n",
                       words[0]);
     } else {

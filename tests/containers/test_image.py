@@ -139,7 +139,7 @@ def test_configuration():
         assert labels.get(f"org.opencontainers.image.{name}"), name
     assert config["StopSignal"] == "SIGTERM"
     assert config["Healthcheck"]["Test"] == ["CMD", "sluice-health"]
-    assert config["Entrypoint"] is None and config["Cmd"] == ["sluice", "help"]
+    assert config["Entrypoint"] == ["sluice-entry"] and config["Cmd"] == ["sluice", "help"]
 
 
 @pytest.mark.parametrize("image", [SAMPLE, RABBITMQ, REDIS])
