@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "bus/topology.h"
 #include "daemon/wire.h"
+#include "lookout.h"
 #include "spread.h"
 #include "turns.h"
 
@@ -58,20 +59,25 @@ static void on_delivery(struct bus_delivery *d, void *arg)
     struct lane *l = arg;
 
     l->worker->moved = loop_now(l->worker->loop);
+    l->heard = l->worker->moved;
     attempt_begin(l, d);
     spread_note(l);
 }
 
-static void on_lost(struct bus_consumer *c, const char *why, void *arg)
+void lane_lost(struct lane *l, const char *why)
 {
-    struct lane *l = arg;
-
-    (void)c;
     log_event(LOG_WARN, "consumer_lost", "tenant=%s class=%s why=\"%s\"", l->tenant, l->route, why);
     if (is_plain(l)) {
         standing_missing(l->worker->standing, str_of(l->tenant));
     }
+    lookout_hurry(l);
     lane_move(l, LANE_TROUBLE);
+}
+
+static void on_lost(struct bus_consumer *c, const char *why, void *arg)
+{
+    (void)c;
+    lane_lost(arg, why);
 }
 
 /* A tenant's own bound: its work waits in its queue, where others see it. While its classes or

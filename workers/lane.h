@@ -57,6 +57,7 @@ struct lane {
     size_t delivered_lately; /* since then */
     bool was_full;           /* then */
     struct mono fitted;      /* when its prefetch was last changed */
+    struct mono heard;       /* its last delivery, or when the broker was asked after it */
     struct list refused;     /* those without a slot, by attempt.refused */
     struct turns_group *group;
     struct list sibling; /* in group.lanes */
@@ -80,6 +81,8 @@ void lane_free(struct lane *l);
 void lane_move(struct lane *l, enum lane_event event);
 /* Of a lane whose queue every tenant has: it stands, or why it may not. */
 void lane_standing(struct lane *l, int rc);
+/* The broker took its consumer, or its queue. */
+void lane_lost(struct lane *l, const char *why);
 /* A delivery of the lane wants its first claim. */
 struct attempt;
 void lane_begin(struct lane *l, struct attempt *a);

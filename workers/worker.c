@@ -8,6 +8,7 @@
 #include "bus/topology.h"
 #include "drain.h"
 #include "lane.h"
+#include "lookout.h"
 #include "spread.h"
 #include "turns.h"
 
@@ -421,6 +422,7 @@ static void on_tick(struct loop_timer *t, void *arg)
     routes_turn(w->routes, standing_is_ready(w->standing));
     add_missing_lanes(w);
     spread_turn(w);
+    lookout_turn(w);
     loop_timer_set(t, TICK_MS);
 }
 

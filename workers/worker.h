@@ -34,6 +34,7 @@ struct worker {
     struct map turns;                  /* tenant → struct turns */
     struct routes *routes;
     struct mono spread;    /* when the lanes' prefetches were last looked at */
+    size_t lookout;        /* whose turn it is to be looked at: a cursor of `lanes` */
     struct mono said_full; /* that no channel is left; zero: never */
     uint32_t concurrency;
     char *region; /* of the configuration; or NULL */

@@ -292,6 +292,27 @@ def test_a_cancelled_consumer_consumes_again(make_stack):
     quiet(stack)
 
 
+# Takes the consumers out of a quorum queue's state, as a broker does that loses them: their channels hear nothing of it.
+LOSE_CONSUMERS = """
+{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>)),
+[{{ok, _, _}} = ra:process_command(amqqueue:get_pid(Q),
+    rabbit_fifo:make_checkout({{element(2, C), element(1, C)}}, cancel, #{{}})) || C <- rabbit_amqqueue:consumers(Q)], ok.
+"""
+
+
+@point("broker_consumer_lost")
+def test_a_consumer_that_the_broker_lost_without_a_word_consumes_again(make_stack):
+    stack = make_stack(config)
+    assert job_now(stack, "/before")["state"] == "succeeded"
+    stack.broker.ctl("eval", LOSE_CONSUMERS.format(vhost=stack.vhost, queue="sluice.sample.normal"))
+    assert "sluice.sample.normal" not in stack.broker.ctl("list_consumers", "-p", stack.vhost), "nothing was lost"
+    answer = job_now(stack, "/after", timeout=30)
+    assert answer["state"] == "succeeded"
+    assert len(stack.receipts(path="/after")) == 1
+    assert count(stack, "worker-1", "consumer_lost") == 1, "others were torn down, too"
+    quiet(stack)
+
+
 @point("broker_queue_deleted")
 def test_a_queue_that_nobody_consumes_is_declared_again(make_stack):
     """No worker runs, which would notice: the leader does. What is accepted meanwhile lies in a durable queue."""
