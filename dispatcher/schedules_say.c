@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "schedules_inside.h"
+
+static void print_time(struct buf *out, const char *member, struct wall when)
+{
+    char text[WALL_TEXT_SIZE];
+
+    if (when.ms <= 0) {
+        buf_printf(out, ",\"%s\":null", member);
+        return;
+    }
+    wall_format_seconds(when, text);
+    buf_printf(out, ",\"%s\":\"%s\"", member, text);
+}
+
+static void print_one(const struct schedule *s, struct buf *out)
+{
+    struct wall next = {0};
+
+    if (schedule_next(&s->times, clock_wall(), &next) != ERR_OK) {
+        next.ms = 0;
+    }
+    buf_text(out, "{\"cron\":");
+    buf_json_str(out, str_of(s->cron_text));
+    buf_text(out, ",\"timezone\":");
+    buf_json_str(out, str_of(s->zone_name));
+    buf_text(out, ",\"tenant\":");
+    buf_json_str(out, str_of(s->job.tenant));
+    buf_text(out, ",\"method\":");
+    buf_json_str(out, str_of(s->job.method));
+    buf_text(out, ",\"path\":");
+    buf_json_str(out, str_of(s->job.path));
+    print_time(out, "last", s->is_cursor_known ? s->last_fired : (struct wall){0});
+    print_time(out, "next", next);
+    buf_char(out, '}');
+}
+
+bool schedules_print(const struct schedules *s, struct str name, struct buf *out)
+{
+    size_t cursor = 0;
+    struct str key;
+    void *value;
+    bool is_first = true;
+
+    if (name.n > 0) {
+        const struct schedule *one = map_get(&s->by_name, name);
+        if (one != NULL) {
+            print_one(one, out);
+        }
+        return one != NULL;
+    }
+    buf_char(out, '{');
+    while (map_next(&s->by_name, &cursor, &key, &value)) {
+        buf_text(out, is_first ? "" : ",");
+        buf_json_str(out, key);
+        buf_char(out, ':');
+        print_one(value, out);
+        is_first = false;
+    }
+    buf_char(out, '}');
+    return true;
+}
