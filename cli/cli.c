@@ -2,9 +2,9 @@
 #include "cli.h"
 
 #include "client.h"
+#include "grid.h"
 #include "help.h"
 #include "progress.h"
-#include "table.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -23,7 +23,7 @@ static void say(struct cli *c, const char *text)
 {
     struct buf clean = {0};
 
-    table_clean(str_of(text), &clean);
+    grid_clean(str_of(text), &clean);
     progress_clear(c->progress);
     (void)fprintf(c->err, "sluice: %s\n", clean.p == NULL ? "" : clean.p);
     buf_fini(&clean);

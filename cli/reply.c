@@ -2,9 +2,9 @@
 #include "reply.h"
 
 #include "cli.h"
+#include "grid.h"
 #include "job/record.h"
 #include "json.h"
-#include "table.h"
 
 #define PREFIX "urn:sluice:problem:"
 
@@ -106,7 +106,7 @@ static void print_line(const char *before, struct str text, const char *after, s
 {
     if (text.n > 0) {
         buf_printf(out, "  %s", before);
-        table_clean(text, out);
+        grid_clean(text, out);
         buf_printf(out, "%s\n", after);
     }
 }
@@ -116,9 +116,9 @@ void reply_problem_print(const struct reply_problem *p, struct buf *out)
     bool says_more = !str_is(p->detail, p->title);
 
     if (p->title.n > 0) {
-        table_clean(p->title, out);
+        grid_clean(p->title, out);
         buf_printf(out, " (%d ", p->status);
-        table_clean(p->word.n > 0 ? p->word : p->type, out);
+        grid_clean(p->word.n > 0 ? p->word : p->type, out);
         buf_text(out, ")\n");
     } else {
         buf_printf(out, "the server answered %d\n", p->status);

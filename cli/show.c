@@ -2,8 +2,8 @@
 #include "show.h"
 
 #include "base/clock.h"
+#include "grid.h"
 #include "json.h"
-#include "table.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -37,21 +37,21 @@ static struct str scalar(const cJSON *v, char room[NUMBER_SIZE])
     return (struct str){"", 0};
 }
 
-static void add_member(struct table *t, const cJSON *object, const char *name)
+static void add_member(struct grid *t, const cJSON *object, const char *name)
 {
     char room[NUMBER_SIZE];
 
-    table_add(t, scalar(json_get(object, name), room));
+    grid_add(t, scalar(json_get(object, name), room));
 }
 
 /* --- a job ------------------------------------------------------------------------------------ */
 
 static const struct column pair[] = {{NULL, false}, {NULL, false}};
 
-static void add_pair(struct table *t, const char *name, struct str value)
+static void add_pair(struct grid *t, const char *name, struct str value)
 {
-    table_add(t, str_of(name));
-    table_add(t, value);
+    grid_add(t, str_of(name));
+    grid_add(t, value);
 }
 
 /* "0.25 s" from one time of the server's to another; nothing when one is missing. */
@@ -66,7 +66,7 @@ static void print_span(struct str from, struct str to, char out[NUMBER_SIZE])
     }
 }
 
-static void add_request(struct table *t, const cJSON *job)
+static void add_request(struct grid *t, const cJSON *job)
 {
     struct str method = json_text(job, "method");
     struct str path = json_text(job, "path");
@@ -81,7 +81,7 @@ static void add_request(struct table *t, const cJSON *job)
     buf_fini(&b);
 }
 
-static void add_labels(struct table *t, const cJSON *job)
+static void add_labels(struct grid *t, const cJSON *job)
 {
     const cJSON *labels = json_get(job, "labels");
     const cJSON *label;
@@ -100,7 +100,7 @@ static void add_labels(struct table *t, const cJSON *job)
     buf_fini(&b);
 }
 
-static void add_outcome(struct table *t, const cJSON *job)
+static void add_outcome(struct grid *t, const cJSON *job)
 {
     const cJSON *outcome = json_get(job, "outcome");
     struct str error = json_text(outcome, "error");
@@ -123,7 +123,7 @@ static void add_outcome(struct table *t, const cJSON *job)
     buf_fini(&b);
 }
 
-static void add_facts(struct table *t, const cJSON *job)
+static void add_facts(struct grid *t, const cJSON *job)
 {
     static const char *const always[] = {"tenant", "state"};
     static const char *const names[][2] = {
@@ -152,42 +152,42 @@ static void print_attempts(const cJSON *attempts, struct buf *out)
     static const struct column columns[] = {{"ATTEMPT", true},  {"INSTANCE", false},
                                             {"STARTED", false}, {"TOOK", true},
                                             {"STATUS", true},   {"ERROR", false}};
-    struct table t;
+    struct grid t;
     const cJSON *a;
     char took[NUMBER_SIZE];
 
     if (cJSON_GetArraySize(attempts) == 0) {
         return;
     }
-    table_init(&t, columns, sizeof columns / sizeof columns[0]);
+    grid_init(&t, columns, sizeof columns / sizeof columns[0]);
     cJSON_ArrayForEach(a, attempts)
     {
         add_member(&t, a, "number");
         add_member(&t, a, "instance");
         add_member(&t, a, "started_at");
         print_span(json_text(a, "started_at"), json_text(a, "ended_at"), took);
-        table_add(&t, str_of(took));
+        grid_add(&t, str_of(took));
         add_member(&t, a, "status");
         add_member(&t, a, "error");
     }
     buf_char(out, '\n');
-    table_print(&t, out);
-    table_fini(&t);
+    grid_print(&t, out);
+    grid_fini(&t);
 }
 
 int show_job(struct str json, struct buf *out)
 {
     cJSON *job = json_parse(json);
-    struct table t;
+    struct grid t;
 
     if (!cJSON_IsObject(job)) {
         json_free(job);
         return ERR_PROTOCOL;
     }
-    table_init(&t, pair, 2);
+    grid_init(&t, pair, 2);
     add_facts(&t, job);
-    table_print(&t, out);
-    table_fini(&t);
+    grid_print(&t, out);
+    grid_fini(&t);
     print_attempts(json_get(job, "attempts"), out);
     json_free(job);
     return ERR_OK;
@@ -195,7 +195,7 @@ int show_job(struct str json, struct buf *out)
 
 /* --- dead letters ----------------------------------------------------------------------------- */
 
-static void add_dead(struct table *t, const cJSON *entry)
+static void add_dead(struct grid *t, const cJSON *entry)
 {
     static const char *const members[] = {"id",       "state",  "shelved_at",
                                           "attempts", "status", "error"};
@@ -208,7 +208,7 @@ static void add_dead(struct table *t, const cJSON *entry)
     buf_str(&request, method);
     buf_text(&request, method.n > 0 ? " " : "");
     buf_str(&request, json_text(entry, "path"));
-    table_add(t, buf_as_str(&request));
+    grid_add(t, buf_as_str(&request));
     buf_fini(&request);
 }
 
@@ -220,19 +220,19 @@ int show_dead_list(struct str json, struct buf *out)
     cJSON *tree = json_parse(json);
     const cJSON *all = json_get(tree, "dead");
     const cJSON *entry;
-    struct table t;
+    struct grid t;
 
     if (!cJSON_IsArray(all)) {
         json_free(tree);
         return ERR_PROTOCOL;
     }
-    table_init(&t, columns, sizeof columns / sizeof columns[0]);
+    grid_init(&t, columns, sizeof columns / sizeof columns[0]);
     cJSON_ArrayForEach(entry, all)
     {
         add_dead(&t, entry);
     }
-    table_print(&t, out);
-    table_fini(&t);
+    grid_print(&t, out);
+    grid_fini(&t);
     json_free(tree);
     return ERR_OK;
 }
@@ -240,21 +240,21 @@ int show_dead_list(struct str json, struct buf *out)
 static void print_headers(const cJSON *headers, struct buf *out)
 {
     static const struct column columns[] = {{"HEADER", false}, {"VALUE", false}};
-    struct table t;
+    struct grid t;
     const cJSON *h;
 
     if (cJSON_GetArraySize(headers) == 0) {
         return;
     }
-    table_init(&t, columns, 2);
+    grid_init(&t, columns, 2);
     cJSON_ArrayForEach(h, headers)
     {
         add_member(&t, h, "name");
         add_member(&t, h, "value");
     }
     buf_char(out, '\n');
-    table_print(&t, out);
-    table_fini(&t);
+    grid_print(&t, out);
+    grid_fini(&t);
 }
 
 static void print_actions(const cJSON *actions, struct str id, struct buf *out)
@@ -275,7 +275,7 @@ static void print_actions(const cJSON *actions, struct str id, struct buf *out)
         for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
             if (cJSON_IsString(a) && strcmp(a->valuestring, rows[i].action) == 0) {
                 buf_printf(out, "%s%s ", rows[i].text, rows[i].command);
-                table_clean(id, out);
+                grid_clean(id, out);
                 buf_printf(out, "%s\n", rows[i].words);
             }
         }
@@ -287,7 +287,7 @@ int show_dead(struct str json, struct buf *out)
     cJSON *tree = json_parse(json);
     const cJSON *job = json_get(tree, "job");
     const cJSON *request = json_get(tree, "request");
-    struct table t;
+    struct grid t;
     char body[NUMBER_SIZE];
     double n;
 
@@ -295,7 +295,7 @@ int show_dead(struct str json, struct buf *out)
         json_free(tree);
         return ERR_PROTOCOL;
     }
-    table_init(&t, pair, 2);
+    grid_init(&t, pair, 2);
     add_facts(&t, job);
     add_pair(&t, "shelved", json_text(tree, "shelved_at"));
     if (json_number(request, "body_bytes", &n)) {
@@ -304,8 +304,8 @@ int show_dead(struct str json, struct buf *out)
     } else {
         add_pair(&t, "body", STR("the request cannot be read"));
     }
-    table_print(&t, out);
-    table_fini(&t);
+    grid_print(&t, out);
+    grid_fini(&t);
     print_attempts(json_get(job, "attempts"), out);
     print_headers(json_get(request, "headers"), out);
     print_actions(json_get(tree, "actions"), json_text(job, "id"), out);
@@ -322,7 +322,7 @@ static bool is_open(const cJSON *breaker)
 }
 
 /* "2 of 3 up, 1 cooling, 1 open" */
-static void add_instances(struct table *t, const cJSON *tenant)
+static void add_instances(struct grid *t, const cJSON *tenant)
 {
     struct buf b = {0};
     const cJSON *instances = json_get(tenant, "instances");
@@ -335,7 +335,7 @@ static void add_instances(struct table *t, const cJSON *tenant)
     bool is_known = false;
 
     if (!cJSON_IsArray(instances) && !cJSON_IsObject(instances)) {
-        table_add(t, (struct str){"", 0});
+        grid_add(t, (struct str){"", 0});
         return;
     }
     cJSON_ArrayForEach(i, instances)
@@ -366,12 +366,12 @@ static void add_instances(struct table *t, const cJSON *tenant)
         buf_text(&b, ", leaving");
     }
     buf_text(&b, paused);
-    table_add(t, buf_as_str(&b));
+    grid_add(t, buf_as_str(&b));
     buf_fini(&b);
 }
 
 /* What the tenant's own document does not say is looked for in the scale figure. */
-static void add_load(struct table *t, const cJSON *tenant, const cJSON *load)
+static void add_load(struct grid *t, const cJSON *tenant, const cJSON *load)
 {
     static const char *const members[] = {"queued",   "delayed",  "running",  "in_doubt",
                                           "capacity", "runnable", "oldest_s", "desired_workers"};
@@ -390,7 +390,7 @@ static int by_name(const void *a, const void *b)
 }
 
 /* The server has them in no order; people look for a name. */
-static int add_tenants(struct table *t, const cJSON *tenants, const cJSON *loads)
+static int add_tenants(struct grid *t, const cJSON *tenants, const cJSON *loads)
 {
     size_t n = (size_t)cJSON_GetArraySize(tenants);
     const cJSON **sorted = calloc(n + 1, sizeof(const cJSON *));
@@ -406,14 +406,14 @@ static int add_tenants(struct table *t, const cJSON *tenants, const cJSON *loads
     }
     qsort(sorted, n, sizeof(const cJSON *), by_name);
     for (k = 0; k < n; k++) {
-        table_add(t, str_of(sorted[k]->string));
+        grid_add(t, str_of(sorted[k]->string));
         add_instances(t, sorted[k]);
         add_load(t, sorted[k], json_get(json_get(loads, "tenants"), sorted[k]->string));
     }
     free(sorted);
     if (loads != NULL) {
-        table_add(t, STR("(all)"));
-        table_add(t, (struct str){"", 0});
+        grid_add(t, STR("(all)"));
+        grid_add(t, (struct str){"", 0});
         add_load(t, NULL, loads);
     }
     return ERR_OK;
@@ -428,14 +428,14 @@ int show_tenants(struct str tenants, struct str scale, struct buf *out)
     cJSON *tree = json_parse(tenants);
     cJSON *loads = json_parse(scale);
     const cJSON *all = json_get(tree, "tenants");
-    struct table t;
+    struct grid t;
     int rc = ERR_PROTOCOL;
 
     if (cJSON_IsObject(all)) {
-        table_init(&t, columns, sizeof columns / sizeof columns[0]);
+        grid_init(&t, columns, sizeof columns / sizeof columns[0]);
         rc = add_tenants(&t, all, loads);
-        table_print(&t, out);
-        table_fini(&t);
+        grid_print(&t, out);
+        grid_fini(&t);
     }
     json_free(tree);
     json_free(loads);
@@ -443,7 +443,7 @@ int show_tenants(struct str tenants, struct str scale, struct buf *out)
 }
 
 /* "active", "draining", "out"; and what keeps it from calls: "active, breaker open, cooling" */
-static void add_state(struct table *t, const cJSON *i)
+static void add_state(struct grid *t, const cJSON *i)
 {
     const cJSON *healthy = json_get(i, "healthy");
     const cJSON *breaker = json_get(i, "breaker");
@@ -458,12 +458,12 @@ static void add_state(struct table *t, const cJSON *i)
         buf_text(&b, ", cooling until ");
         buf_str(&b, json_text(i, "cooling_until"));
     }
-    table_add(t, buf_as_str(&b));
+    grid_add(t, buf_as_str(&b));
     buf_fini(&b);
 }
 
 /* The limit in force: "4", "-" without one, "7 adaptive". */
-static void add_limit(struct table *t, const cJSON *i)
+static void add_limit(struct grid *t, const cJSON *i)
 {
     char room[NUMBER_SIZE + 16];
     double set = 0;
@@ -473,17 +473,17 @@ static void add_limit(struct table *t, const cJSON *i)
     bool is_adaptive = json_number(i, "limit", &adaptive);
     if (is_adaptive && (set <= 0 || adaptive < set)) {
         (void)snprintf(room, sizeof room, "%.0f adaptive", adaptive);
-        table_add(t, str_of(room));
+        grid_add(t, str_of(room));
     } else if (set > 0) {
         add_member(t, i, "concurrency");
     } else {
-        table_add(t, (struct str){"", 0});
+        grid_add(t, (struct str){"", 0});
     }
 }
 
-static void add_instance(struct table *t, const char *name, const cJSON *i)
+static void add_instance(struct grid *t, const char *name, const cJSON *i)
 {
-    table_add(t, str_of(name));
+    grid_add(t, str_of(name));
     add_member(t, i, "url");
     add_state(t, i);
     add_member(t, i, "running");
@@ -492,19 +492,19 @@ static void add_instance(struct table *t, const char *name, const cJSON *i)
     add_member(t, i, "expires_at");
 }
 
-static void init_instances(struct table *t)
+static void init_instances(struct grid *t)
 {
     static const struct column columns[] = {
         {"INSTANCE", false},   {"URL", false},    {"STATE", false}, {"RUNNING", true},
         {"CONCURRENCY", true}, {"SOURCE", false}, {"LEAVES", false}};
 
-    table_init(t, columns, sizeof columns / sizeof columns[0]);
+    grid_init(t, columns, sizeof columns / sizeof columns[0]);
 }
 
 int show_instance(const char *name, struct str json, struct buf *out)
 {
     cJSON *tree = json_parse(json);
-    struct table t;
+    struct grid t;
 
     if (!cJSON_IsObject(tree)) {
         json_free(tree);
@@ -512,16 +512,16 @@ int show_instance(const char *name, struct str json, struct buf *out)
     }
     init_instances(&t);
     add_instance(&t, name, tree);
-    table_print(&t, out);
-    table_fini(&t);
+    grid_print(&t, out);
+    grid_fini(&t);
     json_free(tree);
     return ERR_OK;
 }
 
-static void add_tree(struct table *t, const cJSON *v, const char *path, unsigned int depth);
+static void add_tree(struct grid *t, const cJSON *v, const char *path, unsigned int depth);
 
 /* What is set, but for the instances, which have a table of their own. */
-static void add_settings(struct table *t, const cJSON *settings)
+static void add_settings(struct grid *t, const cJSON *settings)
 {
     const cJSON *s;
 
@@ -539,9 +539,9 @@ static void print_tenant(const char *name, const cJSON *tenant, struct buf *out)
     const cJSON *paused = json_get(tenant, "paused");
     const cJSON *instances = json_get(tenant, "instances");
     const cJSON *i;
-    struct table t;
+    struct grid t;
 
-    table_init(&t, pair, 2);
+    grid_init(&t, pair, 2);
     add_pair(&t, "tenant", str_of(name));
     add_pair(&t, "source", json_text(tenant, "source"));
     if (cJSON_IsObject(paused)) {
@@ -549,12 +549,12 @@ static void print_tenant(const char *name, const cJSON *tenant, struct buf *out)
         add_pair(&t, "since", json_text(paused, "since"));
     }
     for (size_t k = 0; k < sizeof figures / sizeof figures[0]; k++) {
-        table_add(&t, str_of(figures[k]));
+        grid_add(&t, str_of(figures[k]));
         add_member(&t, tenant, figures[k]);
     }
     add_settings(&t, json_get(tenant, "settings"));
-    table_print(&t, out);
-    table_fini(&t);
+    grid_print(&t, out);
+    grid_fini(&t);
     if (cJSON_GetArraySize(instances) == 0) {
         buf_text(out, "\nno instances: its jobs wait; sluice tenants add gives it one\n");
         return;
@@ -565,8 +565,8 @@ static void print_tenant(const char *name, const cJSON *tenant, struct buf *out)
     {
         add_instance(&t, i->string, i);
     }
-    table_print(&t, out);
-    table_fini(&t);
+    grid_print(&t, out);
+    grid_fini(&t);
 }
 
 int show_tenant(const char *name, struct str json, struct buf *out)
@@ -584,14 +584,14 @@ int show_tenant(const char *name, struct str json, struct buf *out)
 /* --- schedules -------------------------------------------------------------------------------- */
 
 /* A scalar, or the scalars of a list. */
-static void add_list(struct table *t, const cJSON *v)
+static void add_list(struct grid *t, const cJSON *v)
 {
     char room[NUMBER_SIZE];
     struct buf b = {0};
     const cJSON *item;
 
     if (!cJSON_IsArray(v)) {
-        table_add(t, scalar(v, room));
+        grid_add(t, scalar(v, room));
         return;
     }
     cJSON_ArrayForEach(item, v)
@@ -599,7 +599,7 @@ static void add_list(struct table *t, const cJSON *v)
         buf_text(&b, b.n > 0 ? "; " : "");
         buf_str(&b, scalar(item, room));
     }
-    table_add(t, buf_as_str(&b));
+    grid_add(t, buf_as_str(&b));
     buf_fini(&b);
 }
 
@@ -611,25 +611,25 @@ int show_schedules(struct str json, struct buf *out)
     cJSON *tree = json_parse(json);
     const cJSON *all = json_get(tree, "schedules");
     const cJSON *s;
-    struct table t;
+    struct grid t;
 
     if (!cJSON_IsObject(all)) {
         json_free(tree);
         return ERR_PROTOCOL;
     }
-    table_init(&t, columns, sizeof columns / sizeof columns[0]);
+    grid_init(&t, columns, sizeof columns / sizeof columns[0]);
     cJSON_ArrayForEach(s, all)
     {
         struct str tenant = json_text(s, "tenant");
-        table_add(&t, str_of(s->string));
-        table_add(&t, tenant.n > 0 ? tenant : json_text(json_get(s, "job"), "tenant"));
+        grid_add(&t, str_of(s->string));
+        grid_add(&t, tenant.n > 0 ? tenant : json_text(json_get(s, "job"), "tenant"));
         add_list(&t, json_get(s, "last"));
         add_list(&t, json_get(s, "next"));
         add_list(&t, json_get(s, "cron"));
         add_member(&t, s, "timezone");
     }
-    table_print(&t, out);
-    table_fini(&t);
+    grid_print(&t, out);
+    grid_fini(&t);
     json_free(tree);
     return ERR_OK;
 }
@@ -637,7 +637,7 @@ int show_schedules(struct str json, struct buf *out)
 /* --- any document ----------------------------------------------------------------------------- */
 
 /* Recursive; bounded by `depth`. */
-static void add_tree(struct table *t, const cJSON *v, const char *path, unsigned int depth)
+static void add_tree(struct grid *t, const cJSON *v, const char *path, unsigned int depth)
 {
     char room[NUMBER_SIZE];
     char below[PATH_SIZE];
@@ -666,16 +666,16 @@ static void add_tree(struct table *t, const cJSON *v, const char *path, unsigned
 int show_document(struct str json, struct buf *out)
 {
     cJSON *tree = json_parse(json);
-    struct table t;
+    struct grid t;
 
     if (!cJSON_IsObject(tree)) {
         json_free(tree);
         return ERR_PROTOCOL;
     }
-    table_init(&t, pair, 2);
+    grid_init(&t, pair, 2);
     add_tree(&t, tree, "", DEPTH_MAX);
-    table_print(&t, out);
-    table_fini(&t);
+    grid_print(&t, out);
+    grid_fini(&t);
     json_free(tree);
     return ERR_OK;
 }

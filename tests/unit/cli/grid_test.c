@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "table.h"
+#include "grid.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,30 +8,30 @@
 
 #include <cmocka.h>
 
-static void check(struct table *t, const char *expected)
+static void check(struct grid *t, const char *expected)
 {
     struct buf out = {0};
 
-    table_print(t, &out);
+    grid_print(t, &out);
     assert_false(buf_failed(&out));
     assert_string_equal(out.p == NULL ? "" : out.p, expected);
     buf_fini(&out);
-    table_fini(t);
+    grid_fini(t);
 }
 
 static void test_columns_are_aligned(void **state)
 {
     static const struct column columns[] = {{"NAME", false}, {"N", true}, {"LAST", false}};
-    struct table t;
+    struct grid t;
 
     (void)state;
-    table_init(&t, columns, 3);
-    table_add(&t, STR("a"));
-    table_printf(&t, "%d", 1000);
-    table_add(&t, STR("x"));
-    table_add(&t, STR("longer"));
-    table_printf(&t, "%d", 7);
-    table_add(&t, (struct str){NULL, 0});
+    grid_init(&t, columns, 3);
+    grid_add(&t, STR("a"));
+    grid_printf(&t, "%d", 1000);
+    grid_add(&t, STR("x"));
+    grid_add(&t, STR("longer"));
+    grid_printf(&t, "%d", 7);
+    grid_add(&t, (struct str){NULL, 0});
     check(&t, "NAME       N  LAST\n"
               "a       1000  x\n"
               "longer     7  -\n");
@@ -40,24 +40,24 @@ static void test_columns_are_aligned(void **state)
 static void test_without_rows_the_names_stand_alone(void **state)
 {
     static const struct column columns[] = {{"NAME", false}, {"NUMBER", true}};
-    struct table t;
+    struct grid t;
 
     (void)state;
-    table_init(&t, columns, 2);
+    grid_init(&t, columns, 2);
     check(&t, "NAME  NUMBER\n");
 }
 
 static void test_pairs_have_no_names(void **state)
 {
     static const struct column columns[] = {{NULL, false}, {NULL, false}};
-    struct table t;
+    struct grid t;
 
     (void)state;
-    table_init(&t, columns, 2);
-    table_add(&t, STR("state"));
-    table_add(&t, STR("queued"));
-    table_add(&t, STR("id"));
-    table_add(&t, STR("x.y"));
+    grid_init(&t, columns, 2);
+    grid_add(&t, STR("state"));
+    grid_add(&t, STR("queued"));
+    grid_add(&t, STR("id"));
+    grid_add(&t, STR("x.y"));
     check(&t, "state  queued\n"
               "id     x.y\n");
 }
@@ -65,14 +65,14 @@ static void test_pairs_have_no_names(void **state)
 static void test_width_counts_characters(void **state)
 {
     static const struct column columns[] = {{"A", false}, {"B", false}};
-    struct table t;
+    struct grid t;
 
     (void)state;
-    table_init(&t, columns, 2);
-    table_add(&t, STR("Zürich"));
-    table_add(&t, STR("1"));
-    table_add(&t, STR("Berlin"));
-    table_add(&t, STR("2"));
+    grid_init(&t, columns, 2);
+    grid_add(&t, STR("Zürich"));
+    grid_add(&t, STR("1"));
+    grid_add(&t, STR("Berlin"));
+    grid_add(&t, STR("2"));
     check(&t, "A       B\n"
               "Zürich  1\n"
               "Berlin  2\n");
@@ -99,7 +99,7 @@ static void test_a_terminal_is_told_nothing(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct buf out = {0};
         print_message("%s\n", cases[i].name);
-        table_clean(cases[i].text, &out);
+        grid_clean(cases[i].text, &out);
         assert_string_equal(out.p, cases[i].expected);
         buf_fini(&out);
     }

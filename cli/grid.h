@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* table — rows of cells in aligned columns, for people. Pure.
+/* grid — rows of cells in aligned columns, for people. Pure.
  *
  * What servers and tenants say may hold anything: control characters and broken UTF-8 are printed
  * as '?', so that a terminal is not told what to do. */
@@ -12,18 +12,18 @@ struct column {
     bool is_right;    /* aligned to the right: numbers */
 };
 
-struct table {
+struct grid {
     const struct column *columns;
     size_t n_columns;
     struct buf cells; /* NUL after each */
 };
 
-void table_init(struct table *t, const struct column *columns, size_t n_columns);
-void table_fini(struct table *t);
+void grid_init(struct grid *t, const struct column *columns, size_t n_columns);
+void grid_fini(struct grid *t);
 /* Adds the next cell of the row, then of the next row; an empty one shows as "-". */
-void table_add(struct table *t, struct str text);
-__attribute__((format(printf, 2, 3))) void table_printf(struct table *t, const char *format, ...);
+void grid_add(struct grid *t, struct str text);
+__attribute__((format(printf, 2, 3))) void grid_printf(struct grid *t, const char *format, ...);
 /* Lines without trailing spaces. Out of memory marks `out` as failed. */
-void table_print(const struct table *t, struct buf *out);
+void grid_print(const struct grid *t, struct buf *out);
 /* `text` as it may go to a terminal. */
-void table_clean(struct str text, struct buf *out);
+void grid_clean(struct str text, struct buf *out);

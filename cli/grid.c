@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "table.h"
+#include "grid.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,12 +7,12 @@
 
 enum { GAP = 2, TEXT_SIZE = 256 };
 
-void table_init(struct table *t, const struct column *columns, size_t n_columns)
+void grid_init(struct grid *t, const struct column *columns, size_t n_columns)
 {
-    *t = (struct table){.columns = columns, .n_columns = n_columns};
+    *t = (struct grid){.columns = columns, .n_columns = n_columns};
 }
 
-void table_fini(struct table *t)
+void grid_fini(struct grid *t)
 {
     buf_fini(&t->cells);
 }
@@ -37,7 +37,7 @@ static bool is_control(const char *p, size_t n)
     return n == 1 ? c < 0x20 || c == 0x7F : n == 2 && c == 0xC2 && next < 0xA0;
 }
 
-void table_clean(struct str text, struct buf *out)
+void grid_clean(struct str text, struct buf *out)
 {
     while (text.n > 0) {
         size_t step = step_of(text);
@@ -52,16 +52,16 @@ void table_clean(struct str text, struct buf *out)
     }
 }
 
-void table_add(struct table *t, struct str text)
+void grid_add(struct grid *t, struct str text)
 {
     if (text.n == 0) {
         buf_char(&t->cells, '-');
     }
-    table_clean(text, &t->cells);
+    grid_clean(text, &t->cells);
     buf_char(&t->cells, '\0');
 }
 
-void table_printf(struct table *t, const char *format, ...)
+void grid_printf(struct grid *t, const char *format, ...)
 {
     char text[TEXT_SIZE];
     va_list args;
@@ -69,7 +69,7 @@ void table_printf(struct table *t, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    table_add(t, str_of(text));
+    grid_add(t, str_of(text));
 }
 
 /* In characters, not bytes. */
@@ -90,7 +90,7 @@ static void pad(struct buf *out, size_t n)
     }
 }
 
-static void print_cell(const struct table *t, size_t column, const char *text, size_t width,
+static void print_cell(const struct grid *t, size_t column, const char *text, size_t width,
                        struct buf *out)
 {
     bool is_last = column + 1 == t->n_columns;
@@ -110,12 +110,12 @@ static void print_cell(const struct table *t, size_t column, const char *text, s
     }
 }
 
-static const char *end_of(const struct table *t)
+static const char *end_of(const struct grid *t)
 {
     return t->cells.p + t->cells.n;
 }
 
-static void measure(const struct table *t, bool has_names, size_t *widths)
+static void measure(const struct grid *t, bool has_names, size_t *widths)
 {
     size_t column = 0;
 
@@ -129,7 +129,7 @@ static void measure(const struct table *t, bool has_names, size_t *widths)
     }
 }
 
-void table_print(const struct table *t, struct buf *out)
+void grid_print(const struct grid *t, struct buf *out)
 {
     size_t *widths = calloc(t->n_columns, sizeof *widths);
     bool has_names = t->columns[0].name != NULL;
