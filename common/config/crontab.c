@@ -221,8 +221,21 @@ static void read_entry(const struct schedule_context *x, struct mistakes *m, int
     check_entry(x, m, line_number, s);
 }
 
-static void set_timezone(struct mistakes *m, int line, struct str name, struct str value,
-                         char **timezone)
+/* At its own line, not at each entry below it. */
+static bool is_zone(const struct schedule_context *x, struct mistakes *m, int line,
+                    const char *zone)
+{
+    char why[WHY_SIZE] = "";
+
+    if (x->cron_check == NULL || x->cron_check("@daily", zone, why, sizeof why) == ERR_OK) {
+        return true;
+    }
+    say(m, line, "CRON_TZ", why[0] == '\0' ? "no time zone" : why);
+    return false;
+}
+
+static void set_timezone(const struct schedule_context *x, struct mistakes *m, int line,
+                         struct str name, struct str value, char **timezone)
 {
     if (!str_is(name, STR("CRON_TZ"))) {
         mistake_add(m, NULL, line, "of settings only CRON_TZ=… is known, not %.*s", STR_ARG(name));
@@ -234,9 +247,20 @@ static void set_timezone(struct mistakes *m, int line, struct str name, struct s
         say(m, line, "CRON_TZ", why);
         return;
     }
-    free(*timezone);
-    *timezone = str_dup(value);
-    m->is_out_of_memory = m->is_out_of_memory || *timezone == NULL;
+    char *zone = str_dup(value);
+    if (zone == NULL) {
+        m->is_out_of_memory = true;
+    } else if (is_zone(x, m, line, zone)) {
+        free(*timezone);
+        *timezone = zone;
+    } else {
+        free(zone);
+    }
+}
+
+static bool is_text(struct str s)
+{
+    return str_is_utf8(s) && (s.n == 0 || memchr(s.p, '\0', s.n) == NULL);
 }
 
 void crontab_read(const struct schedule_context *x, struct mistakes *m, struct str text,
@@ -245,20 +269,17 @@ void crontab_read(const struct schedule_context *x, struct mistakes *m, struct s
     char *timezone = str_dup(STR("UTC"));
     struct str line;
 
-    if (!str_is_utf8(text) || (text.n > 0 && memchr(text.p, '\0', text.n) != NULL)) {
-        mistake_add(m, NULL, 1, "not UTF-8 text");
-        text.n = 0;
-    }
     for (int i = 1; timezone != NULL && str_cut(&text, '\n', &line); i++) {
         struct str name;
         struct str value;
         line.n -= line.n > 0 && line.p[line.n - 1] == '\r' ? 1 : 0;
         line = str_trim(line);
-        if (line.n == 0 || line.p[0] == '#') {
+        if (!is_text(line)) {
+            mistake_add(m, NULL, i, "not UTF-8 text");
+        } else if (line.n == 0 || line.p[0] == '#') {
             continue;
-        }
-        if (cut_setting(line, &name, &value)) {
-            set_timezone(m, i, name, value, &timezone);
+        } else if (cut_setting(line, &name, &value)) {
+            set_timezone(x, m, i, name, value, &timezone);
         } else {
             read_entry(x, m, i, line, timezone, to);
         }

@@ -10,10 +10,13 @@
 
 #include <stdio.h>
 
-static int refuse_minute_99(const char *expression, const char *timezone, char *why,
-                            size_t why_size)
+static int refuse_99_and_nowhere(const char *expression, const char *timezone, char *why,
+                                 size_t why_size)
 {
-    (void)timezone;
+    if (strcmp(timezone, "Nowhere/Else") == 0) {
+        (void)snprintf(why, why_size, "no such zone");
+        return ERR_MISSING;
+    }
     if (strncmp(expression, "99 ", 3) != 0) {
         return ERR_OK;
     }
@@ -30,7 +33,7 @@ struct reading {
 static void read_text(struct reading *r, const char *file, const char *text)
 {
     static char known[] = "known";
-    struct schedule_context x = {.tenants = &r->tenants, .cron_check = refuse_minute_99};
+    struct schedule_context x = {.tenants = &r->tenants, .cron_check = refuse_99_and_nowhere};
     struct mistakes m = {.file = file, .out = &r->mistakes};
 
     assert_int_equal(map_put(&r->tenants, STR("erp"), known), ERR_OK);
@@ -164,14 +167,24 @@ static void test_mistakes(void **state)
     done(&r);
 }
 
+static void test_a_wrong_zone_is_said_once(void **state)
+{
+    struct reading r = {0};
+
+    (void)state;
+    read_text(&r, "ct", "@daily erp GET /a\nCRON_TZ=Nowhere/Else\n@daily erp GET /b\n");
+    assert_string_equal(r.mistakes.p, "ct:2: CRON_TZ: no such zone\n");
+    done(&r);
+}
+
 static void test_not_text(void **state)
 {
     struct reading r = {0};
 
     (void)state;
-    read_text(&r, "ct", "0 1 * * * erp GET /a \xFF\n");
-    assert_string_equal(r.mistakes.p, "ct:1: not UTF-8 text\n");
-    assert_int_equal(r.list.n, 0);
+    read_text(&r, "ct", "0 1 * * * erp GET /a\n0 1 * * * erp GET /a \xFF\n# caf\xE9\n");
+    assert_string_equal(r.mistakes.p, "ct:2: not UTF-8 text\nct:3: not UTF-8 text\n");
+    assert_int_equal(r.list.n, 1);
     done(&r);
 }
 
@@ -180,7 +193,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entries),  cmocka_unit_test(test_time_zones),
         cmocka_unit_test(test_names),    cmocka_unit_test(test_name_fits),
-        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_not_text),
+        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_a_wrong_zone_is_said_once),
+        cmocka_unit_test(test_not_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
