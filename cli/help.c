@@ -107,6 +107,11 @@ static const struct flag tenants_flags[] = {
     {"--discard", NULL, 0, FLAG_SWITCH, NULL, "restore: forget what the store has lost"},
 };
 
+static const struct flag crontab_flags[] = {
+    {"--config", NULL, 0, FLAG_TEXT, "FILE", "its tenants are those that the entries may name"},
+    {"--next", NULL, 0, FLAG_WHOLE, "N", "print the next N times of each entry, in UTC"},
+};
+
 static const struct flag keys_flags[] = {
     {"--name", NULL, 0, FLAG_TEXT, "NAME", "what logs call the key; made up unless given"},
     {"--scopes", NULL, 0, FLAG_TEXT, "LIST", "of submit, read and admin, by commas (submit,read)"},
@@ -169,6 +174,9 @@ const struct command help_commands[] = {
      "restore [--dry-run|--discard]   put back what the store has lost\n"
      "With --json the server's document.\n"},
     {"schedules", overview_schedules, "", 0, 0, {NULL, 0}, "list the schedules", NULL},
+    {"crontab", crontab_run, "check FILE|-", 1, 2, FLAGS(crontab_flags),
+     "check a crontab: every mistake with its line",
+     "Asks no server. Mistakes are printed as FILE:LINE: what, and it exits 3.\n"},
     {"health", overview_health, "", 0, 0, {NULL, 0}, "show the dispatcher's health", NULL},
     {"keys", keys_run, "new", 1, 1, FLAGS(keys_flags),
      "make an API key: its token, and its entry for the configuration",

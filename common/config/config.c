@@ -22,8 +22,9 @@ struct loading {
     config_cron_check cron_check;
     struct wall now;
     bool is_discovery;
-    struct node *defaults; /* borrowed from the tree; or NULL */
-    struct map tenants;    /* known names to their nodes, sound or not */
+    bool is_without_schedules; /* neither they nor crontabs are read */
+    struct node *defaults;     /* borrowed from the tree; or NULL */
+    struct map tenants;        /* known names to their nodes, sound or not */
     struct schedule_list schedules;
 };
 
@@ -368,8 +369,10 @@ static void load_tree(struct loading *l, const struct node *root)
     load_keys(l, root);
     load_defaults(l, root);
     load_tenants(l, root);
-    load_schedules(l, root);
-    load_crontabs(l, root);
+    if (!l->is_without_schedules) {
+        load_schedules(l, root);
+        load_crontabs(l, root);
+    }
 }
 
 static void load_text(struct loading *l, struct str text)
@@ -439,29 +442,69 @@ static void hand_over(struct loading *l)
     }
 }
 
+static int begin(struct loading *l, struct buf *ret_mistakes)
+{
+    l->now = clock_wall();
+    l->m = (struct mistakes){.file = l->path, .out = ret_mistakes};
+    l->c = calloc(1, sizeof *l->c);
+    return l->c == NULL ? ERR_NOMEM : table_preset(&sections_root_table, l->c);
+}
+
+static int end(struct loading *l, int rc, struct config **ret)
+{
+    if (rc == ERR_OK) {
+        hand_over(l);
+        rc = mistake_verdict(&l->m);
+    }
+    if (rc == ERR_OK) {
+        *ret = l->c;
+        l->c = NULL;
+    }
+    schedule_list_fini(&l->schedules);
+    config_free(l->c);
+    return rc;
+}
+
 int config_load(const char *path, config_cron_check cron_check, struct config **ret,
                 struct buf *ret_mistakes)
 {
-    struct loading l = {.path = path, .cron_check = cron_check, .now = clock_wall()};
-    int rc = ERR_NOMEM;
+    struct loading l = {.path = path, .cron_check = cron_check};
+    int rc = begin(&l, ret_mistakes);
 
-    l.m = (struct mistakes){.file = path, .out = ret_mistakes};
-    l.c = calloc(1, sizeof *l.c);
-    if (l.c == NULL || table_preset(&sections_root_table, l.c) != ERR_OK) {
-        goto out;
-    }
-    load_file(&l);
-    load_env(&l);
-    hand_over(&l);
-    rc = mistake_verdict(&l.m);
     if (rc == ERR_OK) {
-        *ret = l.c;
-        l.c = NULL;
+        load_file(&l);
+        load_env(&l);
     }
-out:
-    schedule_list_fini(&l.schedules);
-    config_free(l.c);
-    return rc;
+    return end(&l, rc, ret);
+}
+
+/* The names of the tenants that were loaded, sound or not; NULL: the file told of none. */
+static const struct map *known_tenants(struct loading *l, struct map *names)
+{
+    for (size_t i = 0; i < l->c->n_tenants; i++) {
+        if (map_put(names, str_of(l->c->tenants[i]->name), l->c->tenants[i]) != ERR_OK) {
+            out_of_memory(l);
+        }
+    }
+    bool is_known = l->path != NULL && (l->m.n == 0 || names->n > 0);
+    return is_known ? names : NULL;
+}
+
+int config_load_crontab(const char *path, const char *file, struct str text,
+                        config_cron_check cron_check, struct config **ret, struct buf *ret_mistakes)
+{
+    struct loading l = {.path = path, .is_without_schedules = true};
+    struct map names = {0};
+    int rc = begin(&l, ret_mistakes);
+
+    if (rc == ERR_OK) {
+        load_file(&l);
+        struct schedule_context x = {known_tenants(&l, &names), cron_check, l.now};
+        l.m.file = file;
+        crontab_read(&x, &l.m, text, &l.schedules);
+    }
+    map_fini(&names);
+    return end(&l, rc, ret);
 }
 
 void config_free(struct config *c)

@@ -107,6 +107,12 @@ typedef int (*config_cron_check)(const char *expression, const char *timezone, c
                                  size_t why_size);
 MUST_CHECK int config_load(const char *path, config_cron_check cron_check, struct config **ret,
                            struct buf *ret_mistakes);
+/* Reads the text of one crontab, as `file` under `crontabs` would be, and gives a configuration
+ * with its schedules. Its tenants must be those of the configuration `path`, of which the schedules
+ * and the environment do not count; NULL: any. Mistakes of both, and the result, as config_load. */
+MUST_CHECK int config_load_crontab(const char *path, const char *file, struct str text,
+                                   config_cron_check cron_check, struct config **ret,
+                                   struct buf *ret_mistakes);
 void config_free(struct config *c);
 
 /* The whole effective configuration as YAML, secrets replaced by "***". */

@@ -305,6 +305,35 @@ static void test_crontabs(void **state)
                     "missing: cannot be read: No such file or directory\n");
 }
 
+static int load_crontab(struct fixture *f, const char *config, const char *crontab)
+{
+    config_free(f->config);
+    f->config = NULL;
+    buf_clear(&f->mistakes);
+    return config_load_crontab(config, "tab", str_of(crontab), NULL, &f->config, &f->mistakes);
+}
+
+static void test_one_crontab(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(load_crontab(f, NULL, "@daily shop GET /a\n@daily shop GET /a\n"), ERR_OK);
+    assert_int_equal(f->config->n_schedules, 2);
+    assert_string_not_equal(f->config->schedules[0].name, f->config->schedules[1].name);
+    /* Its tenants count, the crontabs that it names do not. */
+    write_file(f->path, "tenants: {erp: }\nschedules: {own: 3}\ncrontabs: [missing]\n");
+    assert_int_equal(load_crontab(f, f->path, "@daily erp GET /a\n"), ERR_OK);
+    assert_int_equal(f->config->n_schedules, 1);
+    assert_int_equal(load_crontab(f, f->path, "\n@daily shop GET /a\n"), ERR_INVALID);
+    assert_string_equal(f->mistakes.p, "tab:2: tenant: the tenant shop is not configured\n");
+    assert_null(f->config);
+    /* Without a configuration that can be read, nothing is said of tenants. */
+    assert_int_equal(load_crontab(f, "/nowhere", "@daily shop GET /a\n@never\n"), ERR_INVALID);
+    assert_string_equal(f->mistakes.p,
+                        "/nowhere: cannot be read: No such file or directory\n"
+                        "tab:2: expected MIN HOUR DOM MON DOW tenant METHOD /path [body]\n");
+}
+
 static void test_discovery_file(void **state)
 {
     struct fixture *f = *state;
@@ -471,6 +500,7 @@ int main(void)
         TEST(test_mistakes_of_jobs_have_lines),
         TEST(test_files_that_are_not_read),
         TEST(test_crontabs),
+        TEST(test_one_crontab),
         TEST(test_discovery_file),
         TEST(test_cluster),
         TEST(test_wait_replicas),
