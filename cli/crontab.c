@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* crontab — checks a crontab as a daemon would read it. Asks no server. */
-#include "cli.h"
+#include "action.h"
 #include "config/config.h"
 #include "cron.h"
-#include "data.h"
 #include "grid.h"
 
 enum { NEXT_MAX = 1000 };
@@ -119,18 +118,6 @@ static void print_json(const struct check *k, size_t n, struct buf *out)
     buf_text(out, "}}\n");
 }
 
-static int read_file(struct cli *c, struct check *k)
-{
-    struct buf why = {0};
-    int code = CLI_OK;
-
-    if (data_read_file(k->file, &k->text, &why) != ERR_OK) {
-        code = cli_misused(c, "%s", why.p == NULL ? "cannot read the file" : why.p);
-    }
-    buf_fini(&why);
-    return code;
-}
-
 static int check(struct cli *c, const struct args *a, struct check *k)
 {
     size_t n = (size_t)args_count(a, "--next", 0);
@@ -162,7 +149,7 @@ int crontab_run(struct cli *c, const struct args *a)
         return cli_misused(c, "--next takes at most %d", NEXT_MAX);
     }
     k.file = a->words[1];
-    int code = read_file(c, &k);
+    int code = action_read(c, k.file, &k.text);
     if (code == CLI_OK) {
         code = check(c, a, &k);
     }

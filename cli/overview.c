@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the dispatcher knows of all. */
-#include "ask.h"
+#include "action.h"
 #include "json.h"
 #include "reply.h"
 #include "show.h"
@@ -8,15 +8,6 @@
 static struct ask get(const struct cli *c, const char *path)
 {
     return (struct ask){.base = c->dispatcher, .method = "GET", .path = path, .is_harmless = true};
-}
-
-static int put_text(struct cli *c, int rc, const struct buf *text, int code)
-{
-    if (rc != ERR_OK) {
-        cli_say(c, "the answer of %s is not what was asked for", c->dispatcher);
-        return CLI_UNAVAILABLE;
-    }
-    return cli_put_buf(c, text, code);
 }
 
 int overview_tenants(struct cli *c, const struct args *a)
@@ -35,9 +26,10 @@ int overview_tenants(struct cli *c, const struct args *a)
         /* Without the load the tenants are still worth showing. */
         code = ask(c, &scale, &loads);
         struct str load = code == CLI_OK ? buf_as_str(&loads.body) : (struct str){NULL, 0};
-        code = code > 128
-                   ? code
-                   : put_text(c, show_tenants(buf_as_str(&all.body), load, &text), &text, code);
+        if (code <= 128) {
+            int shown = action_put(c, show_tenants(buf_as_str(&all.body), load, &text), &text);
+            code = shown == CLI_OK ? code : shown;
+        }
     }
     client_answer_fini(&all);
     client_answer_fini(&loads);
@@ -54,9 +46,8 @@ int overview_schedules(struct cli *c, const struct args *a)
     (void)a;
     int code = ask(c, &order, &answer);
     if (code == CLI_OK) {
-        code = c->is_json
-                   ? cli_put_json(c, buf_as_str(&answer.body), CLI_OK)
-                   : put_text(c, show_schedules(buf_as_str(&answer.body), &text), &text, CLI_OK);
+        code = c->is_json ? cli_put_json(c, buf_as_str(&answer.body), CLI_OK)
+                          : action_put(c, show_schedules(buf_as_str(&answer.body), &text), &text);
     }
     client_answer_fini(&answer);
     buf_fini(&text);
