@@ -57,6 +57,7 @@ int dead_run(struct cli *c, const struct args *a);
 int overview_tenants(struct cli *c, const struct args *a);
 int tenants_run(struct cli *c, const struct args *a);
 int overview_schedules(struct cli *c, const struct args *a);
+int schedules_run(struct cli *c, const struct args *a);
 int crontab_run(struct cli *c, const struct args *a);
 int overview_health(struct cli *c, const struct args *a);
 int keys_run(struct cli *c, const struct args *a);

@@ -107,6 +107,22 @@ static const struct flag tenants_flags[] = {
     {"--discard", NULL, 0, FLAG_SWITCH, NULL, "restore: forget what the store has lost"},
 };
 
+static const struct flag schedules_flags[] = {
+    {"--note", NULL, 0, FLAG_TEXT, "TEXT", "pause: why; everybody sees it"},
+    {"--idempotency-key", "--key-id", 0, FLAG_TEXT, "KEY", "run: the same key is the same job"},
+    {"--from", NULL, 0, FLAG_TEXT, "TIME",
+     "backfill: the first time; preview: only what is later (now)"},
+    {"--until", NULL, 0, FLAG_TEXT, "TIME", "backfill, preview: only what is earlier"},
+    {"--timezone", NULL, 0, FLAG_TEXT, "ZONE", "preview: of the expressions (UTC)"},
+    {"--count", NULL, 0, FLAG_COUNT, "N", "preview: at most that many (10)"},
+    {"--dst-gap", NULL, 0, FLAG_TEXT, "run_after|skip",
+     "preview: times that the clock jumps over (run_after)"},
+    {"--dst-overlap", NULL, 0, FLAG_TEXT, "once|twice", "preview: times that come twice (once)"},
+    {"--exclude", NULL, 0, FLAG_TEXT, "EXPRESSION", "preview: not at these; may be repeated"},
+    {"--start", NULL, 0, FLAG_TEXT, "TIME", "preview: as of a schedule"},
+    {"--end", NULL, 0, FLAG_TEXT, "TIME", "preview: as of a schedule"},
+};
+
 static const struct flag crontab_flags[] = {
     {"--config", NULL, 0, FLAG_TEXT, "FILE", "its tenants are those that the entries may name"},
     {"--next", NULL, 0, FLAG_WHOLE, "N", "print the next N times of each entry, in UTC"},
@@ -173,7 +189,24 @@ const struct command help_commands[] = {
      "remove TENANT INSTANCE          take it out at once\n"
      "restore [--dry-run|--discard]   put back what the store has lost\n"
      "With --json the server's document.\n"},
-    {"schedules", overview_schedules, "", 0, 0, {NULL, 0}, "list the schedules", NULL},
+    {"schedules", schedules_run, "[ACTION] …", 0, 101, FLAGS(schedules_flags),
+     "list the schedules; change, run and preview them",
+     "list                                all of them; also without a word\n"
+     "show NAME                           its state, times and settings\n"
+     "put NAME FILE                       its document, as in the configuration; - from standard "
+     "input\n"
+     "delete NAME                         when it was put\n"
+     "pause NAME [--note TEXT]            fire nothing more; times that pass are not made up\n"
+     "resume NAME                         go on with the next time\n"
+     "run NAME                            one job of it now, also when paused; prints the job's "
+     "id\n"
+     "backfill NAME --from T --until T    a job for each time from T to before T that did not "
+     "fire\n"
+     "history NAME                        its last fires and what became of them\n"
+     "preview EXPRESSION… [--timezone Z]  when it would fire, one time a line\n"
+     "Quote expressions. Times are given as 2026-03-29T01:00:00Z and shown in UTC. With --json "
+     "the\n"
+     "server's document.\n"},
     {"crontab", crontab_run, "check FILE|-", 1, 2, FLAGS(crontab_flags),
      "check a crontab: every mistake with its line",
      "Asks no server. Mistakes are printed as FILE:LINE: what, and it exits 3.\n"},

@@ -389,34 +389,43 @@ static int by_name(const void *a, const void *b)
     return strcmp((*one)->string, (*other)->string);
 }
 
-/* The server has them in no order; people look for a name. */
+/* The members of an object by their names: the server has them in no order, people look for one.
+ * ret: the caller frees it; NULL without memory. */
+static const cJSON **sorted(const cJSON *object, size_t *ret_n)
+{
+    size_t n = (size_t)cJSON_GetArraySize(object);
+    const cJSON **all = calloc(n + 1, sizeof(const cJSON *));
+    const cJSON *member;
+
+    *ret_n = 0;
+    if (all == NULL) {
+        return NULL;
+    }
+    cJSON_ArrayForEach(member, object)
+    {
+        all[(*ret_n)++] = member;
+    }
+    qsort(all, n, sizeof(const cJSON *), by_name);
+    return all;
+}
+
 static int add_tenants(struct grid *t, const cJSON *tenants, const cJSON *loads)
 {
-    size_t n = (size_t)cJSON_GetArraySize(tenants);
-    const cJSON **sorted = calloc(n + 1, sizeof(const cJSON *));
-    const cJSON *tenant;
-    size_t k = 0;
+    size_t n;
+    const cJSON **all = sorted(tenants, &n);
 
-    if (sorted == NULL) {
-        return ERR_NOMEM;
+    for (size_t k = 0; k < n; k++) {
+        grid_add(t, str_of(all[k]->string));
+        add_instances(t, all[k]);
+        add_load(t, all[k], json_get(json_get(loads, "tenants"), all[k]->string));
     }
-    cJSON_ArrayForEach(tenant, tenants)
-    {
-        sorted[k++] = tenant;
-    }
-    qsort(sorted, n, sizeof(const cJSON *), by_name);
-    for (k = 0; k < n; k++) {
-        grid_add(t, str_of(sorted[k]->string));
-        add_instances(t, sorted[k]);
-        add_load(t, sorted[k], json_get(json_get(loads, "tenants"), sorted[k]->string));
-    }
-    free(sorted);
     if (loads != NULL) {
         grid_add(t, STR("(all)"));
         grid_add(t, (struct str){"", 0});
         add_load(t, NULL, loads);
     }
-    return ERR_OK;
+    free(all);
+    return all == NULL ? ERR_NOMEM : ERR_OK;
 }
 
 int show_tenants(struct str tenants, struct str scale, struct buf *out)
@@ -603,35 +612,184 @@ static void add_list(struct grid *t, const cJSON *v)
     buf_fini(&b);
 }
 
+/* "active", "paused", "paused by failure"; "over" when nothing will ever fire it. */
+static struct str schedule_state(const cJSON *s)
+{
+    const cJSON *paused = json_get(s, "paused");
+    double runs_left;
+    bool is_used_up = json_number(s, "runs_left", &runs_left) && runs_left <= 0;
+
+    if (cJSON_IsObject(paused)) {
+        return str_is(json_text(paused, "by"), STR("failure")) ? STR("paused by failure")
+                                                               : STR("paused");
+    }
+    return is_used_up || cJSON_IsNull(json_get(s, "next")) ? STR("over") : STR("active");
+}
+
+static int add_schedules(struct grid *t, const cJSON *schedules)
+{
+    size_t n;
+    const cJSON **all = sorted(schedules, &n);
+
+    for (size_t k = 0; k < n; k++) {
+        const cJSON *s = all[k];
+        struct str tenant = json_text(s, "tenant");
+        grid_add(t, str_of(s->string));
+        grid_add(t, tenant.n > 0 ? tenant : json_text(json_get(s, "job"), "tenant"));
+        grid_add(t, schedule_state(s));
+        add_list(t, json_get(s, "last"));
+        add_list(t, json_get(s, "next"));
+        add_list(t, json_get(s, "cron"));
+        add_member(t, s, "timezone");
+    }
+    free(all);
+    return all == NULL ? ERR_NOMEM : ERR_OK;
+}
+
 int show_schedules(struct str json, struct buf *out)
 {
-    static const struct column columns[] = {{"SCHEDULE", false}, {"TENANT", false},
-                                            {"LAST", false},     {"NEXT", false},
-                                            {"CRON", false},     {"TIMEZONE", false}};
+    static const struct column columns[] = {
+        {"SCHEDULE", false}, {"TENANT", false}, {"STATE", false},   {"LAST", false},
+        {"NEXT", false},     {"CRON", false},   {"TIMEZONE", false}};
     cJSON *tree = json_parse(json);
     const cJSON *all = json_get(tree, "schedules");
-    const cJSON *s;
+    struct grid t;
+    int rc = ERR_PROTOCOL;
+
+    if (cJSON_IsObject(all)) {
+        grid_init(&t, columns, sizeof columns / sizeof columns[0]);
+        rc = add_schedules(&t, all);
+        grid_print(&t, out);
+        grid_fini(&t);
+    }
+    json_free(tree);
+    return rc;
+}
+
+static void add_bounds(struct grid *t, const cJSON *s)
+{
+    static const char *const names[][2] = {
+        {"last", "last"}, {"next", "next"}, {"fired", "fired"}, {"skipped", "skipped"}};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        grid_add(t, str_of(names[i][1]));
+        add_member(t, s, names[i][0]);
+    }
+    if (cJSON_IsNumber(json_get(s, "runs_left"))) {
+        grid_add(t, STR("runs left"));
+        add_member(t, s, "runs_left");
+    }
+}
+
+static void add_schedule(struct grid *t, const char *name, const cJSON *s)
+{
+    const cJSON *paused = json_get(s, "paused");
+    const cJSON *setting;
+
+    add_pair(t, "schedule", str_of(name));
+    add_pair(t, "state", schedule_state(s));
+    if (cJSON_IsObject(paused)) {
+        add_pair(t, "since", json_text(paused, "since"));
+        add_pair(t, "note", json_text(paused, "note"));
+    }
+    add_pair(t, "tenant", json_text(s, "tenant"));
+    add_request(t, s);
+    grid_add(t, STR("cron"));
+    add_list(t, json_get(s, "cron"));
+    add_pair(t, "timezone", json_text(s, "timezone"));
+    add_pair(t, "source", json_text(s, "source"));
+    add_bounds(t, s);
+    cJSON_ArrayForEach(setting, json_get(s, "document"))
+    {
+        if (strcmp(setting->string, "cron") != 0 && strcmp(setting->string, "timezone") != 0) {
+            add_tree(t, setting, setting->string, DEPTH_MAX);
+        }
+    }
+}
+
+int show_schedule(const char *name, struct str json, struct buf *out)
+{
+    cJSON *tree = json_parse(json);
     struct grid t;
 
-    if (!cJSON_IsObject(all)) {
+    if (!cJSON_IsObject(tree)) {
+        json_free(tree);
+        return ERR_PROTOCOL;
+    }
+    grid_init(&t, pair, 2);
+    add_schedule(&t, name, tree);
+    grid_print(&t, out);
+    grid_fini(&t);
+    json_free(tree);
+    return ERR_OK;
+}
+
+int show_history(struct str json, struct buf *out)
+{
+    static const struct column columns[] = {
+        {"TIME", false}, {"FIRED", false}, {"KIND", false}, {"STATE", false}, {"JOB", false}};
+    static const char *const members[] = {"time", "fired_at", "kind", "state", "job"};
+    cJSON *tree = json_parse(json);
+    const cJSON *fires = json_get(tree, "fires");
+    const cJSON *fire;
+    struct grid t;
+
+    if (!cJSON_IsArray(fires)) {
         json_free(tree);
         return ERR_PROTOCOL;
     }
     grid_init(&t, columns, sizeof columns / sizeof columns[0]);
-    cJSON_ArrayForEach(s, all)
+    cJSON_ArrayForEach(fire, fires)
     {
-        struct str tenant = json_text(s, "tenant");
-        grid_add(&t, str_of(s->string));
-        grid_add(&t, tenant.n > 0 ? tenant : json_text(json_get(s, "job"), "tenant"));
-        add_list(&t, json_get(s, "last"));
-        add_list(&t, json_get(s, "next"));
-        add_list(&t, json_get(s, "cron"));
-        add_member(&t, s, "timezone");
+        for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+            add_member(&t, fire, members[i]);
+        }
     }
     grid_print(&t, out);
     grid_fini(&t);
     json_free(tree);
     return ERR_OK;
+}
+
+/* Lists of texts that stand beside each other, under the names of the columns; NULL: without. */
+static int show_lists(struct str json, const char *const *members, const struct column *columns,
+                      size_t n, struct buf *out)
+{
+    char room[NUMBER_SIZE];
+    cJSON *tree = json_parse(json);
+    const cJSON *first = json_get(tree, members[0]);
+    int n_rows = cJSON_GetArraySize(first);
+    struct grid t;
+
+    if (!cJSON_IsArray(first)) {
+        json_free(tree);
+        return ERR_PROTOCOL;
+    }
+    grid_init(&t, columns, n);
+    for (int row = 0; row < n_rows; row++) {
+        for (size_t i = 0; i < n; i++) {
+            grid_add(&t, scalar(cJSON_GetArrayItem(json_get(tree, members[i]), row), room));
+        }
+    }
+    grid_print(&t, out);
+    grid_fini(&t);
+    json_free(tree);
+    return ERR_OK;
+}
+
+int show_times(struct str json, struct buf *out)
+{
+    static const char *const members[] = {"times"};
+
+    return show_lists(json, members, pair, 1, out);
+}
+
+int show_backfill(struct str json, struct buf *out)
+{
+    static const char *const members[] = {"times", "jobs"};
+    static const struct column columns[] = {{"TIME", false}, {"JOB", false}};
+
+    return show_lists(json, members, columns, 2, out);
 }
 
 /* --- any document ----------------------------------------------------------------------------- */

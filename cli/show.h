@@ -17,5 +17,10 @@ MUST_CHECK int show_tenants(struct str tenants, struct str scale, struct buf *ou
 MUST_CHECK int show_tenant(const char *name, struct str json, struct buf *out);
 MUST_CHECK int show_instance(const char *name, struct str json, struct buf *out);
 MUST_CHECK int show_schedules(struct str json, struct buf *out);
+/* One schedule, its fires, instants, a backfill's instants with their jobs. */
+MUST_CHECK int show_schedule(const char *name, struct str json, struct buf *out);
+MUST_CHECK int show_history(struct str json, struct buf *out);
+MUST_CHECK int show_times(struct str json, struct buf *out);
+MUST_CHECK int show_backfill(struct str json, struct buf *out);
 /* Any document: its scalars, each by its path. */
 MUST_CHECK int show_document(struct str json, struct buf *out);

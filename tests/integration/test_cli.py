@@ -256,8 +256,8 @@ def test_schedules(make_stack):
     stack = make_stack(lambda s: s.sample_config(schedules={"nightly": schedule}))
     cli = Cli(stack)
     names, row = cli.text("schedules").splitlines()
-    assert names.split() == ["SCHEDULE", "TENANT", "LAST", "NEXT", "CRON", "TIMEZONE"]
-    assert row.split()[:2] == ["nightly", "sample"] and "15 2 * * *" in row
+    assert names.split() == ["SCHEDULE", "TENANT", "STATE", "LAST", "NEXT", "CRON", "TIMEZONE"]
+    assert row.split()[:3] == ["nightly", "sample", "active"] and "15 2 * * *" in row
     assert cli.json("schedules")["schedules"]["nightly"]["timezone"] == "Europe/Berlin"
 
 

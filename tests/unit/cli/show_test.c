@@ -91,6 +91,10 @@ static void test_what_is_no_document(void **state)
         assert_int_equal(show_job(cases[i].json, &out), ERR_PROTOCOL);
         assert_int_equal(show_tenants(cases[i].json, (struct str){NULL, 0}, &out), ERR_PROTOCOL);
         assert_int_equal(show_schedules(cases[i].json, &out), ERR_PROTOCOL);
+        assert_int_equal(show_schedule("x", cases[i].json, &out), ERR_PROTOCOL);
+        assert_int_equal(show_history(cases[i].json, &out), ERR_PROTOCOL);
+        assert_int_equal(show_times(cases[i].json, &out), ERR_PROTOCOL);
+        assert_int_equal(show_backfill(cases[i].json, &out), ERR_PROTOCOL);
         assert_int_equal(show_document(cases[i].json, &out), ERR_PROTOCOL);
         assert_int_equal(show_dead_list(cases[i].json, &out), ERR_PROTOCOL);
         assert_int_equal(show_dead(cases[i].json, &out), ERR_PROTOCOL);
@@ -214,16 +218,106 @@ static void test_tenants_alone(void **state)
 static void test_schedules(void **state)
 {
     static const char json[] =
-        "{\"schedules\":{\"nightly\":{\"cron\":\"15 2 * * *\",\"timezone\":\"Europe/Berlin\","
-        "\"tenant\":\"erp\",\"last\":null,\"next\":\"2026-03-29T01:00:00Z\"},"
-        "\"two\":{\"cron\":[\"1 * * * *\",\"2 * * * *\"],\"job\":{\"tenant\":\"b\"}}}}";
+        "{\"schedules\":{\"two\":{\"cron\":[\"1 * * * *\",\"2 * * * "
+        "*\"],\"job\":{\"tenant\":\"b\"}},"
+        "\"nightly\":{\"cron\":\"15 2 * * *\",\"timezone\":\"Europe/Berlin\",\"tenant\":\"erp\","
+        "\"last\":null,\"next\":\"2026-03-29T01:00:00Z\",\"paused\":null},"
+        "\"old\":{\"cron\":\"@daily\",\"tenant\":\"erp\",\"last\":\"2026-03-28T00:00:00Z\","
+        "\"next\":null},"
+        "\"held\":{\"cron\":\"@daily\",\"tenant\":\"erp\",\"next\":null,\"paused\":"
+        "{\"by\":\"operator\"}},"
+        "\"used\":{\"cron\":\"@daily\",\"tenant\":\"erp\",\"next\":\"2026-03-29T00:00:00Z\","
+        "\"runs_left\":0},"
+        "\"ill\":{\"cron\":\"@daily\",\"tenant\":\"erp\",\"next\":\"2026-03-29T00:00:00Z\","
+        "\"paused\":{\"by\":\"failure\"}}}}";
     struct buf out = {0};
 
     (void)state;
-    check(show_schedules(STR(json), &out), &out,
-          "SCHEDULE  TENANT  LAST  NEXT                  CRON                  TIMEZONE\n"
-          "nightly   erp     -     2026-03-29T01:00:00Z  15 2 * * *            Europe/Berlin\n"
-          "two       b       -     -                     1 * * * *; 2 * * * *  -\n");
+    check(
+        show_schedules(STR(json), &out), &out,
+        "SCHEDULE  TENANT  STATE              LAST                  NEXT                  CRON     "
+        "             TIMEZONE\n"
+        "held      erp     paused             -                     -                     @daily   "
+        "             -\n"
+        "ill       erp     paused by failure  -                     2026-03-29T00:00:00Z  @daily   "
+        "             -\n"
+        "nightly   erp     active             -                     2026-03-29T01:00:00Z  15 2 * * "
+        "*            Europe/Berlin\n"
+        "old       erp     over               2026-03-28T00:00:00Z  -                     @daily   "
+        "             -\n"
+        "two       b       active             -                     -                     1 * * * "
+        "*; 2 * * * *  -\n"
+        "used      erp     over               -                     2026-03-29T00:00:00Z  @daily   "
+        "             -\n");
+}
+
+static void test_a_schedule(void **state)
+{
+    static const char json[] =
+        "{\"cron\":\"15 2 * * *\",\"timezone\":\"UTC\",\"tenant\":\"erp\",\"method\":\"POST\","
+        "\"path\":\"/r\",\"last\":null,\"next\":\"2026-03-29T02:15:00Z\",\"source\":\"http\","
+        "\"document\":{\"cron\":\"15 2 * * *\",\"overlap\":\"queue_one\",\"job\":{\"tenant\":"
+        "\"erp\",\"request\":{\"path\":\"/r\"}}},\"paused\":{\"since\":\"2026-03-28T09:00:00Z\","
+        "\"note\":\"new\\u001btape\",\"by\":\"operator\"},\"fired\":3,\"skipped\":1,\"runs_left\":"
+        "7}";
+    struct buf out = {0};
+
+    (void)state;
+    check(show_schedule("nightly", STR(json), &out), &out,
+          "schedule          nightly\n"
+          "state             paused\n"
+          "since             2026-03-28T09:00:00Z\n"
+          "note              new?tape\n"
+          "tenant            erp\n"
+          "request           POST /r\n"
+          "cron              15 2 * * *\n"
+          "timezone          UTC\n"
+          "source            http\n"
+          "last              -\n"
+          "next              2026-03-29T02:15:00Z\n"
+          "fired             3\n"
+          "skipped           1\n"
+          "runs left         7\n"
+          "overlap           queue_one\n"
+          "job.tenant        erp\n"
+          "job.request.path  /r\n");
+    check(show_schedule("x", STR("{\"tenant\":\"erp\",\"next\":null,\"runs_left\":null}"), &out),
+          &out,
+          "schedule  x\n"
+          "state     over\n"
+          "tenant    erp\n"
+          "cron      -\n"
+          "timezone  -\n"
+          "source    -\n"
+          "last      -\n"
+          "next      -\n"
+          "fired     -\n"
+          "skipped   -\n");
+}
+
+static void test_what_a_schedule_did_and_will_do(void **state)
+{
+    struct buf out = {0};
+
+    (void)state;
+    check(show_history(STR("{\"fires\":[{\"time\":\"2026-03-29T02:15:00Z\",\"fired_at\":"
+                           "\"2026-03-29T02:15:00.010Z\",\"job\":\"" ID "\",\"kind\":\"time\","
+                           "\"state\":\"succeeded\"},{\"time\":\"2026-03-28T02:15:00Z\","
+                           "\"kind\":\"backfill\",\"state\":null}]}"),
+                       &out),
+          &out,
+          "TIME                  FIRED                     KIND      STATE      JOB\n"
+          "2026-03-29T02:15:00Z  2026-03-29T02:15:00.010Z  time      succeeded  " ID "\n"
+          "2026-03-28T02:15:00Z  -                         backfill  -          -\n");
+    check(show_times(STR("{\"times\":[\"2026-03-29T02:15:00Z\",\"2026-03-30T02:15:00Z\"]}"), &out),
+          &out, "2026-03-29T02:15:00Z\n2026-03-30T02:15:00Z\n");
+    check(show_backfill(STR("{\"times\":[\"2026-03-29T02:15:00Z\",\"2026-03-30T02:15:00Z\"],"
+                            "\"jobs\":[\"" ID "\",null]}"),
+                        &out),
+          &out,
+          "TIME                  JOB\n"
+          "2026-03-29T02:15:00Z  " ID "\n"
+          "2026-03-30T02:15:00Z  -\n");
 }
 
 static void test_dead_letters(void **state)
@@ -303,6 +397,8 @@ int main(void)
         cmocka_unit_test(test_tenants_alone),
         cmocka_unit_test(test_tenants_stand_by_name),
         cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_a_schedule),
+        cmocka_unit_test(test_what_a_schedule_did_and_will_do),
         cmocka_unit_test(test_dead_letters),
         cmocka_unit_test(test_a_dead_letter),
         cmocka_unit_test(test_any_document),
