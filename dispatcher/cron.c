@@ -18,6 +18,7 @@ enum field { SECOND, MINUTE, HOUR, DAY, MONTH, WEEKDAY, FIELDS };
 enum {
     EXPRESSION_MAX = 1024, /* a list of all minutes has 170 */
     SHOWN_MAX = 32,        /* of a wrong piece, in a sentence */
+    EVERY_DAYS_MAX = 10000,
     MAX_NTH = 5
 };
 
@@ -68,6 +69,7 @@ struct cron {
     uint64_t nth[MAX_NTH + 1], last;
     bool is_star[FIELDS]; /* the field begins with '*' or is '?' */
     bool has_seconds;
+    int64_t every_s; /* @every, in seconds: nothing else counts; 0: by the calendar */
 };
 
 /* --- sentences -------------------------------------------------------------------------------- */
@@ -346,8 +348,68 @@ static int parse_nickname(struct str text, struct problem p, struct cron *c)
     }
     return refuse(p, ERR_SYNTAX,
                   "\"%.*s\" is not one of @yearly, @annually, @monthly, @weekly, @daily, "
-                  "@midnight, @hourly",
+                  "@midnight, @hourly, @every",
                   STR_ARG(shown(text)));
+}
+
+/* "90m" of "90m30s", cut off the front. */
+static bool take_span(struct str *rest, int64_t *ret_s)
+{
+    static const struct {
+        char letter;
+        int64_t s;
+    } units[] = {{'d', CIVIL_DAY_S}, {'h', 3600}, {'m', 60}, {'s', 1}};
+    const int64_t max_s = (int64_t)EVERY_DAYS_MAX * CIVIL_DAY_S;
+    uint64_t number = 0;
+    size_t n = 0;
+
+    while (n < rest->n && isdigit((unsigned char)rest->p[n])) {
+        n++;
+    }
+    if (n == rest->n || str_to_u64((struct str){rest->p, n}, (uint64_t)max_s, &number) != ERR_OK) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (units[i].letter == rest->p[n]) {
+            *ret_s = (int64_t)number * units[i].s;
+            *rest = (struct str){rest->p + n + 1, rest->n - n - 1};
+            return *ret_s <= max_s;
+        }
+    }
+    return false;
+}
+
+static bool starts_every(struct str text)
+{
+    const struct str word = STR("@every");
+
+    return text.n > word.n && str_is_nocase((struct str){text.p, word.n}, word) &&
+           (text.p[word.n] == ' ' || text.p[word.n] == '\t');
+}
+
+static int parse_every(struct str text, struct problem p, struct cron *c)
+{
+    const size_t word = sizeof "@every";
+    struct str span = str_trim((struct str){text.p + word, text.n - word});
+    struct str rest = span;
+    int64_t total_s = 0;
+    int64_t part_s = 0;
+
+    while (rest.n > 0 && total_s <= (int64_t)EVERY_DAYS_MAX * CIVIL_DAY_S) {
+        if (!take_span(&rest, &part_s)) {
+            total_s = 0;
+            break;
+        }
+        total_s += part_s;
+    }
+    if (total_s < 1 || total_s > (int64_t)EVERY_DAYS_MAX * CIVIL_DAY_S) {
+        return refuse(p, ERR_SYNTAX,
+                      "@every must be followed by a span from 1s to %dd, as 90m or 1h30m (d, h, m, "
+                      "s), not \"%.*s\"",
+                      EVERY_DAYS_MAX, STR_ARG(shown(span)));
+    }
+    c->every_s = total_s;
+    return ERR_OK;
 }
 
 /* What refuse() quotes must be printable. */
@@ -374,6 +436,9 @@ static int parse_text(struct str text, struct problem p, struct cron *c)
     text = str_trim(text);
     if (str_starts(text, STR("TZ=")) || str_starts(text, STR("CRON_TZ="))) {
         return refuse(p, ERR_SYNTAX, "the time zone does not stand in the expression");
+    }
+    if (starts_every(text)) {
+        return parse_every(text, p, c);
     }
     return text.n > 0 && *text.p == '@' ? parse_nickname(text, p, c) : parse_fields(text, p, c);
 }
@@ -603,12 +668,28 @@ static int64_t next_instant(const struct search *q, int64_t from_s, int64_t end_
     return NEVER;
 }
 
+/* --- @every ----------------------------------------------------------------------------------- */
+
+static int64_t anchor_s(struct cron_rules rules)
+{
+    return civil_floor_div(rules.anchor.ms + 999, 1000);
+}
+
+/* The first instant from `from_s` on. An anchor is a time that has a text: the sums fit. */
+static int64_t next_every(const struct cron *c, struct cron_rules rules, int64_t from_s)
+{
+    int64_t first_s = anchor_s(rules);
+    int64_t behind = civil_floor_div(from_s - first_s + c->every_s - 1, c->every_s);
+
+    return first_s + behind * c->every_s;
+}
+
 /* --- public ----------------------------------------------------------------------------------- */
 
 /* The calendar repeats after 400 years, weekdays included. */
 static bool is_ever(const struct cron *c)
 {
-    return next_local(c, FIRST_S, 400) != NEVER;
+    return c->every_s > 0 || next_local(c, FIRST_S, 400) != NEVER;
 }
 
 int cron_parse(const char *expression, struct cron **ret, char *why, size_t why_size)
@@ -639,7 +720,7 @@ void cron_free(struct cron *c)
 
 bool cron_is_interval(const struct cron *c)
 {
-    return c->is_star[MINUTE] || c->is_star[HOUR];
+    return c->every_s > 0 || c->is_star[MINUTE] || c->is_star[HOUR];
 }
 
 int cron_next(const struct cron *c, const struct zone *z, struct cron_rules rules,
@@ -657,7 +738,7 @@ int cron_next(const struct cron *c, const struct zone *z, struct cron_rules rule
                        .last_year = year_of(from_s) + CRON_HORIZON_YEARS,
                        .is_made_up = is_fixed && !rules.is_gap_skipped,
                        .is_once = is_fixed && !rules.is_overlap_twice};
-    int64_t at_s = next_instant(&q, from_s, END_S);
+    int64_t at_s = c->every_s > 0 ? next_every(c, rules, from_s) : next_instant(&q, from_s, END_S);
     if (at_s >= END_S) {
         return ERR_MISSING;
     }
@@ -665,10 +746,15 @@ int cron_next(const struct cron *c, const struct zone *z, struct cron_rules rule
     return ERR_OK;
 }
 
-bool cron_matches(const struct cron *c, const struct zone *z, struct wall instant)
+bool cron_matches(const struct cron *c, const struct zone *z, struct cron_rules rules,
+                  struct wall instant)
 {
-    int64_t local_s = civil_floor_div(instant.ms, 1000) + zone_offset_s(z, instant);
+    int64_t at_s = civil_floor_div(instant.ms, 1000);
+    int64_t local_s = at_s + zone_offset_s(z, instant);
 
+    if (c->every_s > 0) {
+        return next_every(c, rules, at_s) == at_s;
+    }
     if (!c->has_seconds) {
         local_s = civil_floor_div(local_s, 60) * 60;
     }

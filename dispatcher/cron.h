@@ -7,7 +7,8 @@
  *     [second 0-59]  minute 0-59  hour 0-23  day 1-31  month 1-12|JAN-DEC  weekday 0-7|SUN-SAT
  *
  * Five fields mean second 0. Instead of all: @yearly @annually @monthly @weekly @daily @midnight
- * @hourly. A field is a list "a,b,…" of
+ * @hourly; or @every with a span as in Go: "@every 90m", "@every 1h30m" of days (d: 24 hours),
+ * hours, minutes and seconds, from 1 s to 10,000 d. A field is a list "a,b,…" of
  *
  *     *        all                      n        one value
  *     a-b      from a to b, both in     b < a wraps round: FRI-MON, 22-2, NOV-FEB, and days 28-3
@@ -33,6 +34,9 @@
  *
  * Gap and overlap are every change of a zone's offset, be it of 20 minutes or of a day.
  *
+ * @every counts real time from an instant, cron_rules.anchor, to both sides of it: a zone and its
+ * changes do not come into it.
+ *
  * Thread: an expression is immutable once parsed.   Memory: the caller owns it. */
 #pragma once
 
@@ -45,11 +49,14 @@
 
 struct cron;
 
-/* For fixed-time entries. All false is the default of a schedule: run_after, once. */
+/* All zero is the default of a schedule: run_after, once; @every counts from 1970. */
 struct cron_rules {
+    /* For fixed-time entries. */
     bool is_gap_skipped;   /* dst_gap: skip. Else a gap that swallows one or more times of the
                             * entry fires it once, at the first instant after the gap */
     bool is_overlap_twice; /* dst_overlap: twice. Else in the first pass only */
+    /* For @every: fires here, and every so often before and after; up to the next whole second. */
+    struct wall anchor;
 };
 
 /* No two days that an expression matches are further apart (29 February on one weekday, over a year
@@ -73,9 +80,11 @@ MUST_CHECK int cron_next(const struct cron *c, const struct zone *z, struct cron
                          struct wall after, struct wall *ret);
 
 /* Whether the wall clock of `z` matches at `instant`: what an expression under `exclude` asks.
- * An expression of five fields matches the whole minute, one of six the whole second. Rules do not
- * come into it: a fire moved out of a gap is excluded by the time at which it happens. */
-bool cron_matches(const struct cron *c, const struct zone *z, struct wall instant);
+ * An expression of five fields matches the whole minute, one of six and @every the whole second.
+ * Of the rules only the anchor comes into it: a fire moved out of a gap is excluded by the time at
+ * which it happens. */
+bool cron_matches(const struct cron *c, const struct zone *z, struct cron_rules rules,
+                  struct wall instant);
 
 /* Whether cron_next obeys cron_rules for it (see above); for display. */
 bool cron_is_interval(const struct cron *c);

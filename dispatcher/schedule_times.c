@@ -6,7 +6,7 @@ enum { EXCLUDED_MAX = 10000, PASS_MAX = 1000, LATE_MS = 1500 };
 static bool is_excluded(const struct schedule_times *s, struct wall instant)
 {
     for (size_t i = 0; i < s->n_excludes; i++) {
-        if (cron_matches(s->excludes[i], s->zone, instant)) {
+        if (cron_matches(s->excludes[i], s->zone, s->rules, instant)) {
             return true;
         }
     }

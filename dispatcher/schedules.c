@@ -72,7 +72,7 @@ static int fill(struct schedule *s, const struct config_schedule *c, int64_t lea
     s->cron_text = join(c->crons, c->n_crons);
     s->zone_name = str_dup(str_of(c->timezone));
     s->skips = c->overlap != CONFIG_OVERLAP_ALLOW;
-    s->times.rules = (struct cron_rules){c->is_gap_skipped, c->is_overlap_twice};
+    s->times.rules = (struct cron_rules){c->is_gap_skipped, c->is_overlap_twice, {c->start_ms}};
     s->times.catch_up = c->catch_up;
     s->times.catch_up_ms = c->catch_up_ms;
     s->times.always_ms = ALWAYS_LEASES * lease_ms;

@@ -84,6 +84,7 @@ static const char *cut_entry(struct str line, struct entry *ret)
 
     for (int i = 0; i < n_fields; i++) {
         word = take_word(&rest);
+        n_fields += i == 0 && str_is(word, STR("@every")) ? 1 : 0; /* and its span */
     }
     e.cron = (struct str){line.p, (size_t)(word.p + word.n - line.p)};
     e.tenant = take_word(&rest);
@@ -93,8 +94,9 @@ static const char *cut_entry(struct str line, struct entry *ret)
     if (e.target.n == 0) {
         return "expected MIN HOUR DOM MON DOW tenant METHOD /path [body]";
     }
-    if (line.p[0] == '@' && !is_nickname(e.cron)) {
-        return "expected @yearly, @annually, @monthly, @weekly, @daily, @midnight or @hourly";
+    if (n_fields == 1 && !is_nickname(e.cron)) {
+        return "expected @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly or "
+               "@every SPAN";
     }
     *ret = e;
     return NULL;

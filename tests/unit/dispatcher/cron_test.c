@@ -56,9 +56,12 @@ static int draw(uint64_t *seed, int low, int high)
 
 /* --- times by hand ---------------------------------------------------------------------------- */
 
-static const struct cron_rules run_after_once = {false, false};
+static const struct cron_rules run_after_once = {.is_gap_skipped = false};
 static const struct cron_rules skip_once = {.is_gap_skipped = true};
 static const struct cron_rules run_after_twice = {.is_overlap_twice = true};
+
+/* @every from two o'clock and a bit: up to the whole second, that is 2026-03-28T02:00:01Z. */
+static const struct cron_rules anchored = {.anchor = {1774663200001}};
 
 static const struct times_case {
     const char *name;
@@ -68,6 +71,22 @@ static const struct times_case {
     const char *after;
     const char *times; /* separated by blanks; "-" at the end: no more */
 } times_cases[] = {
+    {"every, from 1970", "@every 90m", "UTC", &run_after_once, "2026-03-28T00:00:00Z",
+     "2026-03-28T01:30:00Z 2026-03-28T03:00:00Z 2026-03-28T04:30:00Z"},
+    {"every, of all units", "@EVERY\t1d1h1m1s", "UTC", &run_after_once, "1970-01-01T00:00:00Z",
+     "1970-01-02T01:01:01Z 1970-01-03T02:02:02Z"},
+    {"every, before 1970", "@every 7s", "UTC", &run_after_once, "1969-12-31T23:59:50Z",
+     "1969-12-31T23:59:53Z 1970-01-01T00:00:00Z 1970-01-01T00:00:07Z"},
+    {"every, over a gap, by real time", "@every 45m", "Europe/Berlin", &anchored,
+     "2026-03-29T00:00:00Z",
+     "2026-03-29T00:30:01Z 2026-03-29T01:15:01Z 2026-03-29T02:00:01Z 2026-03-29T02:45:01Z"},
+    {"every, over an overlap, by real time", "@every 45m", "Europe/Berlin", &run_after_once,
+     "2026-10-24T23:59:59Z",
+     "2026-10-25T00:00:00Z 2026-10-25T00:45:00Z 2026-10-25T01:30:00Z 2026-10-25T02:15:00Z"},
+    {"every, at its anchor and before it", "@every 10000d", "UTC", &anchored,
+     "1990-01-01T00:00:00Z", "1998-11-10T02:00:01Z 2026-03-28T02:00:01Z 2053-08-13T02:00:01Z"},
+    {"every, an end", "@every 9999d24h", "UTC", &run_after_once, "9990-01-01T00:00:00Z",
+     "9992-01-26T00:00:00Z -"},
     /* Berlin 2026: gap 02:00-03:00 on 29 March, overlap 02:00-03:00 on 25 October, both 01:00Z. */
     {"gap, run after", "15 2 * * *", "Europe/Berlin", &run_after_once, "2026-03-28T00:00:00Z",
      "2026-03-28T01:15:00Z 2026-03-29T01:00:00Z 2026-03-30T00:15:00Z"},
@@ -334,8 +353,8 @@ static void outlandish_instants_have_answers(void **state)
     assert_int_equal(cron_next(c, z, run_after_once, (struct wall){INT64_MIN}, &next), 0);
     assert_true(next.ms >= wall("0000-01-01T00:00:00Z").ms);
     assert_true(next.ms < wall("0000-01-01T00:02:00Z").ms);
-    assert_true(cron_matches(c, z, (struct wall){INT64_MAX}));
-    assert_true(cron_matches(c, z, (struct wall){INT64_MIN}));
+    assert_true(cron_matches(c, z, run_after_once, (struct wall){INT64_MAX}));
+    assert_true(cron_matches(c, z, run_after_once, (struct wall){INT64_MIN}));
     cron_free(c);
     zone_free(z);
     cron_free(NULL);
@@ -392,7 +411,22 @@ static const struct refusal_case {
     {"** * * * *", ERR_SYNTAX, "the minute"},
     {"99999999999999999999999 * * * *", ERR_SYNTAX, "the minute"},
     {"@reboot", ERR_SYNTAX, "\"@reboot\" is not one of @yearly"},
-    {"@every 5m", ERR_SYNTAX, "is not one of"},
+    {"@every", ERR_SYNTAX, "is not one of"},
+    {"@everyone 5m", ERR_SYNTAX, "is not one of"},
+    {"@every ", ERR_SYNTAX, "is not one of"},
+    {"@every 0s", ERR_SYNTAX, "a span from 1s to 10000d, as 90m or 1h30m (d, h, m, s), not \"0s\""},
+    {"@every 0h0m", ERR_SYNTAX, "not \"0h0m\""},
+    {"@every 5", ERR_SYNTAX, "not \"5\""},
+    {"@every m", ERR_SYNTAX, "not \"m\""},
+    {"@every 5m 3", ERR_SYNTAX, "not \"5m 3\""},
+    {"@every 500ms", ERR_SYNTAX, "not \"500ms\""},
+    {"@every 1.5h", ERR_SYNTAX, "not \"1.5h\""},
+    {"@every -5m", ERR_SYNTAX, "not \"-5m\""},
+    {"@every 5M", ERR_SYNTAX, "not \"5M\""},
+    {"@every 1w", ERR_SYNTAX, "not \"1w\""},
+    {"@every 10001d", ERR_SYNTAX, "a span from"},
+    {"@every 9999d25h", ERR_SYNTAX, "a span from"},
+    {"@every 99999999999999999999s", ERR_SYNTAX, "a span from"},
     {"TZ=UTC 0 0 * * *", ERR_SYNTAX, "time zone"},
     {"CRON_TZ=UTC 0 0 * * *", ERR_SYNTAX, "time zone"},
     {"0 0 \xc3\xa4 * *", ERR_SYNTAX, "character 5 stands in no cron expression"},
@@ -502,6 +536,9 @@ static const struct match_case {
     {"* 2 * * *", "Europe/Berlin", "2026-03-29T01:00:00Z", false},
     {"* 3 * * *", "Europe/Berlin", "2026-03-29T01:00:00Z", true},
     {"59 23 * * *", "UTC", "1969-12-31T23:59:00.001Z", true},
+    {"@every 90m", "Europe/Berlin", "2026-03-28T01:30:00.999Z", true},
+    {"@every 90m", "Europe/Berlin", "2026-03-28T01:30:01Z", false},
+    {"@every 90m", "Europe/Berlin", "2026-03-28T01:29:59.999Z", false},
     {"* * * * SAT,SUN", "Europe/Berlin", "2026-03-27T23:00:00Z", true},
     {"* * * * SAT,SUN", "Europe/Berlin", "2026-03-27T22:59:00Z", false},
 };
@@ -514,7 +551,7 @@ static void matching_is_by_the_wall_clock(void **state)
         struct cron *c = parse(m->expression);
         struct zone *z = load(m->zone);
 
-        if (cron_matches(c, z, wall(m->at)) != m->is_match) {
+        if (cron_matches(c, z, run_after_once, wall(m->at)) != m->is_match) {
             fail_msg("\"%s\" in %s at %s", m->expression, m->zone, m->at);
         }
         cron_free(c);
@@ -530,7 +567,7 @@ static const struct interval_case {
     {"5 *,3 * * *", true},   {"@hourly", true},      {"0 * 5 * * *", true},
     {"5 2 * * *", false},    {"0/5 2 * * *", false}, {"0-59 0-23 * * *", false},
     {"* 15 2 * * *", false}, {"@daily", false},      {"5 2 */2 */2 */2", false},
-    {"5 3,* * * *", false},
+    {"5 3,* * * *", false},  {"@every 2h", true},
 };
 
 static void intervals_are_told_from_fixed_times(void **state)
@@ -853,7 +890,8 @@ static void try_over_changes(const struct naive *n, const struct cron *c, struct
                              struct times *expected, struct times *got, size_t *total)
 {
     for (size_t i = 0; i < N_CHANGES; i++) {
-        struct cron_rules rules = {draw(n->seed, 0, 1) == 0, draw(n->seed, 0, 1) == 0};
+        struct cron_rules rules = {.is_gap_skipped = draw(n->seed, 0, 1) == 0,
+                                   .is_overlap_twice = draw(n->seed, 0, 1) == 0};
         int64_t at_s = wall(changes[i].at).ms / 1000;
         int64_t around_s = n->has_seconds ? 2 * 3600 : 36 * 3600;
         int64_t early_s = n->has_seconds ? 3 * 3600 : 36 * 3600;
@@ -970,9 +1008,9 @@ static double cpu_us(void)
  * matter. */
 static void the_next_time_is_cheap(void **state)
 {
-    static const char *const expressions[] = {"15 2 * * *",     "* * * * *",  "* * * * * *",
-                                              "0 0 1 1 *",      "0 0 29 2 *", "0 0 29 2 */7",
-                                              "0 9 LW * MON#1", "30 2 * 3 7L"};
+    static const char *const expressions[] = {"15 2 * * *",   "* * * * *",      "* * * * * *",
+                                              "@every 7s",    "0 0 1 1 *",      "0 0 29 2 *",
+                                              "0 0 29 2 */7", "0 9 LW * MON#1", "30 2 * 3 7L"};
     struct zone *z = load("Europe/Berlin");
 
     (void)state;

@@ -67,6 +67,8 @@ static const struct entry_case entry_cases[] = {
     {"almost JSON", "@hourly erp POST /r {k: 1}", "@hourly",
      "{\"tenant\":\"erp\",\"request\":{\"method\":\"POST\",\"path\":\"/r\",\"body_text\":\"{k: "
      "1}\"}}"},
+    {"a span", "@every  1h30m erp POST /r", "@every  1h30m",
+     "{\"tenant\":\"erp\",\"request\":{\"method\":\"POST\",\"path\":\"/r\"}}"},
     {"JSON that says a thing twice", "@hourly erp POST /r {\"k\":1,\"k\":2}", "@hourly",
      "{\"tenant\":\"erp\",\"request\":{\"method\":\"POST\",\"path\":\"/r\",\"body_text\":"
      "\"{\\\"k\\\":1,\\\"k\\\":2}\"}}"},
@@ -159,7 +161,8 @@ static void test_mistakes(void **state)
         "ct:3: request.path must begin with '/' and hold visible ASCII characters only, no '#', "
         "and no '.' or '..' segment.\n"
         "ct:3: cron: 99 is no minute\n"
-        "ct:4: expected @yearly, @annually, @monthly, @weekly, @daily, @midnight or @hourly\n"
+        "ct:4: expected @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly or "
+        "@every SPAN\n"
         "ct:5: of settings only CRON_TZ=… is known, not PATH\n"
         "ct:6: CRON_TZ: expected a time zone's name, as Europe/Berlin or UTC\n"
         "ct:7: tenant must be made of a-z, 0-9, '_' and '-'.\n"
