@@ -14,6 +14,7 @@
 #include "orphans.h"
 #include "outbox.h"
 #include "overlay.h"
+#include "preview.h"
 #include "schedules.h"
 #include "services.h"
 #include "shelf.h"
@@ -379,7 +380,7 @@ static void on_request(struct httpd_req *r, void *self)
 {
     struct dispatcher *d = self;
 
-    if (!tenants_request(d->tenants, r)) {
+    if (!preview_request(d, r) && !tenants_request(d->tenants, r)) {
         views_request(d, r);
     }
 }

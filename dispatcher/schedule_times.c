@@ -1,7 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "schedules.h"
 
-enum { EXCLUDED_MAX = 10000, PASS_MAX = 1000, LATE_MS = 1500 };
+#include <stdlib.h>
+
+enum {
+    EXCLUDED_MAX = 10000,
+    PASS_MAX = 1000,
+    LATE_MS = 1500,
+    /* Looks at an expression of a list's: 20 ms as a rule, a second of those that cost most. */
+    LOOKS_MAX = 50000
+};
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static int parse_all(char **texts, size_t n, struct cron ***ret, size_t *ret_n)
+{
+    char why[160];
+    struct cron **crons = calloc(n + 1, sizeof *crons);
+    int rc = crons == NULL ? ERR_NOMEM : ERR_OK;
+
+    *ret = crons;
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        rc = cron_parse(texts[i], &crons[i], why, sizeof why);
+        *ret_n += rc == ERR_OK ? 1 : 0;
+    }
+    return rc;
+}
+
+static void free_crons(struct cron **crons, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        cron_free(crons[i]);
+    }
+    free(crons);
+}
+
+int schedule_times_init(struct schedule_times *s, const struct config_schedule *c,
+                        int64_t always_ms)
+{
+    s->rules = (struct cron_rules){c->is_gap_skipped, c->is_overlap_twice, {c->start_ms}};
+    s->catch_up = c->catch_up;
+    s->catch_up_ms = c->catch_up_ms;
+    s->always_ms = always_ms;
+    s->start_ms = c->start_ms;
+    s->end_ms = c->end_ms;
+    int rc = zone_load(c->timezone, &s->zone);
+    if (rc == ERR_OK) {
+        rc = parse_all(c->crons, c->n_crons, &s->crons, &s->n_crons);
+    }
+    if (rc == ERR_OK) {
+        rc = parse_all(c->excludes, c->n_excludes, &s->excludes, &s->n_excludes);
+    }
+    return rc;
+}
+
+void schedule_times_fini(struct schedule_times *s)
+{
+    free_crons(s->crons, s->n_crons);
+    free_crons(s->excludes, s->n_excludes);
+    zone_free(s->zone);
+}
+
+/* --- the next --------------------------------------------------------------------------------- */
 
 static bool is_excluded(const struct schedule_times *s, struct wall instant)
 {
@@ -32,13 +92,14 @@ static int earliest(const struct schedule_times *s, struct wall after, struct wa
 }
 
 /* Moves *at to the next instant that is not excluded. Returns 0; ERR_MISSING when there is none
- * until `until`; ERR_LIMIT when `most` in a row are excluded: *at is then the last of these. */
-static int advance(const struct schedule_times *s, struct wall until, int most, struct wall *at)
+ * until `until`; ERR_LIMIT when *left in a row are excluded: *at is then the last of these. What it
+ * looked at is taken off *left. */
+static int advance_by(const struct schedule_times *s, struct wall until, int *left, struct wall *at)
 {
     if (s->start_ms > 0 && at->ms < s->start_ms - 1) {
         at->ms = s->start_ms - 1;
     }
-    for (int i = 0; i < most; i++) {
+    for (; *left > 0; --*left) {
         struct wall next = {0};
         if (earliest(s, *at, &next) != ERR_OK || next.ms > until.ms ||
             (s->end_ms > 0 && next.ms > s->end_ms)) {
@@ -52,6 +113,34 @@ static int advance(const struct schedule_times *s, struct wall until, int most, 
     return ERR_LIMIT;
 }
 
+static int advance(const struct schedule_times *s, struct wall until, int most, struct wall *at)
+{
+    return advance_by(s, until, &most, at);
+}
+
+int schedule_list(const struct schedule_times *s, struct wall after, struct wall until, size_t most,
+                  struct wall *times, size_t *ret_n, struct wall *ret_looked)
+{
+    const struct wall last = {until.ms - 1};
+    int left = LOOKS_MAX / (int)(s->n_crons + s->n_excludes);
+    struct wall at = after;
+    size_t n = 0;
+    int rc = ERR_OK;
+
+    while (n < most && rc == ERR_OK) {
+        rc = advance_by(s, last, &left, &at);
+        if (rc == ERR_OK) {
+            times[n++] = at;
+            left--;
+        }
+    }
+    *ret_n = n;
+    if (rc == ERR_LIMIT) {
+        *ret_looked = at;
+    }
+    return rc == ERR_LIMIT ? ERR_LIMIT : ERR_OK;
+}
+
 int schedule_next(const struct schedule_times *s, struct wall after, struct wall *ret)
 {
     struct wall at = after;
@@ -62,6 +151,8 @@ int schedule_next(const struct schedule_times *s, struct wall after, struct wall
     *ret = at;
     return ERR_OK;
 }
+
+/* --- what to do ------------------------------------------------------------------------------- */
 
 /* Whether a missed instant, older than the window in which all fire, is made up. */
 static bool is_made_up(const struct schedule_times *s, struct wall instant, bool is_last_missed,

@@ -15,22 +15,12 @@ void schedules_let_go(struct schedules *s)
     }
 }
 
-static void free_crons(struct cron **crons, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        cron_free(crons[i]);
-    }
-    free(crons);
-}
-
 void schedule_free(struct schedule *s)
 {
     if (s == NULL) {
         return;
     }
-    free_crons(s->times.crons, s->times.n_crons);
-    free_crons(s->times.excludes, s->times.n_excludes);
-    zone_free(s->times.zone);
+    schedule_times_fini(&s->times);
     job_document_fini(&s->job);
     free(s->name);
     free(s->cron_text);
@@ -39,20 +29,6 @@ void schedule_free(struct schedule *s)
 }
 
 /* --- loading ---------------------------------------------------------------------------------- */
-
-static int parse_all(char **texts, size_t n, struct cron ***ret, size_t *ret_n)
-{
-    char why[160];
-    struct cron **crons = calloc(n + 1, sizeof *crons);
-    int rc = crons == NULL ? ERR_NOMEM : ERR_OK;
-
-    *ret = crons;
-    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
-        rc = cron_parse(texts[i], &crons[i], why, sizeof why);
-        *ret_n += rc == ERR_OK ? 1 : 0;
-    }
-    return rc;
-}
 
 static char *join(char **texts, size_t n)
 {
@@ -72,22 +48,10 @@ static int fill(struct schedule *s, const struct config_schedule *c, int64_t lea
     s->cron_text = join(c->crons, c->n_crons);
     s->zone_name = str_dup(str_of(c->timezone));
     s->skips = c->overlap != CONFIG_OVERLAP_ALLOW;
-    s->times.rules = (struct cron_rules){c->is_gap_skipped, c->is_overlap_twice, {c->start_ms}};
-    s->times.catch_up = c->catch_up;
-    s->times.catch_up_ms = c->catch_up_ms;
-    s->times.always_ms = ALWAYS_LEASES * lease_ms;
-    s->times.start_ms = c->start_ms;
-    s->times.end_ms = c->end_ms;
     if (s->name == NULL || s->cron_text == NULL || s->zone_name == NULL) {
         return ERR_NOMEM;
     }
-    int rc = zone_load(c->timezone, &s->times.zone);
-    if (rc == ERR_OK) {
-        rc = parse_all(c->crons, c->n_crons, &s->times.crons, &s->times.n_crons);
-    }
-    if (rc == ERR_OK) {
-        rc = parse_all(c->excludes, c->n_excludes, &s->times.excludes, &s->times.n_excludes);
-    }
+    int rc = schedule_times_init(&s->times, c, ALWAYS_LEASES * lease_ms);
     if (rc == ERR_OK) {
         rc = job_document_parse(str_of(c->job_json), clock_wall().ms, &s->job, why);
     }

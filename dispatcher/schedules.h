@@ -29,9 +29,23 @@ struct schedule_decision {
     bool is_late; /* FIRE: so old that an overlap is not judged: it was due while nobody led */
 };
 
+/* Takes the times out of a schedule's configuration into zeroed memory. always_ms: see above.
+ * Returns 0; what zone_load and cron_parse return, for what cron_check has not seen; ERR_NOMEM. To
+ * be ended by schedule_times_fini, whatever it returned. */
+MUST_CHECK int schedule_times_init(struct schedule_times *s, const struct config_schedule *c,
+                                   int64_t always_ms);
+void schedule_times_fini(struct schedule_times *s);
+
 /* The first instant after `after` that is not excluded. Returns 0 or ERR_MISSING: none, or none
  * before 10,000 excluded ones. Pure. */
 MUST_CHECK int schedule_next(const struct schedule_times *s, struct wall after, struct wall *ret);
+/* The instants after `after` and before `until`, at most `most`, in order, into `times`. Its work
+ * is bounded, for a turn of the loop: when it ends early, since many are excluded or the
+ * expressions are many, it returns ERR_LIMIT, and no other lies at or before *ret_looked. Else 0.
+ * Pure. */
+MUST_CHECK int schedule_list(const struct schedule_times *s, struct wall after, struct wall until,
+                             size_t most, struct wall *times, size_t *ret_n,
+                             struct wall *ret_looked);
 /* What to do at `now` with a schedule whose last handled instant is `cursor`. Pure. */
 struct schedule_decision schedule_decide(const struct schedule_times *s, struct wall cursor,
                                          struct wall now);

@@ -50,18 +50,10 @@ void tenants_refuse(struct tenants_op *op, enum problem p, const char *detail)
 
 void tenants_refuse_mistakes(struct tenants_op *op, const struct buf *mistakes)
 {
-    struct str rest = mistakes->n == 0 ? (struct str){"", 0} : buf_as_str(mistakes);
-    struct buf detail = {0};
-    struct str line;
-
-    while (str_cut(&rest, '\n', &line)) {
-        if (line.n > 0) {
-            buf_text(&detail, detail.n == 0 ? "" : "; ");
-            buf_str(&detail, line);
-        }
+    if (op->req != NULL) {
+        problem_answer_mistakes(op->req, PROBLEM_INVALID, mistakes);
+        op->req = NULL;
     }
-    tenants_refuse(op, PROBLEM_INVALID, buf_failed(&detail) ? NULL : detail.p);
-    buf_fini(&detail);
 }
 
 void tenants_fail(struct tenants_op *op, int rc)

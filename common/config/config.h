@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "config/tenant.h"
 
 enum config_overlap {
@@ -127,5 +128,18 @@ MUST_CHECK int config_schedule_decode(struct str name, struct str json,
                                       config_cron_check cron_check, struct config_schedule **ret,
                                       struct buf *ret_mistakes);
 void config_schedule_free(struct config_schedule *s);
+
+enum { CONFIG_PREVIEW_MAX = 1000 };
+/* What POST /v1/schedules/preview takes: what the times of a schedule are made of, and which. */
+struct config_preview {
+    struct config_schedule schedule; /* of it only the times */
+    int64_t from_ms, until_ms;       /* wall clock; INT64_MAX: no end */
+    uint32_t count;
+};
+/* now: `from` where none is given. Else as config_schedule_decode. */
+MUST_CHECK int config_preview_decode(struct str json, struct wall now, config_cron_check cron_check,
+                                     struct config_preview **ret, struct buf *ret_mistakes);
+void config_preview_free(struct config_preview *p);
+
 /* The canonical document, as tenant_to_json. The caller frees. NULL without memory. */
 char *config_schedule_to_json(const struct config_schedule *s);

@@ -359,6 +359,20 @@ void config_schedule_free(struct config_schedule *s)
     free(s);
 }
 
+/* A document of its own; the caller frees *ret. */
+static int parse_document(struct str json, struct mistakes *m, struct node **ret)
+{
+    struct buf why = {0};
+    int line = 0;
+    int rc = node_parse(json, ret, &line, &why);
+
+    if (rc == ERR_SYNTAX) {
+        mistake_add(m, NULL, 0, "line %d: %s", line, why.p == NULL ? "" : why.p);
+    }
+    buf_fini(&why);
+    return rc;
+}
+
 static int decode_tree(struct mistakes *m, struct str name, const struct node *tree,
                        config_cron_check cron_check, struct config_schedule **ret)
 {
@@ -384,19 +398,107 @@ int config_schedule_decode(struct str name, struct str json, config_cron_check c
                            struct config_schedule **ret, struct buf *ret_mistakes)
 {
     struct mistakes m = {.out = ret_mistakes};
-    struct buf why = {0};
     struct node *tree = NULL;
-    int line = 0;
-    int rc = node_parse(json, &tree, &line, &why);
+    int rc = parse_document(json, &m, &tree);
 
     if (rc == ERR_OK) {
         rc = decode_tree(&m, name, tree, cron_check, ret);
-    } else if (rc == ERR_SYNTAX) {
-        mistake_add(&m, NULL, 0, "line %d: %s", line, why.p == NULL ? "" : why.p);
     }
     node_free(tree);
-    buf_fini(&why);
     return rc;
+}
+
+/* The preview */
+
+#define P(member) offsetof(struct config_preview, member)
+
+static const struct field preview_fields[] = {
+    {.key = "from", .type = FIELD_INSTANT, .offset = P(from_ms), .help = "after it; absent: now"},
+    {.key = "until", .type = FIELD_INSTANT, .offset = P(until_ms), .help = "before it"},
+    {.key = "count",
+     .type = FIELD_U32,
+     .offset = P(count),
+     .min = 1,
+     .max = CONFIG_PREVIEW_MAX,
+     .preset = "10",
+     .help = "at most so many"},
+};
+/* Of a schedule's. Its struct is the first member: offsets are the same. */
+static const char *const time_keys[] = {"cron",    "timezone", "dst_gap", "dst_overlap",
+                                        "exclude", "start",    "end"};
+enum { PREVIEW_FIELDS = COUNT(preview_fields) + COUNT(time_keys) };
+
+static struct table preview_table(struct field fields[PREVIEW_FIELDS])
+{
+    for (size_t i = 0; i < COUNT(time_keys); i++) {
+        fields[i] = *table_find(&schedule_table, time_keys[i]);
+    }
+    memcpy(fields + COUNT(time_keys), preview_fields, sizeof preview_fields);
+    return (struct table){
+        .name = "preview", .fields = fields, .n_fields = PREVIEW_FIELDS, .check = check_bounds};
+}
+
+static bool is_given(const struct node *map, const char *key)
+{
+    const struct node *n = node_get(map, key);
+
+    return n != NULL && n->kind != NODE_NULL;
+}
+
+static void decode_preview(const struct schedule_context *x, struct mistakes *m,
+                           const struct node *n, struct config_preview *p)
+{
+    struct field fields[PREVIEW_FIELDS];
+    struct table table = preview_table(fields);
+    struct config_schedule *s = &p->schedule;
+
+    if (table_preset(&table, p) != ERR_OK) {
+        m->is_out_of_memory = true;
+        return;
+    }
+    if (n->kind != NODE_MAP) {
+        field_wrong_kind(m, NULL, n, "a map");
+        return;
+    }
+    table_decode(&table, m, NULL, n, /* is_partial= */ false, p);
+    p->from_ms = is_given(n, "from") ? p->from_ms : x->now.ms;
+    p->until_ms = is_given(n, "until") ? p->until_ms : INT64_MAX;
+    if (p->until_ms <= p->from_ms) {
+        mistake_add(m, NULL, n->line, "until is not after from");
+    }
+    check_expressions(x, m, NULL, "cron", n, s->crons, s->n_crons, s->timezone);
+    check_expressions(x, m, NULL, "exclude", n, s->excludes, s->n_excludes, s->timezone);
+}
+
+int config_preview_decode(struct str json, struct wall now, config_cron_check cron_check,
+                          struct config_preview **ret, struct buf *ret_mistakes)
+{
+    struct mistakes m = {.out = ret_mistakes};
+    struct schedule_context x = {.cron_check = cron_check, .now = now};
+    struct config_preview *p = calloc(1, sizeof *p);
+    struct node *tree = NULL;
+    int rc = p == NULL ? ERR_NOMEM : parse_document(json, &m, &tree);
+
+    if (rc == ERR_OK) {
+        decode_preview(&x, &m, tree, p);
+        rc = mistake_verdict(&m);
+    }
+    if (rc == ERR_OK) {
+        *ret = p;
+        p = NULL;
+    }
+    config_preview_free(p);
+    node_free(tree);
+    return rc;
+}
+
+void config_preview_free(struct config_preview *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    schedule_fini(&p->schedule);
+    free(p);
 }
 
 char *config_schedule_to_json(const struct config_schedule *s)

@@ -126,3 +126,20 @@ void problem_answer(struct httpd_req *r, enum problem p, const struct problem_mo
     free(all);
     buf_fini(&body);
 }
+
+void problem_answer_mistakes(struct httpd_req *r, enum problem p, const struct buf *mistakes)
+{
+    struct str rest = mistakes->n == 0 ? (struct str){"", 0} : buf_as_str(mistakes);
+    struct buf detail = {0};
+    struct str line;
+
+    while (str_cut(&rest, '\n', &line)) {
+        if (line.n > 0) {
+            buf_text(&detail, detail.n == 0 ? "" : "; ");
+            buf_str(&detail, line);
+        }
+    }
+    struct problem_more more = {.detail = buf_failed(&detail) ? NULL : detail.p};
+    problem_answer(r, p, &more);
+    buf_fini(&detail);
+}

@@ -27,6 +27,8 @@ struct problem_more {
 
 /* Answers the request. `more` may be NULL. */
 void problem_answer(struct httpd_req *r, enum problem p, const struct problem_more *more);
+/* The same with its detail made of `mistakes`, one a line, as one sentence. */
+void problem_answer_mistakes(struct httpd_req *r, enum problem p, const struct buf *mistakes);
 /* The JSON document alone. */
 void problem_print(enum problem p, const struct problem_more *more, struct buf *out);
 /* For what the server refuses by itself: the problem of a bare status (400, 408, 413, 431, 503). */

@@ -239,7 +239,8 @@ def test_the_job_s_members_are_those_that_the_record_prints(document):
 def test_every_route_is_described_and_every_description_has_its_route(document):
     """Paths are the literals that begin with '/' in the code that routes."""
     wanted = set()
-    for file in ("ingress/route.c", "ingress/call.c", "dispatcher/views.c", "dispatcher/tenants.c", "common/daemon/serve.c"):
+    for file in ("ingress/route.c", "ingress/call.c", "dispatcher/views.c", "dispatcher/tenants.c",
+                 "dispatcher/preview.c", "common/daemon/serve.c"):
         wanted |= set(re.findall(r'"(/[a-z0-9_./-]+)"', read(file)))
     jobs = "/v1/jobs"
     assert jobs in wanted and "/call/" in wanted and "/livez" in wanted
@@ -357,6 +358,10 @@ GOOD = {
     "tenant": ("GET", "/v1/tenants/erp", 200, JSON, TENANT),
     "schedules": ("GET", "/v1/schedules", 200, JSON, {"schedules": {"nightly-report": SCHEDULE}}),
     "schedule": ("GET", "/v1/schedules/nightly-report", 200, JSON, SCHEDULE),
+    "preview": ("POST", "/v1/schedules/preview", 200, JSON, {"times": ["2026-01-02T01:15:00Z"]}),
+    "preview, given up": ("POST", "/v1/schedules/preview", 200, JSON,
+                          {"times": [], "looked_until": "2026-01-02T01:15:00Z"}),
+    "preview of what is no time": ("POST", "/v1/schedules/preview", 400, PROBLEM, problem(400, "invalid")),
     "dump": ("GET", "/dump", 200, JSON, {"health": HEALTH, "scale": {**FIGURE, "tenants": {}},
                                          "tenants": {"erp": TENANT}, "schedules": {"s": SCHEDULE}, "services": {},
                                          "configuration": None}),

@@ -41,12 +41,13 @@ static void plan_open(const struct plan *p, struct open_plan *o)
 {
     char why[200];
 
-    *o = (struct open_plan){.times = {.rules = {.is_overlap_twice = p->is_overlap_twice},
-                                      .catch_up = p->catch_up,
-                                      .catch_up_ms = HOUR_MS,
-                                      .always_ms = ALWAYS_MS,
-                                      .start_ms = at(p->start).ms,
-                                      .end_ms = at(p->end).ms}};
+    *o = (struct open_plan){
+        .times = {.rules = {.is_overlap_twice = p->is_overlap_twice, .anchor = at(p->start)},
+                  .catch_up = p->catch_up,
+                  .catch_up_ms = HOUR_MS,
+                  .always_ms = ALWAYS_MS,
+                  .start_ms = at(p->start).ms,
+                  .end_ms = at(p->end).ms}};
     o->times.crons = o->crons;
     o->times.excludes = o->excludes;
     for (size_t i = 0; i < MAX && p->crons[i] != NULL; i++) {
@@ -567,6 +568,76 @@ static void test_next(void **state)
     plan_close(&o);
 }
 
+static const struct {
+    const char *name;
+    struct plan plan;
+    const char *after, *until;
+    size_t most;
+    int rc;
+    const char *times[MAX]; /* the first ones */
+    size_t n;
+    const char *looked;
+} LISTS[] = {
+    {"both bounds are out",
+     {.crons = {"*/10 * * * *"}},
+     "2026-03-02T10:00:00Z",
+     "2026-03-02T10:30:00Z",
+     10,
+     ERR_OK,
+     {"2026-03-02T10:10:00Z", "2026-03-02T10:20:00Z"},
+     2,
+     NULL},
+    {"so many",
+     {.crons = {"*/10 * * * *"}},
+     "2026-03-02T10:00:00Z",
+     "2026-03-02T10:30:00Z",
+     1,
+     ERR_OK,
+     {"2026-03-02T10:10:00Z"},
+     1,
+     NULL},
+    {"a span from the start",
+     {.crons = {"@every 7h"}, .start = "2026-03-02T10:00:30Z"},
+     "2026-03-01T00:00:00Z",
+     "2026-03-03T00:00:00Z",
+     10,
+     ERR_OK,
+     {"2026-03-02T10:00:30Z", "2026-03-02T17:00:30Z"},
+     2,
+     NULL},
+    {"given up: 50,000 looks are 25,000 instants of one expression and one exclusion",
+     {.crons = {"* * * * * *"}, .excludes = {"10-59 * * * * *"}},
+     "2026-03-01T23:59:59Z",
+     "2026-04-01T00:00:00Z",
+     1000000,
+     ERR_LIMIT,
+     {"2026-03-02T00:00:00Z", "2026-03-02T00:00:01Z", "2026-03-02T00:00:02Z"},
+     4170,
+     "2026-03-02T06:56:39Z"},
+};
+
+static void test_lists(void **state)
+{
+    static struct wall times[10000];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(LISTS); i++) {
+        struct open_plan o;
+        struct wall looked = {0};
+        size_t n = 0;
+        plan_open(&LISTS[i].plan, &o);
+        int rc = schedule_list(&o.times, at(LISTS[i].after), at(LISTS[i].until), LISTS[i].most,
+                               times, &n, &looked);
+        if (rc != LISTS[i].rc || n != LISTS[i].n || looked.ms != at(LISTS[i].looked).ms) {
+            fail_msg("%s: %s, %zu, %lld", LISTS[i].name, err_word(rc), n, (long long)looked.ms);
+        }
+        for (size_t k = 0; k < MAX && LISTS[i].times[k] != NULL; k++) {
+            assert_true(times[k].ms == at(LISTS[i].times[k]).ms);
+        }
+        plan_close(&o);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -574,6 +645,7 @@ int main(void)
         cmocka_unit_test(test_drives),
         cmocka_unit_test(test_a_day_turn_by_turn),
         cmocka_unit_test(test_next),
+        cmocka_unit_test(test_lists),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
