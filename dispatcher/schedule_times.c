@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "job/document.h"
 #include "schedules.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     EXCLUDED_MAX = 10000,
@@ -35,6 +37,16 @@ static void free_crons(struct cron **crons, size_t n)
     free(crons);
 }
 
+static uint64_t seed_of(const char *name)
+{
+    unsigned char digest[32];
+    uint64_t seed;
+
+    job_sha256(str_of(name), digest);
+    memcpy(&seed, digest, sizeof seed);
+    return seed;
+}
+
 int schedule_times_init(struct schedule_times *s, const struct config_schedule *c,
                         int64_t always_ms)
 {
@@ -44,6 +56,8 @@ int schedule_times_init(struct schedule_times *s, const struct config_schedule *
     s->always_ms = always_ms;
     s->start_ms = c->start_ms;
     s->end_ms = c->end_ms;
+    s->jitter_ms = c->jitter_ms;
+    s->jitter_seed = seed_of(c->name);
     int rc = zone_load(c->timezone, &s->zone);
     if (rc == ERR_OK) {
         rc = parse_all(c->crons, c->n_crons, &s->crons, &s->n_crons);
@@ -154,18 +168,56 @@ int schedule_next(const struct schedule_times *s, struct wall after, struct wall
 
 /* --- what to do ------------------------------------------------------------------------------- */
 
+/* splitmix64's end: each bit of the result hangs on all bits that go in. */
+static uint64_t scatter(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+int64_t schedule_delay_ms(const struct schedule_times *s, struct wall instant)
+{
+    struct wall next = instant;
+    int64_t room_ms = s->jitter_ms + 1;
+
+    if (s->jitter_ms <= 0) {
+        return 0;
+    }
+    /* After too many excluded ones it is the last of these: nearer than the next, and as good. */
+    if (advance(s, (struct wall){INT64_MAX}, EXCLUDED_MAX, &next) != ERR_MISSING &&
+        next.ms - instant.ms < room_ms) {
+        room_ms = next.ms - instant.ms;
+    }
+    return (int64_t)(scatter(s->jitter_seed ^ (uint64_t)instant.ms) % (uint64_t)room_ms);
+}
+
+/* How long ago the moment to fire was; negative: it is to come. */
+static int64_t age_ms(const struct schedule_times *s, struct wall instant, struct wall now)
+{
+    return now.ms - instant.ms - schedule_delay_ms(s, instant);
+}
+
+/* Whether a moment to fire lies between that of `instant` and now. Delays keep the order. */
+static bool has_later(const struct schedule_times *s, struct wall instant, struct wall now)
+{
+    struct wall later = instant;
+
+    return advance(s, now, EXCLUDED_MAX, &later) == ERR_OK && age_ms(s, later, now) >= 0;
+}
+
 /* Whether a missed instant, older than the window in which all fire, is made up. */
-static bool is_made_up(const struct schedule_times *s, struct wall instant, bool is_last_missed,
+static bool is_made_up(const struct schedule_times *s, struct wall instant, int64_t age,
                        struct wall now)
 {
-    if (now.ms - instant.ms > s->catch_up_ms) {
+    if (age > s->catch_up_ms) {
         return false;
     }
     switch (s->catch_up) {
     case CONFIG_CATCH_UP_NONE:
         return false;
     case CONFIG_CATCH_UP_LAST:
-        return is_last_missed;
+        return !has_later(s, instant, now);
     case CONFIG_CATCH_UP_ALL:
         break;
     }
@@ -183,11 +235,12 @@ struct schedule_decision schedule_decide(const struct schedule_times *s, struct 
         struct wall next = at;
         rc = advance(s, now, PASS_MAX, &next);
         if (rc == ERR_OK) {
-            struct wall later = next;
-            bool is_recent = now.ms - next.ms <= s->always_ms;
-            bool has_later = advance(s, now, EXCLUDED_MAX, &later) == ERR_OK;
-            if (is_recent || is_made_up(s, next, !has_later, now)) {
-                return (struct schedule_decision){SCHEDULE_FIRE, next, now.ms - next.ms > LATE_MS};
+            int64_t age = age_ms(s, next, now);
+            if (age < 0) {
+                break;
+            }
+            if (age <= s->always_ms || is_made_up(s, next, age, now)) {
+                return (struct schedule_decision){SCHEDULE_FIRE, next, age > LATE_MS};
             }
         }
         /* A long stretch of excluded instants is passed, too: it would never be got over. */

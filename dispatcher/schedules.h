@@ -20,12 +20,15 @@ struct schedule_times {
     int64_t catch_up_ms;
     int64_t always_ms;        /* instants at most this old always fire */
     int64_t start_ms, end_ms; /* 0: none */
+    int64_t jitter_ms;
+    uint64_t jitter_seed; /* of the schedule's name */
 };
 
 enum schedule_action { SCHEDULE_WAIT, SCHEDULE_FIRE, SCHEDULE_PASS };
 struct schedule_decision {
     enum schedule_action action;
-    struct wall instant; /* FIRE: which; PASS: up to which the cursor moves; WAIT: the next, or 0 */
+    struct wall instant; /* FIRE: which; PASS: up to which the cursor moves; WAIT: the next, or 0;
+                          * with jitter its moment may be yet to come when it has passed */
     bool is_late; /* FIRE: so old that an overlap is not judged: it was due while nobody led */
 };
 
@@ -46,6 +49,9 @@ MUST_CHECK int schedule_next(const struct schedule_times *s, struct wall after, 
 MUST_CHECK int schedule_list(const struct schedule_times *s, struct wall after, struct wall until,
                              size_t most, struct wall *times, size_t *ret_n,
                              struct wall *ret_looked);
+/* How long after `instant` it fires: at most jitter_ms, and always before the next instant. The same
+ * whoever asks. The instant stays what the fire is known by. Pure. */
+int64_t schedule_delay_ms(const struct schedule_times *s, struct wall instant);
 /* What to do at `now` with a schedule whose last handled instant is `cursor`. Pure. */
 struct schedule_decision schedule_decide(const struct schedule_times *s, struct wall cursor,
                                          struct wall now);

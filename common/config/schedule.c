@@ -288,7 +288,7 @@ static const struct field schedule_fields[] = {
      .min = 0,
      .max = DAY_S,
      .preset = "0",
-     .help = "a random delay up to this"},
+     .help = "a delay of each fire, up to this"},
 };
 const struct table schedule_table = TABLE("schedule", schedule_fields, check_bounds);
 

@@ -63,6 +63,7 @@ def stack(make_module_stack):
         crontab.write_text("CRON_TZ=Europe/Berlin\n15 2 * * * sample POST /from-crontab {\"kind\": \"x\"}\n")
         return config_of(stack, {"sample": {}, "slow": {}}, {
             "tick": tick(),
+            "spread": tick(jitter_s=60, job={"tenant": "sample", "request": {"path": "/spread"}}),
             "busy": tick(overlap="skip", job={"tenant": "slow", "request": {"path": "/busy?sleep_ms=5000"}}),
         }, crontabs=[str(crontab)])
 
@@ -76,6 +77,19 @@ def test_a_fire_carries_its_name_and_its_time(stack):
     assert datetime.fromisoformat(receipt["scheduled_time"].replace("Z", "+00:00")).second % 2 == 0
     job = stack.wait_job(receipt["job"], "succeeded")
     assert stack.result(job["id"]).json() == {"t": 1}
+
+
+def test_jitter_moves_the_fire_and_not_its_instant(stack):
+    def fires():
+        return sorted((int(datetime.fromisoformat(r["scheduled_time"].replace("Z", "+00:00")).timestamp() * 1000),
+                       r["time"]) for r in stack.receipts(path="/spread"))
+
+    wait_until(lambda: len(fires()) >= 10, 40)
+    found = fires()
+    due = [scheduled for scheduled, _ in found]
+    assert due == list(range(due[0], due[-1] + 1, 2000))
+    behind = [time - scheduled for scheduled, time in found]
+    assert min(behind) >= 0 and max(behind) >= 500
 
 
 def test_overlap_skip_skips(stack):

@@ -9,7 +9,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-enum { MAX = 3, HOUR_MS = 3600000, ALWAYS_MS = 90000 };
+enum { MAX = 3, HOUR_MS = 3600000, ALWAYS_MS = 90000, SEED = 4711 };
 
 /* A schedule as one writes it down; the window in which all fire is 90 s, catch-up one hour. */
 struct plan {
@@ -19,6 +19,7 @@ struct plan {
     enum config_catch_up catch_up;
     const char *start, *end;
     bool is_overlap_twice;
+    int64_t jitter_ms;
 };
 
 struct open_plan {
@@ -47,7 +48,9 @@ static void plan_open(const struct plan *p, struct open_plan *o)
                   .catch_up_ms = HOUR_MS,
                   .always_ms = ALWAYS_MS,
                   .start_ms = at(p->start).ms,
-                  .end_ms = at(p->end).ms}};
+                  .end_ms = at(p->end).ms,
+                  .jitter_ms = p->jitter_ms,
+                  .jitter_seed = SEED}};
     o->times.crons = o->crons;
     o->times.excludes = o->excludes;
     for (size_t i = 0; i < MAX && p->crons[i] != NULL; i++) {
@@ -546,6 +549,140 @@ static void test_a_day_turn_by_turn(void **state)
     plan_close(&o);
 }
 
+/* --- jitter ----------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    struct plan plan;
+    int64_t bound_ms; /* no delay reaches it */
+} JITTERS[] = {
+    {"by itself", {.crons = {"0 * * * *"}, .jitter_ms = 30000}, 30001},
+    {"by the next instant", {.crons = {"* * * * *"}, .jitter_ms = HOUR_MS}, 60000},
+    {"by the next of several expressions",
+     {.crons = {"0 * * * *", "10 0 * * * *"}, .jitter_ms = HOUR_MS},
+     HOUR_MS - 10000},
+    {"by the next that is not excluded",
+     {.crons = {"* * * * *"}, .excludes = {"5-59 * * * *"}, .jitter_ms = HOUR_MS},
+     56 * 60000},
+    {"by the next second", {.crons = {"* * * * * *"}, .jitter_ms = HOUR_MS}, 1000},
+    {"of none", {.crons = {"* * * * *"}}, 1},
+};
+
+static void test_delays(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(JITTERS); i++) {
+        struct open_plan o;
+        struct wall t = at("2026-03-02T00:00:00Z");
+        int64_t largest = 0;
+        plan_open(&JITTERS[i].plan, &o);
+        for (int k = 0; k < 2000; k++) {
+            struct wall next;
+            assert_int_equal(schedule_next(&o.times, t, &t), ERR_OK);
+            assert_int_equal(schedule_next(&o.times, t, &next), ERR_OK);
+            int64_t delay = schedule_delay_ms(&o.times, t);
+            assert_true(delay >= 0 && t.ms + delay < next.ms);
+            assert_true(delay == schedule_delay_ms(&o.times, t));
+            largest = delay > largest ? delay : largest;
+        }
+        /* They are spread over all the room there is. */
+        if (largest >= JITTERS[i].bound_ms || largest < JITTERS[i].bound_ms * 9 / 10) {
+            fail_msg("%s: %lld", JITTERS[i].name, (long long)largest);
+        }
+        plan_close(&o);
+    }
+}
+
+static void test_another_name_has_other_delays(void **state)
+{
+    const struct plan p = {.crons = {"0 * * * *"}, .jitter_ms = HOUR_MS};
+    struct config_schedule c = {.timezone = (char[]){"UTC"}, .jitter_ms = HOUR_MS};
+    struct open_plan o;
+    struct schedule_times a = {0};
+    struct schedule_times b = {0};
+    struct wall t = at("2026-03-02T00:00:00Z");
+
+    (void)state;
+    plan_open(&p, &o);
+    c.name = (char[]){"a"};
+    assert_int_equal(schedule_times_init(&a, &c, ALWAYS_MS), ERR_OK);
+    c.name = (char[]){"b"};
+    assert_int_equal(schedule_times_init(&b, &c, ALWAYS_MS), ERR_OK);
+    assert_true(schedule_delay_ms(&a, t) != schedule_delay_ms(&b, t));
+    assert_true(schedule_delay_ms(&o.times, t) <= HOUR_MS);
+    schedule_times_fini(&a);
+    schedule_times_fini(&b);
+    plan_close(&o);
+}
+
+/* Around the moment of an instant: it is that moment which is late, or missed. */
+static const struct {
+    const char *name;
+    enum config_catch_up catch_up;
+    int64_t after_ms; /* the moment */
+    enum schedule_action action;
+    bool is_late;
+} MOMENTS[] = {
+    {"a millisecond before", CONFIG_CATCH_UP_NONE, -1, SCHEDULE_WAIT, false},
+    {"at it", CONFIG_CATCH_UP_NONE, 0, SCHEDULE_FIRE, false},
+    {"a turn later", CONFIG_CATCH_UP_NONE, 1500, SCHEDULE_FIRE, false},
+    {"later", CONFIG_CATCH_UP_NONE, 1501, SCHEDULE_FIRE, true},
+    {"at the end of the window", CONFIG_CATCH_UP_NONE, ALWAYS_MS, SCHEDULE_FIRE, true},
+    {"behind it", CONFIG_CATCH_UP_NONE, ALWAYS_MS + 1, SCHEDULE_PASS, false},
+    {"behind it, made up", CONFIG_CATCH_UP_LAST, ALWAYS_MS + 1, SCHEDULE_FIRE, true},
+    {"at the end of what is made up", CONFIG_CATCH_UP_LAST, HOUR_MS, SCHEDULE_FIRE, true},
+    {"behind it", CONFIG_CATCH_UP_LAST, HOUR_MS + 1, SCHEDULE_PASS, false},
+};
+
+static void test_moments(void **state)
+{
+    const struct wall midnight = at("2026-03-02T00:00:00Z");
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(MOMENTS); i++) {
+        const struct plan p = {
+            .crons = {"0 0 * * *"}, .catch_up = MOMENTS[i].catch_up, .jitter_ms = 20 * HOUR_MS};
+        struct open_plan o;
+        plan_open(&p, &o);
+        int64_t delay = schedule_delay_ms(&o.times, midnight);
+        assert_true(delay > 2 * (int64_t)HOUR_MS); /* or the table says nothing */
+        struct wall now = {midnight.ms + delay + MOMENTS[i].after_ms};
+        struct schedule_decision d = schedule_decide(&o.times, (struct wall){midnight.ms - 1}, now);
+        if (d.action != MOMENTS[i].action || d.is_late != MOMENTS[i].is_late ||
+            (d.action != SCHEDULE_WAIT && d.instant.ms != midnight.ms)) {
+            fail_msg("%s: %s", MOMENTS[i].name, word_of(d.action));
+        }
+        plan_close(&o);
+    }
+}
+
+/* One that was missed is made up, though the next instant has come: its moment has not. */
+static void test_the_last_missed_is_the_last_whose_moment_has_come(void **state)
+{
+    const struct plan p = {.crons = {"0 * * * *"}, .jitter_ms = HOUR_MS};
+    struct open_plan o;
+    struct wall first = at("2026-03-02T00:00:00Z");
+    struct wall second;
+    struct wall now;
+
+    (void)state;
+    plan_open(&p, &o);
+    do {
+        first.ms += HOUR_MS;
+        second.ms = first.ms + HOUR_MS;
+        now.ms = second.ms + schedule_delay_ms(&o.times, second) - 1;
+    } while (schedule_delay_ms(&o.times, second) < ALWAYS_MS ||
+             now.ms - first.ms - schedule_delay_ms(&o.times, first) > HOUR_MS);
+    struct schedule_decision d = schedule_decide(&o.times, (struct wall){first.ms - 1}, now);
+    assert_true(d.action == SCHEDULE_FIRE && d.instant.ms == first.ms && d.is_late);
+    d = schedule_decide(&o.times, first, now);
+    assert_int_equal(d.action, SCHEDULE_WAIT);
+    now.ms++;
+    d = schedule_decide(&o.times, first, now);
+    assert_true(d.action == SCHEDULE_FIRE && d.instant.ms == second.ms && !d.is_late);
+    plan_close(&o);
+}
+
 static void test_next(void **state)
 {
     const struct plan p = {.crons = {"0 12 * * *"},
@@ -644,6 +781,10 @@ int main(void)
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_drives),
         cmocka_unit_test(test_a_day_turn_by_turn),
+        cmocka_unit_test(test_delays),
+        cmocka_unit_test(test_another_name_has_other_delays),
+        cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_the_last_missed_is_the_last_whose_moment_has_come),
         cmocka_unit_test(test_next),
         cmocka_unit_test(test_lists),
     };
