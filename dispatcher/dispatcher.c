@@ -188,6 +188,7 @@ static void on_tick(struct loop_timer *t, void *arg)
         standing_turn(d->standing);
         routes_turn(d->routes, standing_is_ready(d->standing));
     }
+    schedules_see_clock(d->schedules);
     if (store_is_open(d->store)) {
         d->round = is_round ? now : d->round;
         if (leader_leads(d->leader)) {
@@ -215,6 +216,11 @@ static void make_metrics(struct dispatcher *d)
     d->metrics.leader = metrics_gauge(m, "sluice_leader", "1 while this dispatcher leads", "");
     d->metrics.fired = metrics_counter(m, "sluice_schedule_fires_total", "Instants handled here",
                                        "schedule,outcome");
+    d->metrics.clock_steps = metrics_counter(m, "sluice_clock_steps_total",
+                                             "Times that the wall clock was set", "direction");
+    d->metrics.schedules_ahead = metrics_gauge(
+        m, "sluice_schedules_ahead",
+        "Schedules that wait until a clock that was set back is past what they fired", "");
     d->metrics.buried =
         metrics_counter(m, "sluice_workers_buried_total", "Workers declared dead here", "");
     d->metrics.lost = metrics_counter(m, "sluice_jobs_lost_total",

@@ -68,6 +68,8 @@ struct dispatcher {
     struct {
         struct metric *leader;
         struct metric *fired;
+        struct metric *clock_steps;
+        struct metric *schedules_ahead;
         struct metric *buried;
         struct metric *lost;
         struct metric *orphans;

@@ -134,6 +134,7 @@ void schedules_turn(struct schedules *s)
     while (map_next(&s->by_name, &cursor, &name, &value)) {
         schedule_turn(value, clock_wall());
     }
+    schedules_say_ahead(s, clock_wall());
 }
 
 void schedules_begin(struct schedules *s)

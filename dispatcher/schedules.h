@@ -49,8 +49,8 @@ MUST_CHECK int schedule_next(const struct schedule_times *s, struct wall after, 
 MUST_CHECK int schedule_list(const struct schedule_times *s, struct wall after, struct wall until,
                              size_t most, struct wall *times, size_t *ret_n,
                              struct wall *ret_looked);
-/* How long after `instant` it fires: at most jitter_ms, and always before the next instant. The same
- * whoever asks. The instant stays what the fire is known by. Pure. */
+/* How long after `instant` it fires: at most jitter_ms, and always before the next instant. The
+ * same whoever asks. The instant stays what the fire is known by. Pure. */
 int64_t schedule_delay_ms(const struct schedule_times *s, struct wall instant);
 /* What to do at `now` with a schedule whose last handled instant is `cursor`. Pure. */
 struct schedule_decision schedule_decide(const struct schedule_times *s, struct wall cursor,
@@ -62,6 +62,11 @@ void schedules_free(struct schedules *s);
 void schedules_load(struct schedules *s, const struct config *c);
 /* The lease was taken, or the store forgot: cursors are read again. */
 void schedules_begin(struct schedules *s);
+/* How many schedules have handled instants that are still to come by the clock, which was set back:
+ * they wait. ret_until: for the last of them; 0 when there is none. */
+size_t schedules_ahead(const struct schedules *s, struct wall now, struct wall *ret_until);
+/* Every turn, whoever leads: notes when the wall clock was set. */
+void schedules_see_clock(struct schedules *s);
 /* The leader's turn. */
 void schedules_turn(struct schedules *s);
 /* "schedules": {…} as JSON, the object alone. name: only that one (then false when there is none).

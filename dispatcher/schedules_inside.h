@@ -5,6 +5,7 @@
 
 #include "job/document.h"
 #include "schedules.h"
+#include "wallwatch.h"
 
 struct schedule {
     struct schedules *owner;
@@ -28,11 +29,16 @@ struct schedules {
     struct map by_name;
     unsigned int alive;
     bool is_freed;
+    struct wallwatch wallwatch;
+    bool is_ahead; /* it has been said that some wait for the clock */
 };
 
 /* Lets the set go, when nothing of it is asked any more. */
 void schedules_let_go(struct schedules *s);
 void schedule_free(struct schedule *s);
+
+/* Says when schedules begin to wait for a clock that was set back, and when they no longer do. */
+void schedules_say_ahead(struct schedules *s, struct wall now);
 
 /* Fires what is due at `now`, one instant a turn; reads the cursor first, if need be. */
 void schedule_turn(struct schedule *s, struct wall now);

@@ -337,7 +337,11 @@ void views_scrape(void *self)
     struct registry_entry *e;
     struct figure g;
 
+    struct wall until;
+    size_t ahead = schedules_ahead(d->schedules, clock_wall(), &until);
+
     metric_set(d->metrics.leader, NULL, leader_leads(d->leader) ? 1 : 0);
+    metric_set(d->metrics.schedules_ahead, NULL, leader_leads(d->leader) ? (double)ahead : 0);
     /* No figure is better than an old one, by which somebody would scale. */
     metric_reset(d->metrics.desired);
     if (figures_are_fresh(d->figures)) {

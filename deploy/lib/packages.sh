@@ -8,7 +8,7 @@ PACKAGES_BUILD=(
     cmake ninja-build gcc libc6-dev pkg-config librabbitmq-dev libhiredis-dev libmicrohttpd-dev
     libcjson-dev libuv1-dev libcurl4-openssl-dev libssl-dev libyaml-dev)
 PACKAGES_TEST=(
-    libcmocka-dev libnss-wrapper python3-pytest python3-pytest-xdist python3-requests python3-pika python3-redis python3-jsonschema
+    libcmocka-dev libnss-wrapper faketime python3-pytest python3-pytest-xdist python3-requests python3-pika python3-redis python3-jsonschema
     python3-yaml spin)
 PACKAGES_LINT=(clang-format clang-tidy shellcheck cppcheck lua5.1)
 
