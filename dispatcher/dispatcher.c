@@ -162,6 +162,7 @@ static void lead(struct dispatcher *d, bool is_round)
     enroll_turn(d->enroll);
     schedules_turn(d->schedules);
     if (is_round) {
+        schedules_say_ahead(d->schedules);
         deaths_turn(d->deaths);
         health_turn(d->health);
         shelf_turn(d->shelf);

@@ -25,11 +25,15 @@ static void print(const struct wall *times, size_t n, const struct wall *looked,
 static int list(const struct config_preview *p, struct buf *out)
 {
     struct schedule_times s = {0};
+    struct zone *zone = NULL;
     struct wall times[CONFIG_PREVIEW_MAX];
     struct wall looked = {0};
     size_t n = 0;
-    int rc = schedule_times_init(&s, &p->schedule, /* always_ms= */ 0);
+    int rc = zone_load(p->schedule.timezone, &zone);
 
+    if (rc == ERR_OK) {
+        rc = schedule_times_init(&s, &p->schedule, zone, /* always_ms= */ 0);
+    }
     if (rc == ERR_OK) {
         int ended = schedule_list(&s, (struct wall){p->from_ms}, (struct wall){p->until_ms},
                                   p->count, times, &n, &looked);
@@ -37,6 +41,7 @@ static int list(const struct config_preview *p, struct buf *out)
         rc = buf_failed(out) ? ERR_NOMEM : ERR_OK;
     }
     schedule_times_fini(&s);
+    zone_free(zone);
     return rc;
 }
 

@@ -48,7 +48,7 @@ static uint64_t seed_of(const char *name)
 }
 
 int schedule_times_init(struct schedule_times *s, const struct config_schedule *c,
-                        int64_t always_ms)
+                        struct zone *zone, int64_t always_ms)
 {
     s->rules = (struct cron_rules){c->is_gap_skipped, c->is_overlap_twice, {c->start_ms}};
     s->catch_up = c->catch_up;
@@ -58,10 +58,8 @@ int schedule_times_init(struct schedule_times *s, const struct config_schedule *
     s->end_ms = c->end_ms;
     s->jitter_ms = c->jitter_ms;
     s->jitter_seed = seed_of(c->name);
-    int rc = zone_load(c->timezone, &s->zone);
-    if (rc == ERR_OK) {
-        rc = parse_all(c->crons, c->n_crons, &s->crons, &s->n_crons);
-    }
+    s->zone = zone;
+    int rc = parse_all(c->crons, c->n_crons, &s->crons, &s->n_crons);
     if (rc == ERR_OK) {
         rc = parse_all(c->excludes, c->n_excludes, &s->excludes, &s->n_excludes);
     }
@@ -72,7 +70,6 @@ void schedule_times_fini(struct schedule_times *s)
 {
     free_crons(s->crons, s->n_crons);
     free_crons(s->excludes, s->n_excludes);
-    zone_free(s->zone);
 }
 
 /* --- the next --------------------------------------------------------------------------------- */
@@ -251,6 +248,8 @@ struct schedule_decision schedule_decide(const struct schedule_times *s, struct 
         d.instant = at;
     } else if (schedule_next(s, at, &d.instant) != ERR_OK) {
         d.instant.ms = 0;
+    } else {
+        d.instant.ms += schedule_delay_ms(s, d.instant);
     }
     return d;
 }

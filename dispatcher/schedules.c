@@ -21,6 +21,7 @@ void schedule_free(struct schedule *s)
         return;
     }
     schedule_times_fini(&s->times);
+    zone_free(s->zone);
     job_document_fini(&s->job);
     free(s->name);
     free(s->cron_text);
@@ -51,7 +52,10 @@ static int fill(struct schedule *s, const struct config_schedule *c, int64_t lea
     if (s->name == NULL || s->cron_text == NULL || s->zone_name == NULL) {
         return ERR_NOMEM;
     }
-    int rc = schedule_times_init(&s->times, c, ALWAYS_LEASES * lease_ms);
+    int rc = zone_load(c->timezone, &s->zone);
+    if (rc == ERR_OK) {
+        rc = schedule_times_init(&s->times, c, s->zone, ALWAYS_LEASES * lease_ms);
+    }
     if (rc == ERR_OK) {
         rc = job_document_parse(str_of(c->job_json), clock_wall().ms, &s->job, why);
     }
@@ -134,7 +138,6 @@ void schedules_turn(struct schedules *s)
     while (map_next(&s->by_name, &cursor, &name, &value)) {
         schedule_turn(value, clock_wall());
     }
-    schedules_say_ahead(s, clock_wall());
 }
 
 void schedules_begin(struct schedules *s)

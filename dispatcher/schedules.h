@@ -14,7 +14,7 @@ struct schedule_times {
     size_t n_crons;
     struct cron **excludes;
     size_t n_excludes;
-    struct zone *zone;
+    struct zone *zone; /* borrowed */
     struct cron_rules rules;
     enum config_catch_up catch_up;
     int64_t catch_up_ms;
@@ -27,16 +27,16 @@ struct schedule_times {
 enum schedule_action { SCHEDULE_WAIT, SCHEDULE_FIRE, SCHEDULE_PASS };
 struct schedule_decision {
     enum schedule_action action;
-    struct wall instant; /* FIRE: which; PASS: up to which the cursor moves; WAIT: the next, or 0;
-                          * with jitter its moment may be yet to come when it has passed */
+    struct wall instant; /* FIRE: which; PASS: up to which the cursor moves; WAIT: when the next one
+                          * fires, which with jitter is behind it, or 0 */
     bool is_late; /* FIRE: so old that an overlap is not judged: it was due while nobody led */
 };
 
-/* Takes the times out of a schedule's configuration into zeroed memory. always_ms: see above.
- * Returns 0; what zone_load and cron_parse return, for what cron_check has not seen; ERR_NOMEM. To
- * be ended by schedule_times_fini, whatever it returned. */
+/* Takes the times out of a schedule's configuration into zeroed memory. zone: of its name; borrowed
+ * as long as the times live. always_ms: see above. Returns 0; what cron_parse returns, for what
+ * cron_check has not seen; ERR_NOMEM. To be ended by schedule_times_fini, whatever it returned. */
 MUST_CHECK int schedule_times_init(struct schedule_times *s, const struct config_schedule *c,
-                                   int64_t always_ms);
+                                   struct zone *zone, int64_t always_ms);
 void schedule_times_fini(struct schedule_times *s);
 
 /* The first instant after `after` that is not excluded. Returns 0 or ERR_MISSING: none, or none
@@ -67,6 +67,9 @@ void schedules_begin(struct schedules *s);
 size_t schedules_ahead(const struct schedules *s, struct wall now, struct wall *ret_until);
 /* Every turn, whoever leads: notes when the wall clock was set. */
 void schedules_see_clock(struct schedules *s);
+/* The leader's, now and then: says when schedules begin to wait for the clock, and when they no
+ * longer do. O(n). */
+void schedules_say_ahead(struct schedules *s);
 /* The leader's turn. */
 void schedules_turn(struct schedules *s);
 /* "schedules": {…} as JSON, the object alone. name: only that one (then false when there is none).

@@ -44,11 +44,11 @@ size_t schedules_ahead(const struct schedules *s, struct wall now, struct wall *
     return n;
 }
 
-void schedules_say_ahead(struct schedules *s, struct wall now)
+void schedules_say_ahead(struct schedules *s)
 {
     char text[WALL_TEXT_SIZE];
     struct wall until;
-    size_t n = schedules_ahead(s, now, &until);
+    size_t n = schedules_ahead(s, clock_wall(), &until);
 
     if (n > 0 && !s->is_ahead) {
         wall_format_seconds(until, text);

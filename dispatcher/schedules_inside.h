@@ -13,6 +13,7 @@ struct schedule {
     char *cron_text;
     char *zone_name;
     struct schedule_times times;
+    struct zone *zone; /* of the times */
     struct job_document job;
     bool skips; /* overlap: skip */
     bool is_cursor_known;
@@ -36,9 +37,6 @@ struct schedules {
 /* Lets the set go, when nothing of it is asked any more. */
 void schedules_let_go(struct schedules *s);
 void schedule_free(struct schedule *s);
-
-/* Says when schedules begin to wait for a clock that was set back, and when they no longer do. */
-void schedules_say_ahead(struct schedules *s, struct wall now);
 
 /* Fires what is due at `now`, one instant a turn; reads the cursor first, if need be. */
 void schedule_turn(struct schedule *s, struct wall now);

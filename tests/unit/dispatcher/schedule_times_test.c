@@ -605,9 +605,9 @@ static void test_another_name_has_other_delays(void **state)
     (void)state;
     plan_open(&p, &o);
     c.name = (char[]){"a"};
-    assert_int_equal(schedule_times_init(&a, &c, ALWAYS_MS), ERR_OK);
+    assert_int_equal(schedule_times_init(&a, &c, o.times.zone, ALWAYS_MS), ERR_OK);
     c.name = (char[]){"b"};
-    assert_int_equal(schedule_times_init(&b, &c, ALWAYS_MS), ERR_OK);
+    assert_int_equal(schedule_times_init(&b, &c, o.times.zone, ALWAYS_MS), ERR_OK);
     assert_true(schedule_delay_ms(&a, t) != schedule_delay_ms(&b, t));
     assert_true(schedule_delay_ms(&o.times, t) <= HOUR_MS);
     schedule_times_fini(&a);
@@ -649,7 +649,7 @@ static void test_moments(void **state)
         struct wall now = {midnight.ms + delay + MOMENTS[i].after_ms};
         struct schedule_decision d = schedule_decide(&o.times, (struct wall){midnight.ms - 1}, now);
         if (d.action != MOMENTS[i].action || d.is_late != MOMENTS[i].is_late ||
-            (d.action != SCHEDULE_WAIT && d.instant.ms != midnight.ms)) {
+            d.instant.ms != midnight.ms + (d.action == SCHEDULE_WAIT ? delay : 0)) {
             fail_msg("%s: %s", MOMENTS[i].name, word_of(d.action));
         }
         plan_close(&o);
