@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The instants of schedules, as POST /v1/schedules/preview of a real dispatcher gives them, against a brute-force
 walk over the clock (harness.clockwalk). Where a row says what is expected, by hand, the walk must find it, too."""
+import hashlib
 import random
 from datetime import datetime, timedelta, timezone
 
@@ -266,6 +267,15 @@ def test_a_search_without_an_end_ends_and_says_where(stack):
         n += 1
         assert n < 20
     assert n > 1 and found == []
+
+
+@pytest.mark.parametrize("scope", ["submit", "read", "admin"])
+def test_any_key_may_ask(make_stack, scope):
+    key = {"name": "k", "hash": "sha256:" + hashlib.sha256(b"token").hexdigest(), "scopes": [scope], "tenants": ["mine"]}
+    stack = make_stack(lambda stack: config_of(stack, {"sample": {}}, keys=[key]), workers=0, ingresses=0)
+    url = stack.dispatcher_url + "/v1/schedules/preview"
+    assert stack.http.post(url, json={"cron": "@daily"}).status_code == 401
+    assert stack.http.post(url, json={"cron": "@daily"}, headers={"Sluice-Key": "token"}).status_code == 200
 
 
 def test_other_methods_mean_the_schedule_of_that_name(stack):

@@ -290,13 +290,48 @@ static void test_cron_check(void **state)
     buf_fini(&mistakes);
 }
 
+static void test_preview(void **state)
+{
+    const struct wall now = {1774663200000};
+    struct config_preview *p = NULL;
+    struct buf mistakes = {0};
+
+    (void)state;
+    assert_int_equal(
+        config_preview_decode(STR("{\"cron\":\"ok\"}"), now, check_cron, &p, &mistakes), ERR_OK);
+    assert_string_equal(p->schedule.crons[0], "ok");
+    assert_string_equal(p->schedule.timezone, "UTC");
+    assert_true(p->from_ms == now.ms && p->until_ms == INT64_MAX && p->count == 10);
+    config_preview_free(p);
+    /* 1970 is a time like any other. */
+    assert_int_equal(
+        config_preview_decode(STR("{\"cron\":[\"ok\"],\"from\":\"1969-12-31T00:00:00Z\","
+                                  "\"until\":\"1970-01-01T00:00:00Z\",\"count\":3,"
+                                  "\"dst_overlap\":\"twice\",\"exclude\":[\"ok\"]}"),
+                              now, check_cron, &p, &mistakes),
+        ERR_OK);
+    assert_true(p->from_ms == -86400000 && p->until_ms == 0 && p->count == 3);
+    assert_true(p->schedule.is_overlap_twice && p->schedule.n_excludes == 1);
+    config_preview_free(p);
+    assert_null(mistakes.p);
+    assert_int_equal(config_preview_decode(STR("{\"cron\":\"bad\",\"overlap\":\"skip\","
+                                               "\"until\":\"2000-01-01T00:00:00Z\"}"),
+                                           now, check_cron, &p, &mistakes),
+                     ERR_INVALID);
+    assert_string_equal(mistakes.p, "overlap: unknown key\n"
+                                    "until is not after from\n"
+                                    "cron: no expression (UTC)\n");
+    buf_fini(&mistakes);
+    config_preview_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),   cmocka_unit_test(test_everything),
         cmocka_unit_test(test_jobs),       cmocka_unit_test(test_far_times),
         cmocka_unit_test(test_lines),      cmocka_unit_test(test_unknown_tenant),
-        cmocka_unit_test(test_cron_check),
+        cmocka_unit_test(test_cron_check), cmocka_unit_test(test_preview),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
