@@ -16,6 +16,7 @@
 #include "overlay.h"
 #include "preview.h"
 #include "schedules.h"
+#include "schedules_control.h"
 #include "services.h"
 #include "shelf.h"
 #include "tenants.h"
@@ -387,7 +388,8 @@ static void on_request(struct httpd_req *r, void *self)
 {
     struct dispatcher *d = self;
 
-    if (!preview_request(d, r) && !tenants_request(d->tenants, r)) {
+    if (!preview_request(d, r) && !tenants_request(d->tenants, r) &&
+        !schedules_control_request(d->schedules, r)) {
         views_request(d, r);
     }
 }

@@ -67,8 +67,7 @@ static void keep_cursor(struct schedule *s, const struct schedule *before)
     if (before != NULL) {
         s->is_cursor_known = before->is_cursor_known;
         s->cursor = before->cursor;
-        s->last_fired = before->last_fired;
-        s->fired = before->fired;
+        s->facts = before->facts;
         (void)snprintf(s->cursor_text, sizeof s->cursor_text, "%s", before->cursor_text);
     }
 }
@@ -159,6 +158,7 @@ int schedules_new(struct dispatcher *d, struct schedules **ret)
         return ERR_NOMEM;
     }
     s->dispatcher = d;
+    list_init(&s->ops);
     s->alive = 1;
     *ret = s;
     return ERR_OK;
@@ -170,6 +170,7 @@ void schedules_free(struct schedules *s)
         return;
     }
     s->is_freed = true;
+    schedules_control_stop(s);
     retire_all(&s->by_name);
     schedules_let_go(s);
 }

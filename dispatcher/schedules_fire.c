@@ -92,37 +92,47 @@ static void on_fired(int rc, const struct store_value *v, void *arg)
         return;
     }
     take_cursor(s, store_word(v, 1));
+    if (!str_is(word, STR("moved")) && !str_is(word, STR("behind"))) {
+        metric_add(d->metrics.fired, (struct str[]){str_of(s->name), word}, 1);
+    }
     if (str_is(word, STR("fired"))) {
-        s->last_fired = s->cursor;
-        s->fired++;
-        metric_add(d->metrics.fired, (struct str[]){str_of(s->name), STR("fired")}, 1);
         outbox_look(d->outbox, s->job.tenant);
     } else if (str_is(word, STR("skipped"))) {
-        metric_add(d->metrics.fired, (struct str[]){str_of(s->name), STR("skipped")}, 1);
         log_event(LOG_INFO, "schedule_skipped", "schedule=%s msg=\"the last job has not ended\"",
                   s->name);
     }
 }
 
-/* The id of a fire is (tenant, name, instant): the same whoever fires it. */
-static void name_of(const struct schedule *s, struct wall instant, char out[RANDOM_NAME_SIZE])
+void schedule_name_job(const struct schedule *s, struct str what, char ret_name[RANDOM_NAME_SIZE])
 {
     struct buf b = {0};
     unsigned char digest[32];
 
-    buf_printf(&b, "%s\n%s\n%" PRId64, s->job.tenant, s->name, instant.ms);
+    buf_printf(&b, "%s\n%s\n", s->job.tenant, s->name);
+    buf_str(&b, what);
     job_sha256(buf_as_str(&b), digest);
-    random_name_of(digest, out);
+    random_name_of(digest, ret_name);
     buf_fini(&b);
 }
 
-static void pack(const struct schedule *s, struct wall instant, const char *id, struct buf *head)
+void schedule_name_fire(const struct schedule *s, struct wall instant,
+                        char ret_name[RANDOM_NAME_SIZE])
 {
+    char text[STR_I64_SIZE];
+
+    (void)snprintf(text, sizeof text, "%" PRId64, instant.ms);
+    schedule_name_job(s, str_of(text), ret_name);
+}
+
+static void pack(const struct schedule *s, struct wall instant, const char *name, struct buf *head)
+{
+    char id[JOB_ID_SIZE];
     char when[WALL_TEXT_SIZE];
     char fingerprint[65];
     int64_t now_ms = clock_wall().ms;
     struct str body = {s->job.body, s->job.body_n};
 
+    job_id_print(str_of(s->job.tenant), name, id);
     wall_format_seconds(instant, when);
     job_fingerprint(str_of(s->job.method), str_of(s->job.path), body, fingerprint);
     struct job_message m = {.id = str_of(id),
@@ -151,51 +161,64 @@ static struct str job_priority(const struct schedule *s)
     return str_is(given, STR("normal")) ? STR("") : given;
 }
 
+static void add_field(struct store_args *a, const char *field, struct str value)
+{
+    store_args_add(a, str_of(field));
+    store_args_add(a, value);
+}
+
+int schedule_add_job(const struct schedule *s, struct wall instant, const char *name,
+                     struct buf *head, struct store_args *a)
+{
+    const struct registry_entry *e =
+        registry_find(s->owner->dispatcher->registry, str_of(s->job.tenant));
+
+    if (e == NULL) {
+        return ERR_MISSING;
+    }
+    pack(s, instant, name, head);
+    if (buf_failed(head)) {
+        return ERR_NOMEM;
+    }
+    store_args_add(a, buf_as_str(head));
+    store_args_add(a, (struct str){s->job.body, s->job.body_n});
+    store_args_number(a, s->job.ttl_ms);
+    store_args_number(a, e->tenant->lost_after_ms);
+    add_field(a, "m", str_of(s->job.method));
+    add_field(a, "p", str_of(s->job.path));
+    add_field(a, "sc", str_of(s->name));
+    add_field(a, "lb", s->job.labels != NULL ? str_of(s->job.labels) : STR("{}"));
+    add_field(a, "ok", str_of(s->job.ordering_key));
+    add_field(a, "pr", job_priority(s));
+    return ERR_OK;
+}
+
 static void fire(struct schedule *s, struct wall instant, bool has_job, bool may_skip)
 {
     struct dispatcher *d = s->owner->dispatcher;
     char name[RANDOM_NAME_SIZE] = "";
-    char id[JOB_ID_SIZE];
-    char cursor[24];
-    char ttl[24];
-    char lost[24];
     struct buf head = {0};
-    struct registry_entry *e = registry_find(d->registry, str_of(s->job.tenant));
+    struct store_args a = {.n = 0};
+    int rc = ERR_OK;
 
-    if (e == NULL) {
+    if (registry_find(d->registry, str_of(s->job.tenant)) == NULL) {
         return;
     }
-    (void)snprintf(cursor, sizeof cursor, "%" PRId64, instant.ms);
-    (void)snprintf(ttl, sizeof ttl, "%" PRId64, s->job.ttl_ms);
-    (void)snprintf(lost, sizeof lost, "%" PRId64, e->tenant->lost_after_ms);
     if (has_job) {
-        name_of(s, instant, name);
-        job_id_print(str_of(s->job.tenant), name, id);
-        pack(s, instant, id, &head);
+        schedule_name_fire(s, instant, name);
     }
-    struct str args[] = {str_of(s->name),
-                         str_of(s->cursor_text),
-                         str_of(cursor),
-                         str_of(name),
-                         may_skip && s->skips ? STR("1") : STR("0"),
-                         buf_as_str(&head),
-                         {s->job.body, s->job.body_n},
-                         str_of(ttl),
-                         str_of(lost),
-                         STR("m"),
-                         str_of(s->job.method),
-                         STR("p"),
-                         str_of(s->job.path),
-                         STR("sc"),
-                         str_of(s->name),
-                         STR("lb"),
-                         s->job.labels != NULL ? str_of(s->job.labels) : STR("{}"),
-                         STR("ok"),
-                         str_of(s->job.ordering_key),
-                         STR("pr"),
-                         job_priority(s)};
-    asked(s, store_call_tenant(d->store, STORE_FIRE, str_of(s->job.tenant), args,
-                               sizeof args / sizeof args[0], on_fired, s));
+    store_args_add(&a, str_of(s->name));
+    store_args_add(&a, str_of(s->cursor_text));
+    store_args_number(&a, instant.ms);
+    store_args_add(&a, str_of(name));
+    store_args_flag(&a, may_skip && s->skips);
+    if (has_job) {
+        rc = schedule_add_job(s, instant, name, &head, &a);
+    }
+    if (rc == ERR_OK) {
+        rc = store_call_tenant(d->store, STORE_FIRE, str_of(s->job.tenant), a.at, a.n, on_fired, s);
+        asked(s, rc);
+    }
     buf_fini(&head);
 }
 

@@ -1,11 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of schedules share: the set (schedules.c), their cursors and fires
- * (schedules_fire.c), what is said of them (schedules_say.c). */
+ * (schedules_fire.c), what the store counts of them (schedules_facts.c), what is said of them
+ * (schedules_say.c), what an operator says to them (schedules_control.c). */
 #pragma once
 
+#include "base/list.h"
+#include "base/random.h"
 #include "job/document.h"
 #include "schedules.h"
 #include "wallwatch.h"
+
+enum { SCHEDULE_NOTE_MAX = 1000 };
+
+/* What only the store knows, as it was last read. */
+struct schedule_facts {
+    int64_t paused_ms; /* since when; 0: it is not paused */
+    bool is_paused_by_failure;
+    char note[SCHEDULE_NOTE_MAX + 1]; /* of the pause */
+    int64_t fired;
+    int64_t skipped;
+    struct wall last; /* the instant of the last fire; 0: none yet */
+};
 
 struct schedule {
     struct schedules *owner;
@@ -19,8 +34,7 @@ struct schedule {
     bool is_cursor_known;
     struct wall cursor;   /* the last instant that was handled */
     char cursor_text[24]; /* as the store has it; "" for one never seen */
-    struct wall last_fired;
-    uint64_t fired;
+    struct schedule_facts facts;
     bool is_asking;
     bool is_gone;
 };
@@ -28,6 +42,7 @@ struct schedule {
 struct schedules {
     struct dispatcher *dispatcher;
     struct map by_name;
+    struct list ops; /* what was asked for, and has no answer yet */
     unsigned int alive;
     bool is_freed;
     struct wallwatch wallwatch;
@@ -40,3 +55,24 @@ void schedule_free(struct schedule *s);
 
 /* Fires what is due at `now`, one instant a turn; reads the cursor first, if need be. */
 void schedule_turn(struct schedule *s, struct wall now);
+
+/* The name of the schedule's job for `what`: the same whoever makes it. */
+void schedule_name_job(const struct schedule *s, struct str what, char ret_name[RANDOM_NAME_SIZE]);
+/* That of the fire at an instant. */
+void schedule_name_fire(const struct schedule *s, struct wall instant,
+                        char ret_name[RANDOM_NAME_SIZE]);
+/* Adds the job `name` as make_job in _fire.lua takes it. *head: an empty buffer, to be freed after
+ * the call; the schedule must outlive it, too. Returns 0, ERR_MISSING: the tenant is not known, or
+ * ERR_NOMEM. */
+MUST_CHECK int schedule_add_job(const struct schedule *s, struct wall instant, const char *name,
+                                struct buf *head, struct store_args *a);
+
+/* Reads the facts of the schedule `name`, or of all when it is empty. cb: once, never from within
+ * the call, also when the set is freed meanwhile; rc of the first reading that failed.
+ * Returns 0, or what the store refused with: then cb does not run. */
+typedef void (*schedules_facts_cb)(int rc, void *arg);
+MUST_CHECK int schedules_read_facts(struct schedules *s, struct str name, schedules_facts_cb cb,
+                                    void *arg);
+
+/* Answers what is still kept. */
+void schedules_control_stop(struct schedules *s);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "schedules_inside.h"
 
+#include <inttypes.h>
+
 static void print_time(struct buf *out, const char *member, struct wall when)
 {
     char text[WALL_TEXT_SIZE];
@@ -11,6 +13,21 @@ static void print_time(struct buf *out, const char *member, struct wall when)
     }
     wall_format_seconds(when, text);
     buf_printf(out, ",\"%s\":\"%s\"", member, text);
+}
+
+static void print_pause(struct buf *out, const struct schedule_facts *f)
+{
+    char since[WALL_TEXT_SIZE];
+
+    if (f->paused_ms == 0) {
+        buf_text(out, ",\"paused\":null");
+        return;
+    }
+    wall_format((struct wall){f->paused_ms}, since);
+    buf_printf(out, ",\"paused\":{\"since\":\"%s\",\"by\":\"%s\",\"note\":", since,
+               f->is_paused_by_failure ? "failure" : "operator");
+    buf_json_str(out, str_of(f->note));
+    buf_char(out, '}');
 }
 
 static void print_one(const struct schedule *s, struct buf *out)
@@ -30,9 +47,11 @@ static void print_one(const struct schedule *s, struct buf *out)
     buf_json_str(out, str_of(s->job.method));
     buf_text(out, ",\"path\":");
     buf_json_str(out, str_of(s->job.path));
-    print_time(out, "last", s->is_cursor_known ? s->last_fired : (struct wall){0});
+    print_time(out, "last", s->facts.last);
     print_time(out, "next", next);
-    buf_char(out, '}');
+    print_pause(out, &s->facts);
+    buf_printf(out, ",\"fired\":%" PRId64 ",\"skipped\":%" PRId64 "}", s->facts.fired,
+               s->facts.skipped);
 }
 
 bool schedules_print(const struct schedules *s, struct str name, struct buf *out)

@@ -2,12 +2,11 @@
 #include "tenants_inside.h"
 
 #include "config/node.h"
+#include "note.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { NOTE_MAX = 1000 };
 
 /* --- put -------------------------------------------------------------------------------------- */
 
@@ -174,36 +173,16 @@ bool tenants_plan_delete(struct tenants_op *op)
 
 /* --- pause and resume ------------------------------------------------------------------------- */
 
-/* {"note": "…"} or nothing. */
 static bool read_note(struct tenants_op *op, struct buf *note)
 {
-    struct node *tree = NULL;
-    struct buf why = {0};
-    int line = 0;
-    int rc = op->body_n == 0 ? ERR_OK : node_parse(tenants_body(op), &tree, &line, &why);
-    const struct node *n = node_get(tree, "note");
-    size_t n_known = n != NULL ? 1 : 0;
-    bool is_empty = tree == NULL || tree->kind == NODE_NULL;
-
-    if (n != NULL && n->kind == NODE_TEXT) {
-        buf_str(note, node_text(n));
+    if (!note_read(tenants_body(op), note)) {
+        tenants_refuse(op, PROBLEM_INVALID, note_expected());
+        return false;
     }
-    bool is_sound = rc == ERR_OK && (is_empty || (tree->kind == NODE_MAP && tree->n == n_known)) &&
-                    (n == NULL || n->kind == NODE_TEXT || n->kind == NODE_NULL) &&
-                    note->n <= NOTE_MAX;
-    for (size_t i = 0; i < note->n; i++) {
-        is_sound = is_sound && (unsigned char)note->p[i] >= 0x20 && note->p[i] != 0x7F;
-    }
-    if (!is_sound) {
-        tenants_refuse(
-            op, PROBLEM_INVALID,
-            "Expected {\"note\": \"…\"}, of 1000 bytes at most and without control characters.");
-    } else if (note->n == 0) {
+    if (note->n == 0) {
         buf_text(note, "paused");
     }
-    node_free(tree);
-    buf_fini(&why);
-    return is_sound;
+    return true;
 }
 
 bool tenants_plan_pause(struct tenants_op *op)

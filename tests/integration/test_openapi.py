@@ -306,7 +306,8 @@ INSTANCE = {"url": "http://127.0.0.1:9001", "concurrency": 1, "healthy": True, "
 TENANT = {"instances": {"erp-1": INSTANCE}, "in_doubt": 0, "delayed": 0, "source": "file", "paused": None, **FIGURE}
 HEALTH = {"status": "ok", "leader": True, "store": "open", "broker": "open", "snapshot": None}
 SCHEDULE = {"cron": "15 2 * * *", "timezone": "Europe/Berlin", "tenant": "erp", "method": "POST",
-            "path": "/report", "last": None, "next": "2026-01-02T01:15:00Z"}
+            "path": "/report", "last": None, "next": "2026-01-02T01:15:00Z",
+            "paused": {"since": "2026-01-01T10:00:00.000Z", "note": "a new printer", "by": "operator"}, "fired": 2, "skipped": 1}
 UNKNOWN_JOB = problem(404, "unknown_job")
 
 ASKED = {**ACCEPTED, "created_at": T, "not_before": T, "expires_at": T, "priority": "normal",

@@ -83,6 +83,30 @@ def test_what_has_started_is_not_canceled(scripts):
     scripts.expect("j", "running")
 
 
+# --- schedules ---
+
+def test_a_resume_makes_nothing_up(scripts):
+    """Nobody led while it was paused: its cursor stands where it stood."""
+    scripts.redis.hset("{t}:c", "s", "10")
+    assert scripts("pause", "s", "resume", "", "50") == ["goes_on"]
+    assert scripts.redis.hget("{t}:c", "s") == "10", "it was not paused"
+    assert scripts("pause", "s", "pause", "why", "20") == ["paused"]
+    assert scripts("pause", "s", "resume", "", "50") == ["goes_on"]
+    assert scripts.redis.hget("{t}:c", "s") == "50"
+    assert scripts("pause", "s", "pause", "why", "60") == ["paused"]
+    assert scripts("pause", "s", "resume", "", "40") == ["goes_on"]
+    assert scripts.redis.hget("{t}:c", "s") == "50", "a cursor never moves back"
+
+
+def test_a_run_is_made_once(scripts):
+    run = ("run_now", "s", "f", "head", "body", 0, 3600000, "m", "POST")
+    assert scripts(*run) == ["fired"]
+    assert scripts.claim("f")[:2] == ["go", 1]
+    assert scripts.complete("f", 1, "t1", "end", "succeeded", "answer")[0] == "ended"
+    assert scripts(*run) == ["there"]
+    assert scripts.state("f") == "succeeded"
+
+
 # --- slots and the shelf ---
 
 def test_no_claim_beyond_the_limit(scripts):

@@ -19,7 +19,8 @@
 --   {T}:f  zset    offloaded jobs that run, by when they were offloaded, or found again
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
 --   {T}:x  zset    jobs that wait for their own key (per_key, or their ordering key) and for nobody else, by until when that is believed
---   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name
+--   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name, :at the last fire's instant, :runs fires,
+--                  :skipped, :paused "<since> TAB <by: operator or failure> TAB <note>"
 --   {T}:q:<ordering key>  zset, its unended jobs by place; {T}:qk zset of these keys: _order.lua
 --   of {T}:t also: cool, cool:<instance>, br:<instance>, ad:<instance> (_moods.lua); ql the last place given under an ordering key;
 --   gn the store's generation that was last seen here, gs when one began that may have forgotten something;

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "schedules_control.h"
+
+#include "daemon/keyring.h"
+#include "note.h"
+#include "schedules_op.h"
+#include "views.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* --- pause and resume ------------------------------------------------------------------------- */
+
+static void on_governed(int rc, const struct store_value *v, void *arg)
+{
+    struct schedules_op *op = arg;
+
+    if (schedules_op_went_well(op, rc, v)) {
+        schedules_op_show(op);
+    }
+}
+
+static void govern(struct schedules_op *op, const struct schedule *s, struct str word,
+                   struct str note)
+{
+    struct store_args a = {.n = 0};
+
+    store_args_add(&a, str_of(s->name));
+    store_args_add(&a, word);
+    store_args_add(&a, note);
+    store_args_number(&a, clock_wall().ms);
+    int rc = store_call_tenant(op->schedules->dispatcher->store, STORE_PAUSE, str_of(s->job.tenant),
+                               a.at, a.n, on_governed, op);
+    if (rc != ERR_OK) {
+        schedules_op_fail(op, rc);
+    }
+}
+
+static void pause(struct schedules_op *op, const struct schedule *s)
+{
+    struct buf note = {0};
+
+    if (!note_read(httpd_body(op->req), &note)) {
+        schedules_op_refuse(op, PROBLEM_INVALID, note_expected());
+    } else if (buf_failed(&note)) {
+        schedules_op_fail(op, ERR_NOMEM);
+    } else {
+        govern(op, s, STR("pause"), note.n == 0 ? (struct str){"", 0} : buf_as_str(&note));
+    }
+    buf_fini(&note);
+}
+
+static void resume(struct schedules_op *op, const struct schedule *s)
+{
+    govern(op, s, STR("resume"), (struct str){"", 0});
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static const struct verb {
+    const char *method;
+    const char *word;
+    unsigned int scopes;
+    /* Begins; the request is still there. */
+    void (*begin)(struct schedules_op *op, const struct schedule *s);
+} verbs[] = {{"POST", "pause", CONFIG_ADMIN | CONFIG_SUBMIT, pause},
+             {"POST", "resume", CONFIG_ADMIN | CONFIG_SUBMIT, resume},
+             {"POST", "run", CONFIG_ADMIN | CONFIG_SUBMIT, schedules_run}};
+
+static struct str prefix(void)
+{
+    return STR("/v1/schedules/");
+}
+
+static const struct verb *verb_of(struct str path, struct str *ret_name)
+{
+    struct str rest = {path.p + prefix().n, path.n - prefix().n};
+
+    if (!str_starts(path, prefix()) || !str_cut(&rest, '/', ret_name) || rest.p == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (str_is(rest, str_of(verbs[i].word))) {
+            return &verbs[i];
+        }
+    }
+    return NULL;
+}
+
+static void refuse_method(struct httpd_req *r, const struct verb *v)
+{
+    struct httpd_field allow[] = {{STR("Allow"), str_of(v->method)}};
+    struct problem_more more = {.fields = allow, .n_fields = 1};
+
+    problem_answer(r, PROBLEM_METHOD, &more);
+}
+
+static void begin(struct schedules *s, struct httpd_req *r, const struct verb *v, struct str name)
+{
+    struct dispatcher *d = s->dispatcher;
+    const struct schedule *one = map_get(&s->by_name, name);
+    struct str tenant = one == NULL ? (struct str){"", 0} : str_of(one->job.tenant);
+    struct keyring_pass pass = keyring_check(d->keys, r, v->scopes, tenant, loop_now(d->loop));
+
+    if (keyring_refuse(&pass, r)) {
+        return;
+    }
+    if (one == NULL) {
+        problem_answer(r, PROBLEM_NOT_FOUND, NULL);
+        return;
+    }
+    struct schedules_op *op = schedules_op_new(s, r, name);
+    if (op != NULL) {
+        v->begin(op, one);
+    }
+}
+
+/* --- views ------------------------------------------------------------------------------------ */
+
+static void on_view_facts(int rc, void *arg)
+{
+    struct schedules_op *op = arg;
+
+    if (rc != ERR_OK) {
+        schedules_op_refuse(op, PROBLEM_UNAVAILABLE, "The store does not answer.");
+        return;
+    }
+    if (op->req != NULL) {
+        views_request(op->schedules->dispatcher, op->req);
+    }
+    schedules_op_free(op);
+}
+
+/* Whom the view will refuse for want of a key. */
+static bool is_stranger(const struct dispatcher *d, const struct httpd_req *r)
+{
+    return daemon_config(d->daemon)->n_keys > 0 && keyring_identify(d->keys, r).caller.n == 0;
+}
+
+/* A view shows what the store says now. True: it is under way. */
+static bool view(struct schedules *s, struct httpd_req *r)
+{
+    struct str path = httpd_path(r);
+    struct str method = httpd_method(r);
+    bool is_one = str_starts(path, prefix());
+    struct str name = {"", 0};
+
+    if (is_one) {
+        name = (struct str){path.p + prefix().n, path.n - prefix().n};
+    }
+    bool is_view = is_one ? map_get(&s->by_name, name) != NULL
+                          : str_is(path, STR("/v1/schedules")) || str_is(path, STR("/dump"));
+    if (!is_view || !(str_is(method, STR("GET")) || str_is(method, STR("HEAD"))) ||
+        is_stranger(s->dispatcher, r)) {
+        return false; /* the view itself says so */
+    }
+    struct schedules_op *op = schedules_op_new(s, r, name);
+    if (op == NULL) {
+        return true;
+    }
+    int rc = schedules_read_facts(s, name, on_view_facts, op);
+    if (rc != ERR_OK) {
+        on_view_facts(rc == ERR_MISSING ? ERR_OK : rc, op); /* there is none */
+    }
+    return true;
+}
+
+bool schedules_control_request(struct schedules *s, struct httpd_req *r)
+{
+    struct str name = {"", 0};
+    const struct verb *v = verb_of(httpd_path(r), &name);
+
+    if (v == NULL) {
+        return view(s, r);
+    }
+    if (str_is(httpd_method(r), str_of(v->method))) {
+        begin(s, r, v, name);
+    } else {
+        refuse_method(r, v);
+    }
+    return true;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "schedules_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The fields of {tenant}:c that are read, behind the schedule's name. */
+static const char *const suffixes[] = {":paused", ":runs", ":skipped", ":at"};
+enum { PAUSED, RUNS, SKIPPED, LAST, N_FACTS };
+
+/* Readings that end in one word to whoever asked. */
+struct round {
+    struct schedules *schedules;
+    schedules_facts_cb cb;
+    void *arg;
+    size_t awaited;
+    int rc;
+};
+
+struct reading {
+    struct round *round;
+    char name[]; /* the schedule may be another object by the answer */
+};
+
+/* "<since> TAB <by> TAB <note>" */
+static void take_pause(struct schedule_facts *f, struct str text)
+{
+    struct str since = {"", 0};
+    struct str by = {"", 0};
+
+    f->paused_ms = 0;
+    if (text.n == 0 || !str_cut(&text, '\t', &since) || !str_cut(&text, '\t', &by)) {
+        return;
+    }
+    if (str_to_i64(since, &f->paused_ms) != ERR_OK) {
+        f->paused_ms = 0;
+    }
+    f->is_paused_by_failure = str_is(by, STR("failure"));
+    (void)snprintf(f->note, sizeof f->note, "%.*s", STR_ARG(text));
+}
+
+static void take(struct schedule_facts *f, const struct store_value *v)
+{
+    take_pause(f, store_word(v, PAUSED));
+    f->fired = store_number(v, RUNS);
+    f->skipped = store_number(v, SKIPPED);
+    f->last.ms = store_number(v, LAST);
+}
+
+static void one_done(struct round *r, int rc)
+{
+    r->rc = r->rc != ERR_OK ? r->rc : rc;
+    if (--r->awaited > 0) {
+        return;
+    }
+    r->cb(r->rc, r->arg);
+    schedules_let_go(r->schedules);
+    free(r);
+}
+
+static void on_facts(int rc, const struct store_value *v, void *arg)
+{
+    struct reading *one = arg;
+    struct round *r = one->round;
+    struct schedule *s =
+        r->schedules->is_freed ? NULL : map_get(&r->schedules->by_name, str_of(one->name));
+
+    if (rc == ERR_OK && s != NULL) {
+        take(&s->facts, v);
+    }
+    free(one);
+    one_done(r, rc);
+}
+
+static int read_one(struct round *r, const struct schedule *s)
+{
+    size_t n = strlen(s->name) + 1;
+    struct reading *one = malloc(sizeof *one + n);
+    char key[96];
+    char fields[N_FACTS][96];
+    struct str words[2 + N_FACTS] = {STR("HMGET"), {key, 0}};
+
+    if (one == NULL) {
+        return ERR_NOMEM;
+    }
+    one->round = r;
+    memcpy(one->name, s->name, n);
+    (void)snprintf(key, sizeof key, "{%s}:c", s->job.tenant);
+    words[1] = str_of(key);
+    for (size_t i = 0; i < N_FACTS; i++) {
+        (void)snprintf(fields[i], sizeof fields[i], "%s%s", s->name, suffixes[i]);
+        words[2 + i] = str_of(fields[i]);
+    }
+    int rc = store_command(r->schedules->dispatcher->store, words, 2 + N_FACTS, on_facts, one);
+    if (rc != ERR_OK) {
+        free(one);
+        return rc;
+    }
+    r->awaited++;
+    return ERR_OK;
+}
+
+static int read_all(struct round *r)
+{
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+    int rc = ERR_OK;
+
+    while (rc == ERR_OK && map_next(&r->schedules->by_name, &cursor, &name, &value)) {
+        rc = read_one(r, value);
+    }
+    return rc;
+}
+
+int schedules_read_facts(struct schedules *s, struct str name, schedules_facts_cb cb, void *arg)
+{
+    struct round *r = calloc(1, sizeof *r);
+    const struct schedule *one = name.n > 0 ? map_get(&s->by_name, name) : NULL;
+
+    if (r == NULL) {
+        return ERR_NOMEM;
+    }
+    *r = (struct round){.schedules = s, .cb = cb, .arg = arg};
+    int rc = name.n == 0 ? read_all(r) : one != NULL ? read_one(r, one) : ERR_MISSING;
+    if (r->awaited == 0) {
+        free(r);
+        return rc != ERR_OK ? rc : ERR_MISSING;
+    }
+    /* What was sent is awaited, and says the rest. */
+    r->rc = rc;
+    s->alive++;
+    return ERR_OK;
+}
