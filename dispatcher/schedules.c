@@ -48,7 +48,9 @@ static int fill(struct schedule *s, const struct config_schedule *c, int64_t lea
     s->name = str_dup(str_of(c->name));
     s->cron_text = join(c->crons, c->n_crons);
     s->zone_name = str_dup(str_of(c->timezone));
-    s->skips = c->overlap != CONFIG_OVERLAP_ALLOW;
+    s->overlap = c->overlap;
+    s->max_runs = c->max_runs;
+    s->pauses_on_failure = c->pauses_on_failure;
     if (s->name == NULL || s->cron_text == NULL || s->zone_name == NULL) {
         return ERR_NOMEM;
     }

@@ -65,7 +65,9 @@ static const struct verb {
     void (*begin)(struct schedules_op *op, const struct schedule *s);
 } verbs[] = {{"POST", "pause", CONFIG_ADMIN | CONFIG_SUBMIT, pause},
              {"POST", "resume", CONFIG_ADMIN | CONFIG_SUBMIT, resume},
-             {"POST", "run", CONFIG_ADMIN | CONFIG_SUBMIT, schedules_run}};
+             {"POST", "run", CONFIG_ADMIN | CONFIG_SUBMIT, schedules_run},
+             {"POST", "backfill", CONFIG_ADMIN | CONFIG_SUBMIT, schedules_backfill},
+             {"GET", "history", CONFIG_ADMIN | CONFIG_READ, schedules_history}};
 
 static struct str prefix(void)
 {
@@ -87,9 +89,19 @@ static const struct verb *verb_of(struct str path, struct str *ret_name)
     return NULL;
 }
 
+/* Whoever may GET may ask for the head. */
+static bool is_method(const struct httpd_req *r, const struct verb *v)
+{
+    struct str method = httpd_method(r);
+
+    return str_is(method, str_of(v->method)) ||
+           (str_is(method, STR("HEAD")) && str_is(str_of(v->method), STR("GET")));
+}
+
 static void refuse_method(struct httpd_req *r, const struct verb *v)
 {
-    struct httpd_field allow[] = {{STR("Allow"), str_of(v->method)}};
+    bool is_read = str_is(str_of(v->method), STR("GET"));
+    struct httpd_field allow[] = {{STR("Allow"), is_read ? STR("GET, HEAD") : str_of(v->method)}};
     struct problem_more more = {.fields = allow, .n_fields = 1};
 
     problem_answer(r, PROBLEM_METHOD, &more);
@@ -173,7 +185,7 @@ bool schedules_control_request(struct schedules *s, struct httpd_req *r)
     if (v == NULL) {
         return view(s, r);
     }
-    if (str_is(httpd_method(r), str_of(v->method))) {
+    if (is_method(r, v)) {
         begin(s, r, v, name);
     } else {
         refuse_method(r, v);

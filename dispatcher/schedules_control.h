@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* schedules_control — what an operator says to the schedules over HTTP: pause, resume. Any
- * dispatcher takes the word, and any shows what holds: both are read from the store. */
+/* schedules_control — what an operator says to the schedules over HTTP: pause, resume, run,
+ * backfill. Any dispatcher takes the word, and any shows what holds: both are read from the store.
+ */
 #pragma once
 
 #include "schedules.h"

@@ -11,6 +11,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+enum { DAY_MS = 86400000 };
+
 /* --- cursors ---------------------------------------------------------------------------------- */
 
 static void take_cursor(struct schedule *s, struct str text)
@@ -38,7 +40,7 @@ static bool answered(struct schedule *s)
     return counts;
 }
 
-static void fire(struct schedule *s, struct wall instant, bool has_job, bool may_skip);
+static void fire(struct schedule *s, struct wall instant, bool has_job, bool is_judged);
 
 static void on_cursor(int rc, const struct store_value *v, void *arg)
 {
@@ -53,7 +55,7 @@ static void on_cursor(int rc, const struct store_value *v, void *arg)
     }
     /* Never seen: nothing before now is made up. */
     s->cursor_text[0] = '\0';
-    fire(s, clock_wall(), /* has_job= */ false, /* may_skip= */ false);
+    fire(s, clock_wall(), /* has_job= */ false, /* is_judged= */ false);
 }
 
 static void asked(struct schedule *s, int rc)
@@ -124,7 +126,21 @@ void schedule_name_fire(const struct schedule *s, struct wall instant,
     schedule_name_job(s, str_of(text), ret_name);
 }
 
-static void pack(const struct schedule *s, struct wall instant, const char *name, struct buf *head)
+/* The jobs of queue_one and queue_all stand in a line: their own, or that of the job. */
+static struct str line_of(const struct schedule *s, bool is_run, struct buf *own)
+{
+    bool is_queue =
+        s->overlap == CONFIG_OVERLAP_QUEUE_ONE || s->overlap == CONFIG_OVERLAP_QUEUE_ALL;
+
+    if (s->job.ordering_key != NULL || is_run || !is_queue) {
+        return str_of(s->job.ordering_key);
+    }
+    buf_printf(own, "schedule:%s", s->name);
+    return buf_failed(own) ? (struct str){NULL, 0} : buf_as_str(own);
+}
+
+static void pack(const struct schedule *s, struct wall instant, const char *name,
+                 struct str ordering_key, struct buf *head)
 {
     char id[JOB_ID_SIZE];
     char when[WALL_TEXT_SIZE];
@@ -146,7 +162,7 @@ static void pack(const struct schedule *s, struct wall instant, const char *name
                             .retry = str_of(s->job.retry),
                             .schedule = str_of(s->name),
                             .scheduled_time = str_of(when),
-                            .ordering_key = str_of(s->job.ordering_key),
+                            .ordering_key = ordering_key,
                             .created_ms = now_ms,
                             .expires_ms = s->job.ttl_ms > 0 ? now_ms + s->job.ttl_ms : 0,
                             .timeout_ms = s->job.timeout_ms};
@@ -167,20 +183,20 @@ static void add_field(struct store_args *a, const char *field, struct str value)
     store_args_add(a, value);
 }
 
-int schedule_add_job(const struct schedule *s, struct wall instant, const char *name,
-                     struct buf *head, struct store_args *a)
+int schedule_add_job(const struct schedule *s, struct schedule_job *j, struct store_args *a)
 {
     const struct registry_entry *e =
         registry_find(s->owner->dispatcher->registry, str_of(s->job.tenant));
 
     if (e == NULL) {
-        return ERR_MISSING;
+        return ERR_DOWN;
     }
-    pack(s, instant, name, head);
-    if (buf_failed(head)) {
+    struct str ordering_key = line_of(s, j->is_run, &j->own_line);
+    pack(s, j->instant, j->name, ordering_key, &j->head);
+    if (buf_failed(&j->head) || buf_failed(&j->own_line)) {
         return ERR_NOMEM;
     }
-    store_args_add(a, buf_as_str(head));
+    store_args_add(a, buf_as_str(&j->head));
     store_args_add(a, (struct str){s->job.body, s->job.body_n});
     store_args_number(a, s->job.ttl_ms);
     store_args_number(a, e->tenant->lost_after_ms);
@@ -188,38 +204,74 @@ int schedule_add_job(const struct schedule *s, struct wall instant, const char *
     add_field(a, "p", str_of(s->job.path));
     add_field(a, "sc", str_of(s->name));
     add_field(a, "lb", s->job.labels != NULL ? str_of(s->job.labels) : STR("{}"));
-    add_field(a, "ok", str_of(s->job.ordering_key));
+    add_field(a, "ok", ordering_key);
     add_field(a, "pr", job_priority(s));
     return ERR_OK;
 }
 
-static void fire(struct schedule *s, struct wall instant, bool has_job, bool may_skip)
+void schedule_job_fini(struct schedule_job *j)
+{
+    buf_fini(&j->head);
+    buf_fini(&j->own_line);
+}
+
+static struct str overlap_word(enum config_overlap overlap)
+{
+    switch (overlap) {
+    case CONFIG_OVERLAP_SKIP:
+        return STR("skip");
+    case CONFIG_OVERLAP_ALLOW:
+        return STR("allow");
+    case CONFIG_OVERLAP_QUEUE_ONE:
+        return STR("queue_one");
+    case CONFIG_OVERLAP_QUEUE_ALL:
+        return STR("queue_all");
+    case CONFIG_OVERLAP_CANCEL_PREVIOUS:
+        break;
+    }
+    return STR("cancel_previous");
+}
+
+/* What fire.lua takes before the job. */
+static void add_fire(const struct schedule *s, const struct tenant *t, const struct schedule_job *j,
+                     bool is_judged, struct store_args *a)
+{
+    store_args_add(a, str_of(s->name));
+    store_args_add(a, str_of(s->cursor_text));
+    store_args_number(a, j->instant.ms);
+    store_args_add(a, str_of(j->name));
+    store_args_add(a, is_judged ? overlap_word(s->overlap) : STR("allow"));
+    store_args_number(a, (int64_t)s->max_runs);
+    store_args_number(a, t->result_ttl_ms + DAY_MS);
+}
+
+/* is_judged: whether the overlap counts. */
+static void fire(struct schedule *s, struct wall instant, bool has_job, bool is_judged)
 {
     struct dispatcher *d = s->owner->dispatcher;
-    char name[RANDOM_NAME_SIZE] = "";
-    struct buf head = {0};
+    const struct registry_entry *e = registry_find(d->registry, str_of(s->job.tenant));
+    struct schedule_job j = {.instant = instant};
     struct store_args a = {.n = 0};
     int rc = ERR_OK;
 
-    if (registry_find(d->registry, str_of(s->job.tenant)) == NULL) {
+    if (e == NULL) {
         return;
     }
     if (has_job) {
-        schedule_name_fire(s, instant, name);
+        schedule_name_fire(s, instant, j.name);
     }
-    store_args_add(&a, str_of(s->name));
-    store_args_add(&a, str_of(s->cursor_text));
-    store_args_number(&a, instant.ms);
-    store_args_add(&a, str_of(name));
-    store_args_flag(&a, may_skip && s->skips);
+    add_fire(s, e->tenant, &j, is_judged, &a);
     if (has_job) {
-        rc = schedule_add_job(s, instant, name, &head, &a);
+        rc = schedule_add_job(s, &j, &a);
+    }
+    if (has_job && s->pauses_on_failure) {
+        add_field(&a, "pf", str_of(s->name));
     }
     if (rc == ERR_OK) {
         rc = store_call_tenant(d->store, STORE_FIRE, str_of(s->job.tenant), a.at, a.n, on_fired, s);
         asked(s, rc);
     }
-    buf_fini(&head);
+    schedule_job_fini(&j);
 }
 
 void schedule_turn(struct schedule *s, struct wall now)
@@ -234,8 +286,8 @@ void schedule_turn(struct schedule *s, struct wall now)
     struct schedule_decision d = schedule_decide(&s->times, s->cursor, now);
     if (d.action == SCHEDULE_FIRE) {
         FAULT_HERE(dispatcher_fires);
-        fire(s, d.instant, /* has_job= */ true, /* may_skip= */ !d.is_late);
+        fire(s, d.instant, /* has_job= */ true, /* is_judged= */ !d.is_late);
     } else if (d.action == SCHEDULE_PASS) {
-        fire(s, d.instant, /* has_job= */ false, /* may_skip= */ false);
+        fire(s, d.instant, /* has_job= */ false, /* is_judged= */ false);
     }
 }

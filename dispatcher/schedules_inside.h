@@ -30,7 +30,9 @@ struct schedule {
     struct schedule_times times;
     struct zone *zone; /* of the times */
     struct job_document job;
-    bool skips; /* overlap: skip */
+    enum config_overlap overlap;
+    uint64_t max_runs; /* 0: without a bound */
+    bool pauses_on_failure;
     bool is_cursor_known;
     struct wall cursor;   /* the last instant that was handled */
     char cursor_text[24]; /* as the store has it; "" for one never seen */
@@ -61,11 +63,19 @@ void schedule_name_job(const struct schedule *s, struct str what, char ret_name[
 /* That of the fire at an instant. */
 void schedule_name_fire(const struct schedule *s, struct wall instant,
                         char ret_name[RANDOM_NAME_SIZE]);
-/* Adds the job `name` as make_job in _fire.lua takes it. *head: an empty buffer, to be freed after
- * the call; the schedule must outlive it, too. Returns 0, ERR_MISSING: the tenant is not known, or
- * ERR_NOMEM. */
-MUST_CHECK int schedule_add_job(const struct schedule *s, struct wall instant, const char *name,
-                                struct buf *head, struct store_args *a);
+/* One job of a schedule, until its script was called. A zeroed one has nothing to free. */
+struct schedule_job {
+    char name[RANDOM_NAME_SIZE];
+    struct wall instant; /* that it is for */
+    bool is_run;         /* now, whatever the overlap: it does not join the line of the fires */
+    struct buf head;
+    struct buf own_line;
+};
+/* Adds the job as make_job in _fire.lua takes it; *j and the schedule must stand until the script
+ * was called. Returns 0, ERR_DOWN: the tenant is not registered yet, or ERR_NOMEM. */
+MUST_CHECK int schedule_add_job(const struct schedule *s, struct schedule_job *j,
+                                struct store_args *a);
+void schedule_job_fini(struct schedule_job *j);
 
 /* Reads the facts of the schedule `name`, or of all when it is empty. cb: once, never from within
  * the call, also when the set is freed meanwhile; rc of the first reading that failed.

@@ -35,6 +35,7 @@ void schedules_op_free(struct schedules_op *op)
     struct schedules *s = op->schedules;
 
     list_remove(&op->link);
+    free(op->instants);
     free(op);
     schedules_let_go(s);
 }

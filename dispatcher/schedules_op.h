@@ -16,7 +16,10 @@ struct schedules_op {
     struct schedules *schedules;
     struct httpd_req *req; /* NULL: nobody waits any more */
     char name[VALUE_NAME_MAX + 1];
-    char job[JOB_ID_SIZE]; /* that is made */
+    char job[JOB_ID_SIZE]; /* run: the one that is made */
+    struct wall *instants; /* backfill: which, */
+    size_t n_instants;
+    size_t n_made; /* and how many of them are done */
 };
 
 /* Keeps the request. NULL: answered. */
@@ -39,7 +42,14 @@ void schedules_op_show(struct schedules_op *op);
  * answered, and `op` is gone. */
 bool schedules_op_went_well(struct schedules_op *op, int rc, const struct store_value *v);
 
+/* Calls run_now.lua about *j, and frees what *j has. Returns 0; ERR_DOWN, too, when the tenant is
+ * not registered yet; or as store_call: then cb does not run. */
+MUST_CHECK int schedules_make_job(struct schedules_op *op, const struct schedule *s,
+                                  struct str kind, struct schedule_job *j, store_cb cb);
+
 /* --- what begins an op: the request is still there; `s` is borrowed for the call ----------------
  */
 
 void schedules_run(struct schedules_op *op, const struct schedule *s);
+void schedules_backfill(struct schedules_op *op, const struct schedule *s);
+void schedules_history(struct schedules_op *op, const struct schedule *s);

@@ -47,31 +47,44 @@ static void on_run(int rc, const struct store_value *v, void *arg)
     schedules_op_answer(op, 202, &body);
 }
 
-void schedules_run(struct schedules_op *op, const struct schedule *s)
+int schedules_make_job(struct schedules_op *op, const struct schedule *s, struct str kind,
+                       struct schedule_job *j, store_cb cb)
 {
-    char name[RANDOM_NAME_SIZE];
     struct store_args a = {.n = 0};
-    struct buf head = {0};
-    struct str key;
 
-    if (!read_key(op->req, &key)) {
-        schedules_op_refuse(op, PROBLEM_INVALID,
-                            "Idempotency-Key must be one value of 1 to 255 characters.");
-        return;
-    }
-    name_run(s, key, name);
-    job_id_print(str_of(s->job.tenant), name, op->job);
     store_args_add(&a, str_of(s->name));
-    store_args_add(&a, str_of(name));
-    int rc = schedule_add_job(s, clock_wall(), name, &head, &a);
+    store_args_add(&a, kind);
+    store_args_number(&a, j->instant.ms);
+    store_args_add(&a, str_of(j->name));
+    int rc = schedule_add_job(s, j, &a);
     if (rc == ERR_OK) {
         rc = store_call_tenant(op->schedules->dispatcher->store, STORE_RUN_NOW,
-                               str_of(s->job.tenant), a.at, a.n, on_run, op);
+                               str_of(s->job.tenant), a.at, a.n, cb, op);
     }
-    buf_fini(&head);
-    if (rc == ERR_MISSING) {
-        schedules_op_refuse(op, PROBLEM_UNAVAILABLE, "Its tenant is not registered yet.");
-    } else if (rc != ERR_OK) {
+    schedule_job_fini(j);
+    return rc;
+}
+
+static void begin(struct schedules_op *op, const struct schedule *s, struct str key)
+{
+    struct schedule_job j = {.instant = {clock_wall().ms / 1000 * 1000}, .is_run = true};
+
+    name_run(s, key, j.name);
+    job_id_print(str_of(s->job.tenant), j.name, op->job);
+    int rc = schedules_make_job(op, s, STR("run"), &j, on_run);
+    if (rc != ERR_OK) {
         schedules_op_fail(op, rc);
+    }
+}
+
+void schedules_run(struct schedules_op *op, const struct schedule *s)
+{
+    struct str key;
+
+    if (read_key(op->req, &key)) {
+        begin(op, s, key);
+    } else {
+        schedules_op_refuse(op, PROBLEM_INVALID,
+                            "Idempotency-Key must be one value of 1 to 255 characters.");
     }
 }

@@ -30,11 +30,19 @@ static void print_pause(struct buf *out, const struct schedule_facts *f)
     buf_char(out, '}');
 }
 
+/* Negative: without a bound. */
+static int64_t runs_left(const struct schedule *s)
+{
+    int64_t left = (int64_t)s->max_runs - s->facts.fired;
+
+    return s->max_runs == 0 ? -1 : left < 0 ? 0 : left;
+}
+
 static void print_one(const struct schedule *s, struct buf *out)
 {
     struct wall next = {0};
 
-    if (schedule_next(&s->times, clock_wall(), &next) != ERR_OK) {
+    if (runs_left(s) == 0 || schedule_next(&s->times, clock_wall(), &next) != ERR_OK) {
         next.ms = 0;
     }
     buf_text(out, "{\"cron\":");
@@ -50,8 +58,13 @@ static void print_one(const struct schedule *s, struct buf *out)
     print_time(out, "last", s->facts.last);
     print_time(out, "next", next);
     print_pause(out, &s->facts);
-    buf_printf(out, ",\"fired\":%" PRId64 ",\"skipped\":%" PRId64 "}", s->facts.fired,
+    buf_printf(out, ",\"fired\":%" PRId64 ",\"skipped\":%" PRId64 ",\"runs_left\":", s->facts.fired,
                s->facts.skipped);
+    if (s->max_runs == 0) {
+        buf_text(out, "null}");
+    } else {
+        buf_printf(out, "%" PRId64 "}", runs_left(s));
+    }
 }
 
 bool schedules_print(const struct schedules *s, struct str name, struct buf *out)

@@ -307,7 +307,8 @@ TENANT = {"instances": {"erp-1": INSTANCE}, "in_doubt": 0, "delayed": 0, "source
 HEALTH = {"status": "ok", "leader": True, "store": "open", "broker": "open", "snapshot": None}
 SCHEDULE = {"cron": "15 2 * * *", "timezone": "Europe/Berlin", "tenant": "erp", "method": "POST",
             "path": "/report", "last": None, "next": "2026-01-02T01:15:00Z",
-            "paused": {"since": "2026-01-01T10:00:00.000Z", "note": "a new printer", "by": "operator"}, "fired": 2, "skipped": 1}
+            "paused": {"since": "2026-01-01T10:00:00.000Z", "note": "a new printer", "by": "operator"}, "fired": 2, "skipped": 1,
+            "runs_left": None}
 UNKNOWN_JOB = problem(404, "unknown_job")
 
 ASKED = {**ACCEPTED, "created_at": T, "not_before": T, "expires_at": T, "priority": "normal",

@@ -329,12 +329,12 @@ def test_the_next_check_of_a_job_with_a_deadline_is_at_its_deadline(scripts):
     scripts.redis.zadd("{t}:u", {"j": 1})
     scripts.sweep()
     assert scripts.redis.zscore("{t}:u", "j") == ends
-    scripts("fire", "s", "", "1", "f", "0", "head", "body", 60000, HOUR)
+    scripts("fire", "s", "", "1", "f", "allow", 0, HOUR, "head", "body", 60000, HOUR)
     assert scripts.redis.zscore("{t}:u", "f") == int(scripts.redis.hget("{t}:j:f", "ex"))
 
 
 def test_what_leaves_the_outbox_is_as_good_as_new(scripts):
-    scripts("fire", "s", "", "1", "f", "0", "head", "body", 0, HOUR)
+    scripts("fire", "s", "", "1", "f", "allow", 0, HOUR, "head", "body", 0, HOUR)
     scripts.age("f")
     assert scripts.sweep()["suspects"] == 0, "the outbox is published again and again"
     scripts("outbox_done", "f", int(scripts.redis.zscore("{t}:o", "f")))

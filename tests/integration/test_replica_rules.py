@@ -39,7 +39,7 @@ def test_a_counter_that_fell_is_left_for_the_arrival(scripts):  # noqa: F811
 
 def test_a_fire_makes_no_job_twice(scripts):  # noqa: F811
     """A store that lost a fire after its message had left: the message was there first."""
-    fire = ("fire", "s", "", "1", "f", "0", "head", "body", 60000, HOUR, "m", "POST")
+    fire = ("fire", "s", "", "1", "f", "allow", 0, HOUR, "head", "body", 60000, HOUR, "m", "POST")
     assert scripts(*fire) == ["fired", "1"]
     assert scripts.claim("f")[:2] == ["go", 1]
     assert scripts.complete("f", 1, "t1", "end", "succeeded", "answer")[0] == "ended"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator says to schedules, and what becomes of a fire that finds the last one's job: on the real stack."""
+import hashlib
 import time
 from datetime import datetime, timezone
 
@@ -40,6 +41,11 @@ class Schedules:
         assert answer.status_code in (200, 202), answer.text
         return answer.json()
 
+    def said_of(self, name, word="history", **where):
+        answer = self.stack.http.get(self.url(name, word, **where), timeout=10)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
     def receipts(self, path):
         return [r for r in self.stack.receipts() if r["path"].partition("?")[0] == path]
 
@@ -50,7 +56,7 @@ class Schedules:
         return [instant(r["scheduled_time"]) for r in self.receipts(path)]
 
     def cursor(self, name):
-        return int(self.stack.redis.hget("{sample}:c", name) or 0)
+        return int(self.stack.redis.hget(f"{{{self.show(name)['tenant']}}}:c", name) or 0)
 
     def passes(self, name, seconds=3):
         """The leader has handled so many seconds' instants more."""
@@ -68,11 +74,24 @@ def text_of(ms):
 
 @pytest.fixture(scope="module")
 def stack(make_module_stack):
+    """held and stuck are paused: their jobs do not start until somebody resumes them."""
     def config(stack):
-        return config_of(stack, {"sample": {}}, {
-            "paused": plan("paused"), "told": plan("told", NEVER), "again": plan("again", catch_up="all")})
+        later = text_of((time.time() + 30) * 1000)  # when held is paused
+        return config_of(stack, {"sample": {"retry": {"max_attempts": 1}}, "held": {}, "stuck": {}}, {
+            "paused": plan("paused"), "told": plan("told", NEVER), "again": plan("again", catch_up="all"),
+            "all": plan("all", path="/all?sleep_ms=1500", overlap="queue_all", max_runs=4),
+            "one": plan("one", path="/one?sleep_ms=3500", overlap="queue_one", max_runs=4),
+            "newest": plan("newest", "*/2 * * * * *", path="/newest?sleep_ms=6000", overlap="cancel_previous",
+                           start=later, job={"tenant": "held"}),
+            "thrice": plan("thrice", max_runs=3),
+            "fails": plan("fails", "*/2 * * * * *", path="/fails?status=404", pause_on_failure=True),
+            "expires": plan("expires", "*/2 * * * * *", pause_on_failure=True, job={"tenant": "stuck", "ttl_s": 1}),
+            "hourly": plan("hourly", "0 * * * *", max_runs=2, start="2025-01-01T00:00:00Z", end="2025-06-01T00:00:00Z")})
 
-    return make_module_stack(config, dispatchers=2)
+    stack = make_module_stack(config, dispatchers=2)
+    for tenant in ("held", "stuck"):
+        assert stack.http.post(f"{stack.dispatcher_url}/v1/tenants/{tenant}/pause", timeout=10).status_code == 200
+    return stack
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +196,161 @@ def test_a_run_with_a_key_is_made_once(stack, schedules):
     assert again == keyed[0] and stack.job(again)["state"] == "succeeded"
     assert [r["job"] for r in schedules.receipts("/told")].count(again) == 1
     expect_problem(schedules.post("told", "run", headers={"Idempotency-Key": "x" * 256}), 400, "invalid")
+
+
+# --- overlap ---
+
+def fires_of(schedules, name):
+    """The oldest first."""
+    return schedules.said_of(name)["fires"][::-1]
+
+
+def ran_one_after_the_other(stack, jobs):
+    times = [(d["attempts"][0]["started_at"], d["attempts"][0]["ended_at"])
+             for d in (stack.wait_job(j, "succeeded", timeout=60) for j in jobs)]
+    assert all(earlier[1] <= later[0] for earlier, later in zip(times, times[1:])), times
+
+
+def test_queue_all_runs_each_one_after_the_other(stack, schedules):
+    wait_until(lambda: schedules.show("all")["runs_left"] == 0, 60)
+    shown = schedules.show("all")
+    assert (shown["fired"], shown["skipped"], shown["next"]) == (4, 0, None)
+    ran_one_after_the_other(stack, [f["job"] for f in fires_of(schedules, "all")])
+
+
+def test_queue_one_lets_one_wait_and_skips_the_others(stack, schedules):
+    def unended():
+        return [f["job"] for f in fires_of(schedules, "one") if f["state"] in ("queued", "running")]
+
+    most = 0
+    until = time.time() + 60
+    while schedules.show("one")["runs_left"] > 0 and time.time() < until:
+        most = max(most, len(unended()))
+        time.sleep(0.1)
+    shown = schedules.show("one")
+    assert (most, shown["fired"]) == (2, 4) and shown["skipped"] >= 2, shown
+    ran_one_after_the_other(stack, [f["job"] for f in fires_of(schedules, "one")])
+
+
+def test_cancel_previous_cancels_what_has_not_started(stack, schedules):
+    tenant = f"{stack.dispatcher_url}/v1/tenants/held"
+    wait_until(lambda: len(fires_of(schedules, "newest")) >= 3, 60)
+    states = [f["state"] for f in fires_of(schedules, "newest")]
+    assert states[:-1] == ["canceled"] * (len(states) - 1)
+    assert schedules.show("newest")["skipped"] == 0
+    first = fires_of(schedules, "newest")[0]["job"]
+    assert stack.job(first)["outcome"]["error"] == "canceled"
+    assert stack.http.post(tenant + "/resume", timeout=10).status_code == 200
+    # One runs: it is left alone, and no other is made.
+    wait_until(lambda: schedules.show("newest")["skipped"] >= 2, 60)
+    running = [f for f in fires_of(schedules, "newest") if f["state"] == "running"]
+    assert len(running) == 1
+    schedules.said("newest", "pause")
+    assert stack.wait_job(running[0]["job"])["state"] == "succeeded"
+    jobs = {r["job"] for r in schedules.receipts("/newest")}
+    assert not jobs & {f["job"] for f in fires_of(schedules, "newest") if f["state"] == "canceled"}
+
+
+# --- bounds ---
+
+def test_max_runs_bounds_what_the_time_fires(stack, schedules):
+    wait_until(lambda: schedules.show("thrice")["runs_left"] == 0, 60)
+    schedules.passes("thrice")
+    run = schedules.said("thrice", "run")["id"]
+    stack.wait_job(run, "succeeded")
+    shown = schedules.show("thrice")
+    assert (shown["fired"], shown["runs_left"], shown["next"]) == (3, 0, None)
+    assert schedules.calls("/thrice") == 4
+    assert [f["kind"] for f in fires_of(schedules, "thrice")] == ["time", "time", "time", "run"]
+    assert sum(stack.metric("sluice_schedule_fires_total", d, schedule="thrice", outcome="used_up")
+               for d in ("dispatcher", "dispatcher-2")) >= 2
+
+
+@pytest.mark.parametrize("name, state", [("fails", "failed"), ("expires", "expired")])
+def test_a_failure_pauses(stack, schedules, name, state):
+    paused = wait_until(lambda: schedules.show(name)["paused"], 60, f"{name} to be paused")
+    bad = [f["job"] for f in fires_of(schedules, name) if f["state"] == state]
+    assert paused["by"] == "failure" and paused["note"] in [f"job {job} {state}" for job in bad]
+    fired = schedules.show(name)["fired"]
+    schedules.passes(name)
+    assert schedules.show(name)["fired"] == fired
+    assert schedules.said(name, "resume")["paused"] is None
+    wait_until(lambda: schedules.show(name)["fired"] > fired, 30, "fires again")
+    wait_until(lambda: schedules.show(name)["paused"], 60, "the next failure")
+    said = schedules.said(name, "pause", {"note": "seen"})["paused"]
+    assert (said["by"], said["note"]) == ("operator", "seen")
+
+
+# --- history and backfill ---
+
+def test_the_history_names_the_jobs(stack, schedules):
+    fires = wait_until(lambda: len(schedules.said_of("again")["fires"]) >= 2 and schedules.said_of("again")["fires"], 30)
+    assert [f["kind"] for f in fires] == ["time"] * len(fires)
+    assert [f["time"] for f in fires] == sorted((f["time"] for f in fires), reverse=True)
+    stack.wait_job(fires[-1]["job"], "succeeded")
+    [oldest] = [f for f in schedules.said_of("again")["fires"] if f["job"] == fires[-1]["job"]]
+    assert oldest["state"] == "succeeded"
+    assert instant(oldest["time"]) <= instant(oldest["fired_at"])
+    stack.redis.delete("{sample}:j:" + oldest["job"].partition(".")[2])
+    [gone] = [f for f in schedules.said_of("again")["fires"] if f["job"] == oldest["job"]]
+    assert gone["state"] is None
+    refused = stack.http.post(schedules.url("again", "history"), timeout=10)
+    expect_problem(refused, 405, "method_not_allowed")
+
+
+def test_a_backfill_makes_each_instant_once(stack, schedules):
+    first = schedules.said("hourly", "backfill", {"from": "2025-01-01T00:00:00Z", "until": "2025-01-01T03:00:00Z"})
+    assert first["times"] == [f"2025-01-01T0{h}:00:00Z" for h in range(3)]
+    for job in first["jobs"]:
+        assert stack.wait_job(job, "succeeded")["schedule"] == "hourly"
+    wider = {"from": "2025-01-01T00:30:00+01:00", "until": "2025-01-01T04:00:01Z"}
+    again = schedules.said("hourly", "backfill", wider, dispatcher="dispatcher-2")
+    assert again["times"] == [f"2025-01-01T0{h}:00:00Z" for h in range(5)] and again["jobs"][:3] == first["jobs"]
+    for job in again["jobs"]:
+        stack.wait_job(job, "succeeded")
+    assert sorted(text_of(t.timestamp() * 1000) for t in schedules.instants("/hourly")) == again["times"]
+    shown = schedules.show("hourly")
+    assert (shown["fired"], shown["last"], shown["runs_left"]) == (0, None, 2), "a backfill is no fire"
+    assert {f["kind"] for f in schedules.said_of("hourly")["fires"]} == {"backfill"}
+
+
+def test_a_backfill_makes_nothing_that_has_fired(stack, schedules):
+    wait_until(lambda: schedules.calls("/again") >= 3, 30)
+    schedules.said("again", "pause")
+    schedules.passes("again", 2)  # its last instant is over
+    fires = schedules.said_of("again")["fires"][:3]
+    said = schedules.said("again", "backfill", {"from": fires[-1]["time"], "until": text_of(time.time() * 1000)})
+    assert [f["job"] for f in fires][::-1] == said["jobs"][:3]
+    assert len([f for f in schedules.said_of("again")["fires"] if f["job"] == fires[0]["job"]]) == 1
+    schedules.said("again", "resume")
+
+
+@pytest.mark.parametrize("document", [
+    None, {}, {"from": "2025-01-01T00:00:00Z"}, {"from": "x", "until": "2025-01-01T03:00:00Z"},
+    {"from": "2025-01-01T00:00:00Z", "until": "2025-01-01T00:00:00Z"},
+    {"from": "2025-01-01T00:00:00Z", "until": "2126-01-01T00:00:00Z"},
+    {"from": "2025-01-01T00:00:00Z", "until": "2025-06-01T00:00:00Z"},
+])
+def test_a_backfill_of_no_such_range_is_refused(schedules, document):
+    expect_problem(schedules.post("hourly", "backfill", document), 400, "invalid")
+
+
+def test_who_may_say_and_who_may_see(make_stack):
+    """Submit for the schedule's tenant, or admin; read sees."""
+    scopes = {"mine": {"scopes": ["submit"], "tenants": ["sample"]}, "theirs": {"scopes": ["submit"], "tenants": ["other"]},
+              "reader": {"scopes": ["read"]}, "admin": {"scopes": ["admin"]}}
+    keys = [{"name": name, "hash": "sha256:" + hashlib.sha256(name.encode()).hexdigest(), **may}
+            for name, may in scopes.items()]
+    stack = make_stack(lambda stack: {**config_of(stack, {"sample": {}, "other": {}}, {"told": plan("told", NEVER)}),
+                                      "keys": keys})
+    schedules = Schedules(stack)
+
+    def status(key, word, method="POST"):
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return stack.http.request(method, schedules.url("told", word), headers=headers, timeout=10).status_code
+
+    for word in ("pause", "resume", "run"):
+        good = 202 if word == "run" else 200
+        assert [status(k, word) for k in ("mine", "admin", "theirs", "reader", None)] == [good, good, 403, 403, 401], word
+    for word in ("", "history"):
+        assert [status(k, word, "GET") for k in ("reader", "admin", "mine", None)] == [200, 200, 403, 401], word

@@ -98,8 +98,72 @@ def test_a_resume_makes_nothing_up(scripts):
     assert scripts.redis.hget("{t}:c", "s") == "50", "a cursor never moves back"
 
 
+def fire(scripts, n, overlap="allow", max_runs=0, **fields):
+    """The n-th instant, whose job is f<n>."""
+    pairs = [word for pair in fields.items() for word in pair]
+    return scripts("fire", "s", n - 1 if n > 1 else "", n, f"f{n}", overlap, max_runs, 600000, "head", "body", 0, 3600000, *pairs)[0]
+
+
+def end(scripts, name, state="succeeded"):
+    assert scripts.claim(name)[:2] == ["go", 1]
+    assert scripts.complete(name, 1, "t1", "end", state, "answer")[0] == "ended"
+
+
+def test_one_waits_at_most(scripts):
+    assert [fire(scripts, n, "queue_one") for n in (1, 2, 3)] == ["fired", "fired", "skipped"]
+    end(scripts, "f1")
+    assert [fire(scripts, n, "queue_one") for n in (4, 5)] == ["fired", "skipped"]
+    # Whoever waits is canceled: there is room, though the one that runs is not the last.
+    assert scripts("cancel", "f4", 600000, 600000)[0] == "canceled"
+    assert [fire(scripts, n, "queue_one") for n in (6, 7)] == ["fired", "skipped"]
+
+
+def test_no_fire_beyond_max_runs(scripts):
+    assert [fire(scripts, n, max_runs=2) for n in (1, 2, 3)] == ["fired", "fired", "used_up"]
+    assert fire(scripts, 4, max_runs=3) == "fired"
+
+
+def test_only_what_has_not_started_gives_way(scripts):
+    assert [fire(scripts, n, "cancel_previous") for n in (1, 2)] == ["fired", "fired"]
+    assert [scripts.state(n) for n in ("f1", "f2")] == ["canceled", "queued"]
+    assert [scripts.redis.zscore("{t}:o", "f1"), scripts.redis.exists("{t}:b:f1")] == [None, 0]
+    assert scripts.claim("f2")[0] == "go"
+    assert fire(scripts, 3, "cancel_previous") == "skipped"
+    scripts.expect("f2", "running")
+
+
+@pytest.mark.parametrize("state, pauses", [("failed", True), ("succeeded", False)])
+def test_a_failure_pauses_its_schedule(scripts, state, pauses):
+    assert fire(scripts, 1, pf="s") == "fired"
+    end(scripts, "f1", state)
+    assert fire(scripts, 2) == ("paused" if pauses else "fired")
+    if pauses:
+        since, by, note = scripts.redis.hget("{t}:c", "s:paused").split("\t")
+        assert int(since) > 0 and (by, note) == ("failure", "job t.f1 failed")
+
+
+def test_a_failure_leaves_the_operators_pause_and_what_is_gone(scripts):
+    assert fire(scripts, 1, pf="s") == "fired"
+    scripts("pause", "s", "pause", "mine", "5")
+    end(scripts, "f1", "failed")
+    assert scripts.redis.hget("{t}:c", "s:paused").endswith("operator\tmine")
+    scripts("pause", "s", "resume", "", "1")
+    assert fire(scripts, 2, pf="s") == "fired"
+    scripts.redis.delete("{t}:c")  # the schedule was removed
+    end(scripts, "f2", "failed")
+    assert scripts.redis.exists("{t}:c") == 0
+
+
+def test_the_history_is_bounded(scripts):
+    for n in range(1, 53):
+        assert fire(scripts, n) == "fired"
+    assert scripts.redis.llen("{t}:c:s") == 50
+    rows = scripts("fires", "s")
+    assert [rows[i:i + 2] + rows[i + 3:i + 5] for i in (0, 5)] == [["time", str(n), f"f{n}", "queued"] for n in (52, 51)]
+
+
 def test_a_run_is_made_once(scripts):
-    run = ("run_now", "s", "f", "head", "body", 0, 3600000, "m", "POST")
+    run = ("run_now", "s", "run", "1000", "f", "head", "body", 0, 3600000, "m", "POST")
     assert scripts(*run) == ["fired"]
     assert scripts.claim("f")[:2] == ["go", 1]
     assert scripts.complete("f", 1, "t1", "end", "succeeded", "answer")[0] == "ended"

@@ -532,7 +532,7 @@ def s_fire():
     if rnd.random() < .5: return
     name = fresh('f'); new = str(seq[0]); old = cursor[0]
     ok = rnd.choice(['', 'o1'])
-    f = lambda: call('fire', 's', old, new, name, '0', 'head', 'body', rnd.choice([0, 30]), 1000, 'm', 'POST', 'p', '/', 'ok', ok)
+    f = lambda: call('fire', 's', old, new, name, 'allow', 0, 1000, 'head', 'body', rnd.choice([0, 30]), 1000, 'm', 'POST', 'p', '/', 'ok', ok)
     a, b = twice(f); log('fire', name, a, b)
     if a[0] == 'fired': ordering[name] = ok; takes_place(name)
     if a[0] == 'fired': cursor[0] = new; names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask']); info[name] = (0, 0, 0, '', '', 'normal', now(), '')

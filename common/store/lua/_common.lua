@@ -19,8 +19,9 @@
 --   {T}:f  zset    offloaded jobs that run, by when they were offloaded, or found again
 --   {T}:l  zset    suspects: names of overdue jobs whose message may be lost, by time
 --   {T}:x  zset    jobs that wait for their own key (per_key, or their ordering key) and for nobody else, by until when that is believed
---   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name, :at the last fire's instant, :runs fires,
+--   {T}:c  hash    schedules: <schedule> -> last instant, <schedule>:last -> last job's name, :before the one before it that had not ended, :at the last fire's instant, :runs fires,
 --                  :skipped, :paused "<since> TAB <by: operator or failure> TAB <note>"
+--   {T}:c:<schedule>  list, its last fires, the newest first: "<time|run|backfill> <instant> <when> <name>"
 --   {T}:q:<ordering key>  zset, its unended jobs by place; {T}:qk zset of these keys: _order.lua
 --   of {T}:t also: cool, cool:<instance>, br:<instance>, ad:<instance> (_moods.lua); ql the last place given under an ordering key;
 --   gn the store's generation that was last seen here, gs when one began that may have forgotten something;
@@ -36,6 +37,7 @@
 --   sn a delivery was last seen (written only when it is long overdue), dp dropped from the shelf,
 --   uc answers that cooled and were not counted,
 --   a<n> attempt rows "instance \t start \t end \t status \t error", lb labels (JSON).
+--   pf the schedule that its failure pauses,
 --   ok ordering key, nx whose turn it was when this one ended "name at", oo '1' out of turn: its request waits on the shelf for the jobs before it (_order.lua).
 --   While the tenant is asked what became of attempt n (policy ask; state waiting, db '1'): q '1', qn questions
 --   answered or given up, qh when it was last heard of (at first: when the first question was over), qu when it
@@ -59,7 +61,7 @@ end
 -- A record without a field. Nothing that is as it says here needs to be written.
 local BLANK = {st = false, n = 0, sa = 0, se = 0, due = 0, ex = 0, xa = 0, cnt = 0, al = 0, ca = 0, sn = 0, ofp = 0,
                tk = '', w = '', i = '', k = '', rc = '', cl = 'normal', db = '', ls = '', dn = '', dv = '', sh = '', o2 = '', fp = '',
-               ps = '', q = '', er = '', ok = '', oo = '', of = ''}
+               ps = '', q = '', er = '', ok = '', oo = '', of = '', pf = ''}
 local RECORD = {__index = BLANK}
 
 -- The record as a table, numbers as numbers (0 when absent); nil when there is none.
@@ -236,6 +238,13 @@ local function keeping(r, argv, at)
     return keep
 end
 
+-- The job of a fire ended so that its schedule stands until somebody has looked (pause_on_failure). One that left stays so.
+local function pause_after(name, r, state, now)
+    if (state == 'failed' or state == 'expired') and redis.call('HEXISTS', T .. 'c', r.pf) == 1 then
+        redis.call('HSETNX', T .. 'c', r.pf .. ':paused', int(now) .. '\tfailure\tjob ' .. string.sub(T, 2, -3) .. '.' .. name .. ' ' .. state)
+    end
+end
+
 -- keep: {record_ms, window_ms, result_ms}. sets: further fields (changed here). answer: '' or what was answered.
 local function finish(name, r, state, now, sets, keep, answer)
     leave(name, r)
@@ -260,6 +269,20 @@ local function finish(name, r, state, now, sets, keep, answer)
     end
     announce(name, r, state, answer)
     if r.ok ~= '' then leave_line(name, r, now) end -- BREAK:end_gives_up_place
+    if state ~= 'succeeded' and r.pf ~= '' then pause_after(name, r, state, now) end -- BREAK:failure_pauses
+end
+
+-- What was not started ends as canceled; false: it has started, or ended. sets, keep: as finish takes them.
+local function cancel_unstarted(name, r, now, sets, keep)
+    local is_started = false
+    is_started = FINAL[r.st] or r.st == 'running' or r.st == 'in_doubt' or r.st == 'accepted' or r.db == '1' -- BREAK:cancel_unstarted_only
+    if is_started then
+        return false
+    end
+    finish(name, r, 'canceled', now, sets, keep, '')
+    redis.call('ZREM', T .. 'o', name)
+    unshelve(name)
+    return true
 end
 
 -- What nobody promised: it never runs, and its key is free.
