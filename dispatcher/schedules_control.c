@@ -36,7 +36,7 @@ static void govern(struct schedules_op *op, const struct schedule *s, struct str
     }
 }
 
-static void pause(struct schedules_op *op, const struct schedule *s)
+static void begin_pause(struct schedules_op *op, const struct schedule *s)
 {
     struct buf note = {0};
 
@@ -50,7 +50,7 @@ static void pause(struct schedules_op *op, const struct schedule *s)
     buf_fini(&note);
 }
 
-static void resume(struct schedules_op *op, const struct schedule *s)
+static void begin_resume(struct schedules_op *op, const struct schedule *s)
 {
     govern(op, s, STR("resume"), (struct str){"", 0});
 }
@@ -63,8 +63,8 @@ static const struct verb {
     unsigned int scopes;
     /* Begins; the request is still there. */
     void (*begin)(struct schedules_op *op, const struct schedule *s);
-} verbs[] = {{"POST", "pause", CONFIG_ADMIN | CONFIG_SUBMIT, pause},
-             {"POST", "resume", CONFIG_ADMIN | CONFIG_SUBMIT, resume},
+} verbs[] = {{"POST", "pause", CONFIG_ADMIN | CONFIG_SUBMIT, begin_pause},
+             {"POST", "resume", CONFIG_ADMIN | CONFIG_SUBMIT, begin_resume},
              {"POST", "run", CONFIG_ADMIN | CONFIG_SUBMIT, schedules_run},
              {"POST", "backfill", CONFIG_ADMIN | CONFIG_SUBMIT, schedules_backfill},
              {"GET", "history", CONFIG_ADMIN | CONFIG_READ, schedules_history}};

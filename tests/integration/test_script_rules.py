@@ -109,6 +109,12 @@ def end(scripts, name, state="succeeded"):
     assert scripts.complete(name, 1, "t1", "end", state, "answer")[0] == "ended"
 
 
+def test_one_that_is_behind_moves_no_cursor_back(scripts):
+    assert [fire(scripts, n) for n in (1, 2, 3)] == ["fired", "fired", "fired"]
+    assert scripts("fire", "s", 1, 2, "f2", "allow", 0, 600000, "head", "body", 0, 3600000) == ["behind", "3"]
+    assert scripts.redis.hget("{t}:c", "s") == "3"
+
+
 def test_one_waits_at_most(scripts):
     assert [fire(scripts, n, "queue_one") for n in (1, 2, 3)] == ["fired", "fired", "skipped"]
     end(scripts, "f1")

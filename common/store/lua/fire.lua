@@ -37,7 +37,9 @@ local function may_fire()
     if not is_last_unended or overlap == 'allow' or overlap == 'queue_all' then
         return true
     elseif overlap == 'queue_one' then
-        return not is_unended(kept_of(schedule, 'before')) -- BREAK:one_waits_at_most
+        local does_one_wait = false
+        does_one_wait = is_unended(kept_of(schedule, 'before')) -- BREAK:one_waits_at_most
+        return not does_one_wait
     elseif overlap == 'cancel_previous' then
         return cancel_unstarted(last, read(last), now, {'er', 'canceled', 'nt', 'for the next fire'},
                                 {record_ms = tonumber(ARGV[8]), window_ms = 0, result_ms = 0})
