@@ -199,6 +199,7 @@ static void on_tick(struct loop_timer *t, void *arg)
         }
         if (is_round) {
             overlay_turn(d->overlay);
+            schedules_round(d->schedules);
             figures_turn(d->figures);
             services_turn(d->services);
             moods_turn(d->moods);
@@ -387,7 +388,8 @@ static void on_request(struct httpd_req *r, void *self)
 {
     struct dispatcher *d = self;
 
-    if (!preview_request(d, r) && !tenants_request(d->tenants, r)) {
+    if (!preview_request(d, r) && !tenants_request(d->tenants, r) &&
+        !schedules_store_request(d->schedules, r)) {
         views_request(d, r);
     }
 }

@@ -13,7 +13,7 @@ static void print_time(struct buf *out, const char *member, struct wall when)
     buf_printf(out, ",\"%s\":\"%s\"", member, text);
 }
 
-static void print_one(const struct schedule *s, struct buf *out)
+static void print_one(const struct schedule *s, bool has_document, struct buf *out)
 {
     struct wall next = {0};
 
@@ -32,31 +32,75 @@ static void print_one(const struct schedule *s, struct buf *out)
     buf_json_str(out, str_of(s->job.path));
     print_time(out, "last", s->is_cursor_known ? s->last_fired : (struct wall){0});
     print_time(out, "next", next);
+    buf_printf(out, ",\"source\":\"%s\"", s->is_put ? "http" : "file");
+    if (has_document) {
+        buf_text(out, ",\"document\":");
+        schedules_print_document(s->owner, str_of(s->name), out);
+    }
     buf_char(out, '}');
 }
 
-bool schedules_print(const struct schedules *s, struct str name, struct buf *out)
+/* The place of the first name after `after`. */
+static size_t find_after(struct schedule *const *order, size_t n, struct str after)
 {
-    size_t cursor = 0;
-    struct str key;
-    void *value;
-    bool is_first = true;
+    size_t low = 0;
 
-    if (name.n > 0) {
-        const struct schedule *one = map_get(&s->by_name, name);
-        if (one != NULL) {
-            print_one(one, out);
-        }
-        return one != NULL;
+    while (low < n) {
+        size_t middle = low + (n - low) / 2;
+        struct str name = str_of(order[middle]->name);
+        int sign = memcmp(name.p, after.p, name.n < after.n ? name.n : after.n);
+        bool is_after = sign != 0 ? sign > 0 : name.n > after.n;
+        low = is_after ? low : middle + 1;
+        n = is_after ? middle : n;
     }
+    return low;
+}
+
+/* Returns the last name when there are more, else NULL. */
+static const char *print_some(struct schedules *s, struct str after, size_t limit, struct buf *out)
+{
+    struct schedule **order = schedules_in_order(s);
+    size_t n = s->by_name.n;
+
+    if (order == NULL) {
+        out->is_failed = true;
+        return NULL;
+    }
+    size_t from = find_after(order, n, after);
+    size_t to = n - from < limit ? n : from + limit;
     buf_char(out, '{');
-    while (map_next(&s->by_name, &cursor, &key, &value)) {
-        buf_text(out, is_first ? "" : ",");
-        buf_json_str(out, key);
+    for (size_t i = from; i < to; i++) {
+        buf_text(out, i == from ? "" : ",");
+        buf_json_str(out, str_of(order[i]->name));
         buf_char(out, ':');
-        print_one(value, out);
-        is_first = false;
+        print_one(order[i], /* has_document= */ false, out);
     }
     buf_char(out, '}');
-    return true;
+    return to < n ? order[to - 1]->name : NULL;
+}
+
+void schedules_print_page(struct schedules *s, struct str after, size_t limit, struct buf *out)
+{
+    buf_text(out, "{\"schedules\":");
+    const char *cursor = print_some(s, after, limit, out);
+    buf_text(out, ",\"cursor\":");
+    if (cursor == NULL) {
+        buf_text(out, "null}");
+        return;
+    }
+    buf_json_str(out, str_of(cursor));
+    buf_char(out, '}');
+}
+
+bool schedules_print(struct schedules *s, struct str name, struct buf *out)
+{
+    if (name.n == 0) {
+        (void)print_some(s, (struct str){"", 0}, SCHEDULES_PAGE, out);
+        return true;
+    }
+    const struct schedule *one = map_get(&s->by_name, name);
+    if (one != NULL) {
+        print_one(one, /* has_document= */ true, out);
+    }
+    return one != NULL;
 }
