@@ -2,7 +2,6 @@
 #include "schedules_inside.h"
 
 #include "base/log.h"
-#include "cron.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,6 +237,7 @@ static void take(struct schedules *all, const struct config_schedule *c, bool is
     if (rc != ERR_OK) {
         log_event(LOG_ERROR, "schedule_refused", "schedule=%s err=%s msg=\"%s\"", c->name,
                   err_word(rc), why.n > 0 ? why.p : "");
+        drop(all, str_of(c->name));
     }
     free(json);
     buf_fini(&why);
@@ -247,7 +247,8 @@ static void take_put(struct schedules *s, struct str name, struct str document)
 {
     struct config_schedule *c;
     struct buf mistakes = {0};
-    int rc = config_schedule_decode(name, document, cron_check, &c, &mistakes);
+    /* Its expressions are judged when they are taken: by zones that were read already. */
+    int rc = config_schedule_decode(name, document, NULL, &c, &mistakes);
 
     if (rc == ERR_OK) {
         take(s, c, /* is_put= */ true);
