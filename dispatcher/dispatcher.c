@@ -161,6 +161,7 @@ static void lead(struct dispatcher *d, bool is_round)
 {
     enroll_turn(d->enroll);
     schedules_turn(d->schedules);
+    outbox_turn(d->outbox);
     if (is_round) {
         schedules_say_ahead(d->schedules);
         deaths_turn(d->deaths);
