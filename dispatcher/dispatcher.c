@@ -162,6 +162,7 @@ static void lead(struct dispatcher *d, bool is_round)
 {
     enroll_turn(d->enroll);
     schedules_turn(d->schedules);
+    outbox_turn(d->outbox);
     if (is_round) {
         schedules_say_ahead(d->schedules);
         deaths_turn(d->deaths);
@@ -200,6 +201,7 @@ static void on_tick(struct loop_timer *t, void *arg)
         }
         if (is_round) {
             overlay_turn(d->overlay);
+            schedules_round(d->schedules);
             figures_turn(d->figures);
             services_turn(d->services);
             moods_turn(d->moods);
@@ -389,7 +391,7 @@ static void on_request(struct httpd_req *r, void *self)
     struct dispatcher *d = self;
 
     if (!preview_request(d, r) && !tenants_request(d->tenants, r) &&
-        !schedules_control_request(d->schedules, r)) {
+        !schedules_control_request(d->schedules, r) && !schedules_store_request(d->schedules, r)) {
         views_request(d, r);
     }
 }

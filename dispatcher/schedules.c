@@ -6,7 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ALWAYS_LEASES = 3 };
+enum {
+    ALWAYS_LEASES = 3,
+    ASKING_MAX = 4000, /* schedules that the store is asked about at a time */
+    LOOKS_MAX = 10000, /* schedules looked at in a turn */
+    AGAIN_MS = 1000
+};
 
 void schedules_let_go(struct schedules *s)
 {
@@ -21,12 +26,71 @@ void schedule_free(struct schedule *s)
         return;
     }
     schedule_times_fini(&s->times);
-    zone_free(s->zone);
     job_document_fini(&s->job);
     free(s->name);
     free(s->cron_text);
     free(s->zone_name);
+    free(s->facts.note);
     free(s);
+}
+
+/* --- zones ------------------------------------------------------------------------------------ */
+
+static void free_zones(struct map *zones)
+{
+    size_t cursor = 0;
+    struct str name;
+    void *zone;
+
+    while (map_next(zones, &cursor, &name, &zone)) {
+        zone_free(zone);
+    }
+    map_fini(zones);
+}
+
+/* One of each name, for all schedules. */
+static int find_zone(struct schedules *s, const char *name, struct zone **ret)
+{
+    struct zone *z = map_get(&s->zones, str_of(name));
+
+    if (z != NULL) {
+        *ret = z;
+        return ERR_OK;
+    }
+    int rc = zone_load(name, &z);
+    if (rc != ERR_OK) {
+        return rc;
+    }
+    rc = map_put(&s->zones, str_of(name), z);
+    if (rc != ERR_OK) {
+        zone_free(z);
+        return rc;
+    }
+    *ret = z;
+    return ERR_OK;
+}
+
+/* The system's zones may be others than when they were read. One that can no longer be read stays
+ * as it was. */
+static void read_zones_again(struct schedules *s)
+{
+    struct map old = s->zones;
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
+    s->zones = (struct map){0};
+    while (map_next(&s->by_name, &cursor, &name, &value)) {
+        struct schedule *one = value;
+        struct zone *before = one->times.zone;
+        if (find_zone(s, one->zone_name, &one->times.zone) != ERR_OK) {
+            one->times.zone = before;
+            (void)map_remove(&old, str_of(one->zone_name));
+            int rc = map_put(&s->zones, str_of(one->zone_name), before);
+            (void)rc; /* without memory it is read once more by others, and never freed */
+        }
+    }
+    free_zones(&old);
 }
 
 /* --- loading ---------------------------------------------------------------------------------- */
@@ -42,9 +106,10 @@ static char *join(char **texts, size_t n)
     return buf_take(&b, NULL);
 }
 
-static int fill(struct schedule *s, const struct config_schedule *c, int64_t lease_ms,
-                struct buf *why)
+static int fill(struct schedule *s, const struct config_schedule *c, struct buf *why)
 {
+    struct schedules *all = s->owner;
+
     s->name = str_dup(str_of(c->name));
     s->cron_text = join(c->crons, c->n_crons);
     s->zone_name = str_dup(str_of(c->timezone));
@@ -54,9 +119,11 @@ static int fill(struct schedule *s, const struct config_schedule *c, int64_t lea
     if (s->name == NULL || s->cron_text == NULL || s->zone_name == NULL) {
         return ERR_NOMEM;
     }
-    int rc = zone_load(c->timezone, &s->zone);
+    struct zone *zone = NULL;
+    int rc = find_zone(all, c->timezone, &zone);
     if (rc == ERR_OK) {
-        rc = schedule_times_init(&s->times, c, s->zone, ALWAYS_LEASES * lease_ms);
+        rc = schedule_times_init(&s->times, c, zone,
+                                 ALWAYS_LEASES * all->dispatcher->leader_lease_ms);
     }
     if (rc == ERR_OK) {
         rc = job_document_parse(str_of(c->job_json), clock_wall().ms, &s->job, why);
@@ -64,80 +131,266 @@ static int fill(struct schedule *s, const struct config_schedule *c, int64_t lea
     return rc;
 }
 
-static void keep_cursor(struct schedule *s, const struct schedule *before)
-{
-    if (before != NULL) {
-        s->is_cursor_known = before->is_cursor_known;
-        s->cursor = before->cursor;
-        s->facts = before->facts;
-        (void)snprintf(s->cursor_text, sizeof s->cursor_text, "%s", before->cursor_text);
-    }
-}
-
 static void retire(struct schedule *s)
 {
-    if (s != NULL && s->is_asking) {
+    schedules_due_remove(&s->owner->due, s);
+    if (s->is_asking) {
         s->is_gone = true;
     } else {
         schedule_free(s);
     }
 }
 
-static void load_one(struct schedules *all, const struct config_schedule *c, struct map *into)
+static void forget_order(struct schedules *s)
+{
+    free(s->order);
+    s->order = NULL;
+}
+
+static void drop(struct schedules *s, struct str name)
+{
+    struct schedule *one = map_remove(&s->by_name, name);
+
+    if (one != NULL) {
+        forget_order(s);
+        retire(one);
+    }
+}
+
+/* `fresh` takes the place of the definition; cursor and fires go on. */
+static void redefine(struct schedule *s, struct schedule *fresh)
+{
+    struct schedule old = *s;
+
+    s->cron_text = fresh->cron_text;
+    s->zone_name = fresh->zone_name;
+    s->times = fresh->times;
+    s->job = fresh->job;
+    s->overlap = fresh->overlap;
+    s->max_runs = fresh->max_runs;
+    s->pauses_on_failure = fresh->pauses_on_failure;
+    s->is_put = fresh->is_put;
+    memcpy(s->digest, fresh->digest, sizeof s->digest);
+    fresh->cron_text = old.cron_text;
+    fresh->zone_name = old.zone_name;
+    fresh->times = old.times;
+    fresh->job = old.job;
+    schedule_free(fresh);
+    if (!s->is_asking) {
+        schedule_look_again(s, (struct wall){0});
+    }
+}
+
+static int add(struct schedules *all, struct schedule *fresh)
+{
+    struct str name = str_of(fresh->name);
+    struct schedule *before = map_get(&all->by_name, name);
+
+    /* A tenant has cursors of its own. */
+    if (before != NULL && strcmp(before->job.tenant, fresh->job.tenant) == 0) {
+        redefine(before, fresh);
+        return ERR_OK;
+    }
+    int rc = schedules_due_reserve(&all->due, all->by_name.n + 1);
+    rc = rc != ERR_OK ? rc : map_put(&all->by_name, name, fresh);
+    if (rc == ERR_OK) {
+        forget_order(all);
+        schedule_look_again(fresh, (struct wall){0});
+        if (before != NULL) {
+            retire(before);
+        }
+    }
+    return rc;
+}
+
+static int build(struct schedules *all, const struct config_schedule *c, bool is_put,
+                 const unsigned char digest[SCHEDULE_DIGEST_SIZE], struct buf *why)
 {
     struct schedule *s = calloc(1, sizeof *s);
-    struct buf why = {0};
     int rc = ERR_NOMEM;
 
     if (s != NULL) {
         s->owner = all;
-        rc = fill(s, c, all->dispatcher->leader_lease_ms, &why);
+        s->is_put = is_put;
+        memcpy(s->digest, digest, sizeof s->digest);
+        rc = fill(s, c, why);
+        rc = rc != ERR_OK ? rc : add(all, s);
     }
+    if (rc != ERR_OK) {
+        schedule_free(s);
+    }
+    return rc;
+}
+
+/* Takes the definition, if it is another than what stands. */
+static void take(struct schedules *all, const struct config_schedule *c, bool is_put)
+{
+    struct schedule *before = map_get(&all->by_name, str_of(c->name));
+    char *json = config_schedule_to_json(c);
+    unsigned char digest[SCHEDULE_DIGEST_SIZE];
+    struct buf why = {0};
+    int rc = json == NULL ? ERR_NOMEM : ERR_OK;
+
     if (rc == ERR_OK) {
-        keep_cursor(s, map_get(&all->by_name, str_of(c->name)));
-        rc = map_put(into, str_of(c->name), s);
+        job_sha256(str_of(json), digest);
+        if (before != NULL && memcmp(before->digest, digest, sizeof digest) == 0) {
+            before->is_put = is_put;
+        } else {
+            rc = build(all, c, is_put, digest, &why);
+        }
     }
     if (rc != ERR_OK) {
         log_event(LOG_ERROR, "schedule_refused", "schedule=%s err=%s msg=\"%s\"", c->name,
                   err_word(rc), why.n > 0 ? why.p : "");
-        schedule_free(s);
+        drop(all, str_of(c->name));
     }
+    free(json);
     buf_fini(&why);
 }
 
-static void retire_all(struct map *m)
+static void take_put(struct schedules *s, struct str name, struct str document)
 {
-    size_t cursor = 0;
-    struct str name;
-    void *value;
+    struct config_schedule *c;
+    struct buf mistakes = {0};
+    /* Its expressions are judged when they are taken: by zones that were read already. */
+    int rc = config_schedule_decode(name, document, NULL, &c, &mistakes);
 
-    while (map_next(m, &cursor, &name, &value)) {
-        retire(value);
+    if (rc == ERR_OK) {
+        take(s, c, /* is_put= */ true);
+        config_schedule_free(c);
+    } else {
+        /* By a dispatcher that knows more, or with another tz database. */
+        log_event(LOG_ERROR, "schedule_refused", "schedule=%.*s err=%s msg=\"%s\"", STR_ARG(name),
+                  err_word(rc), mistakes.n > 0 ? mistakes.p : "");
+        drop(s, name);
     }
-    map_fini(m);
+    buf_fini(&mistakes);
 }
 
-void schedules_load(struct schedules *s, const struct config *c)
+void schedules_settle(struct schedules *s, struct str name)
 {
-    struct map fresh = {0};
+    struct str document = schedules_store_document(s->store, name, NULL);
+    const struct config_schedule *of_file = map_get(&s->of_file, name);
 
-    for (size_t i = 0; i < c->n_schedules; i++) {
-        load_one(s, &c->schedules[i], &fresh);
+    if (document.p != NULL) {
+        take_put(s, name, document);
+    } else if (of_file != NULL) {
+        take(s, of_file, /* is_put= */ false);
+    } else {
+        drop(s, name);
     }
-    retire_all(&s->by_name);
-    s->by_name = fresh;
 }
 
-/* --- the turns -------------------------------------------------------------------------------- */
+static void on_changed(struct str name, void *arg)
+{
+    schedules_settle(arg, name);
+}
 
-void schedules_turn(struct schedules *s)
+/* Those of the file that the file no longer has. */
+static void drop_missing(struct schedules *s)
 {
     size_t cursor = 0;
     struct str name;
     void *value;
 
     while (map_next(&s->by_name, &cursor, &name, &value)) {
-        schedule_turn(value, clock_wall());
+        struct schedule *one = value;
+        if (!one->is_put && map_get(&s->of_file, name) == NULL) {
+            drop(s, str_of(one->name));
+        }
+    }
+}
+
+void schedules_load(struct schedules *s, const struct config *c)
+{
+    map_fini(&s->of_file);
+    for (size_t i = 0; i < c->n_schedules; i++) {
+        struct config_schedule *one = &c->schedules[i];
+        if (map_put(&s->of_file, str_of(one->name), one) != ERR_OK) {
+            log_event(LOG_ERROR, "schedule_refused", "schedule=%s err=%s msg=\"\"", one->name,
+                      err_word(ERR_NOMEM));
+        }
+    }
+    drop_missing(s);
+    read_zones_again(s);
+    for (size_t i = 0; i < c->n_schedules; i++) {
+        schedules_settle(s, str_of(c->schedules[i].name));
+    }
+}
+
+/* --- the turns -------------------------------------------------------------------------------- */
+
+void schedule_look_again(struct schedule *s, struct wall when)
+{
+    schedules_due_set(&s->owner->due, s, when);
+}
+
+static void leave_for_later(struct schedule *s, struct wall now)
+{
+    if (!s->is_asking && s->due.place == 0) {
+        schedule_look_again(s, (struct wall){now.ms + AGAIN_MS});
+    }
+}
+
+void schedules_turn(struct schedules *s)
+{
+    struct schedule *unknown[ASKING_MAX];
+    struct schedule *one;
+    struct wall now = clock_wall();
+    size_t n = 0;
+
+    /* Before what was put is known the file's would fire in its place. */
+    if (!schedules_store_is_read(s->store)) {
+        return;
+    }
+    for (size_t i = 0; i < LOOKS_MAX && s->n_asking + n < ASKING_MAX &&
+                       (one = schedules_due_take(&s->due, now)) != NULL;
+         i++) {
+        if (one->is_cursor_known) {
+            schedule_turn(one, now);
+            leave_for_later(one, now);
+        } else {
+            unknown[n++] = one;
+        }
+    }
+    schedules_read_cursors(s, unknown, n);
+    for (size_t i = 0; i < n; i++) {
+        leave_for_later(unknown[i], now);
+    }
+}
+
+void schedules_print_document(const struct schedules *s, struct str name, struct buf *out)
+{
+    struct str document = schedules_store_document(s->store, name, NULL);
+    const struct config_schedule *of_file = map_get(&s->of_file, name);
+    struct config_schedule *put = NULL;
+
+    if (document.p != NULL && config_schedule_decode(name, document, NULL, &put, NULL) != ERR_OK) {
+        of_file = NULL;
+    }
+    const struct config_schedule *c = put != NULL ? put : of_file;
+    char *json = c == NULL ? NULL : config_schedule_to_public_json(c);
+    buf_text(out, json == NULL ? "null" : json);
+    free(json);
+    config_schedule_free(put);
+}
+
+void schedules_round(struct schedules *s)
+{
+    schedules_store_turn(s->store);
+}
+
+void schedules_look_again(struct schedules *s)
+{
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
+    while (map_next(&s->by_name, &cursor, &name, &value)) {
+        struct schedule *one = value;
+        if (!one->is_asking) {
+            schedule_look_again(one, (struct wall){0});
+        }
     }
 }
 
@@ -150,7 +403,39 @@ void schedules_begin(struct schedules *s)
     while (map_next(&s->by_name, &cursor, &name, &value)) {
         ((struct schedule *)value)->is_cursor_known = false;
     }
+    schedules_look_again(s);
 }
+
+/* --- in order --------------------------------------------------------------------------------- */
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct schedule *const *left = a;
+    const struct schedule *const *right = b;
+
+    return strcmp((*left)->name, (*right)->name);
+}
+
+struct schedule **schedules_in_order(struct schedules *s)
+{
+    size_t cursor = 0;
+    size_t n = 0;
+    struct str name;
+    void *value;
+
+    if (s->order == NULL) {
+        s->order = calloc(s->by_name.n + 1, sizeof *s->order);
+        while (s->order != NULL && map_next(&s->by_name, &cursor, &name, &value)) {
+            s->order[n++] = value;
+        }
+        if (n > 1) {
+            qsort(s->order, n, sizeof *s->order, compare_names);
+        }
+    }
+    return s->order;
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
 
 int schedules_new(struct dispatcher *d, struct schedules **ret)
 {
@@ -162,17 +447,36 @@ int schedules_new(struct dispatcher *d, struct schedules **ret)
     s->dispatcher = d;
     list_init(&s->ops);
     s->alive = 1;
+    list_init(&s->puts);
+    int rc = schedules_store_new(d, on_changed, s, &s->store);
+    if (rc != ERR_OK) {
+        free(s);
+        return rc;
+    }
     *ret = s;
     return ERR_OK;
 }
 
 void schedules_free(struct schedules *s)
 {
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
     if (s == NULL) {
         return;
     }
     s->is_freed = true;
     schedules_control_stop(s);
-    retire_all(&s->by_name);
+    schedules_end_puts(s);
+    while (map_next(&s->by_name, &cursor, &name, &value)) {
+        retire(value);
+    }
+    map_fini(&s->by_name);
+    map_fini(&s->of_file);
+    free_zones(&s->zones);
+    forget_order(s);
+    schedules_due_fini(&s->due);
+    schedules_store_free(s->store);
     schedules_let_go(s);
 }

@@ -2,6 +2,9 @@
 /* schedules — the leader fires cron entries, each instant once: one script moves the cursor and
  * puts the job into the outbox (protocol.md, invariant 6).
  *
+ * They come from the configuration, and over HTTP: then they are in the store, and every dispatcher
+ * has a copy. One that was put stands in place of the file's of the same name.
+ *
  * What to do next is pure (schedule_decide): cursor and time go in. */
 #pragma once
 
@@ -58,7 +61,8 @@ struct schedule_decision schedule_decide(const struct schedule_times *s, struct 
 
 MUST_CHECK int schedules_new(struct dispatcher *d, struct schedules **ret);
 void schedules_free(struct schedules *s);
-/* The configuration changed. */
+/* The configuration changed; `c` is borrowed until the next one. Every name that was put over HTTP
+ * stands in place of the file's. */
 void schedules_load(struct schedules *s, const struct config *c);
 /* The lease was taken, or the store forgot: cursors are read again. */
 void schedules_begin(struct schedules *s);
@@ -72,6 +76,15 @@ void schedules_see_clock(struct schedules *s);
 void schedules_say_ahead(struct schedules *s);
 /* The leader's turn. */
 void schedules_turn(struct schedules *s);
-/* "schedules": {…} as JSON, the object alone. name: only that one (then false when there is none).
- */
-bool schedules_print(const struct schedules *s, struct str name, struct buf *out);
+/* Every dispatcher's turn, in its slow round: reads what others put. */
+void schedules_round(struct schedules *s);
+/* A schedule of that name; false when there is none. Without a name the first SCHEDULES_PAGE of
+ * all, by name, as an object. */
+enum { SCHEDULES_PAGE = 1000 };
+bool schedules_print(struct schedules *s, struct str name, struct buf *out);
+/* {"schedules": {…}, "cursor": …}: at most `limit` of those whose names come after `after`. */
+void schedules_print_page(struct schedules *s, struct str after, size_t limit, struct buf *out);
+
+/* The list of schedules, PUT and DELETE of one. False: not a request of this kind; nothing was
+ * answered. */
+bool schedules_store_request(struct schedules *s, struct httpd_req *r);

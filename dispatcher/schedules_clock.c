@@ -23,6 +23,7 @@ void schedules_see_clock(struct schedules *s)
         metric_add(s->dispatcher->metrics.clock_steps, &direction, 1);
         log_event(LOG_WARN, "clock_stepped", "by_s=%.3f msg=\"the wall clock was set\"",
                   (double)by_ms / 1000);
+        schedules_look_again(s);
     }
 }
 

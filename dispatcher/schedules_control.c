@@ -127,14 +127,29 @@ static void begin(struct schedules *s, struct httpd_req *r, const struct verb *v
     }
 }
 
+/* A parameter's value, as it stands; {NULL, 0} without. */
+static struct str parameter(const struct httpd_req *r, struct str wanted)
+{
+    struct str rest = httpd_query(r);
+    struct str piece, name;
+
+    while (rest.p != NULL && str_cut(&rest, '&', &piece)) {
+        if (str_cut(&piece, '=', &name) && str_is(name, wanted)) {
+            return piece.p == NULL ? STR("") : piece;
+        }
+    }
+    return (struct str){NULL, 0};
+}
+
 /* --- views ------------------------------------------------------------------------------------ */
 
-static void on_view_facts(int rc, void *arg)
+static void show(struct schedules_op *op)
 {
-    struct schedules_op *op = arg;
+    struct buf body = {0};
 
-    if (rc != ERR_OK) {
-        schedules_op_refuse(op, PROBLEM_UNAVAILABLE, "The store does not answer.");
+    if (op->limit > 0) {
+        schedules_print_page(op->schedules, str_of(op->name), op->limit, &body);
+        schedules_op_answer(op, 200, &body);
         return;
     }
     if (op->req != NULL) {
@@ -143,38 +158,106 @@ static void on_view_facts(int rc, void *arg)
     schedules_op_free(op);
 }
 
+static void on_view_facts(int rc, void *arg)
+{
+    struct schedules_op *op = arg;
+
+    if (op->schedules->is_freed || rc != ERR_OK) {
+        schedules_op_refuse(op, PROBLEM_UNAVAILABLE, "The store does not answer.");
+    } else {
+        show(op);
+    }
+}
+
+/* A view shows what the store says now. list: what is shown. */
+static void view(struct schedules_op *op, struct schedule *const *list, size_t n)
+{
+    int rc = schedules_read_facts(op->schedules, list, n, on_view_facts, op);
+
+    if (rc != ERR_OK) {
+        on_view_facts(rc == ERR_MISSING ? ERR_OK : rc, op); /* there is none */
+    }
+}
+
+static void view_page(struct schedules *s, struct httpd_req *r, struct str after, size_t limit,
+                      bool is_list)
+{
+    size_t n = 0;
+    struct schedule **page = schedules_page(s, after, limit, &n);
+    struct schedules_op *op = schedules_op_new(s, r, after);
+
+    if (op == NULL) {
+        return;
+    }
+    op->limit = is_list ? limit : 0;
+    if (page == NULL) {
+        schedules_op_fail(op, ERR_NOMEM);
+    } else {
+        view(op, page, n);
+    }
+}
+
+static void list(struct schedules *s, struct httpd_req *r)
+{
+    struct dispatcher *d = s->dispatcher;
+    struct keyring_pass pass = keyring_check(d->keys, r, CONFIG_READ | CONFIG_ADMIN,
+                                             (struct str){"", 0}, loop_now(d->loop));
+    struct problem_more more = {.detail = "limit is a whole number from 1 to 1000: go on with the "
+                                          "cursor."};
+    struct str limit = parameter(r, STR("limit"));
+    struct str cursor = parameter(r, STR("cursor"));
+    uint64_t n = SCHEDULES_PAGE;
+
+    if (keyring_refuse(&pass, r)) {
+        return;
+    }
+    if (limit.p != NULL && (str_to_u64(limit, SCHEDULES_PAGE, &n) != ERR_OK || n == 0)) {
+        problem_answer(r, PROBLEM_INVALID, &more);
+        return;
+    }
+    view_page(s, r, cursor.p == NULL ? STR("") : cursor, n, /* is_list= */ true);
+}
+
+static bool is_read(const struct httpd_req *r)
+{
+    return str_is(httpd_method(r), STR("GET")) || str_is(httpd_method(r), STR("HEAD"));
+}
+
 /* Whom the view will refuse for want of a key. */
 static bool is_stranger(const struct dispatcher *d, const struct httpd_req *r)
 {
     return daemon_config(d->daemon)->n_keys > 0 && keyring_identify(d->keys, r).caller.n == 0;
 }
 
-/* A view shows what the store says now. True: it is under way. */
-static bool view(struct schedules *s, struct httpd_req *r)
+/* True: it is under way. */
+static bool view_request(struct schedules *s, struct httpd_req *r)
 {
     struct str path = httpd_path(r);
-    struct str method = httpd_method(r);
-    bool is_one = str_starts(path, prefix());
-    struct str name = {"", 0};
 
-    if (is_one) {
-        name = (struct str){path.p + prefix().n, path.n - prefix().n};
+    if (!is_read(r)) {
+        return false;
     }
-    bool is_view = is_one ? map_get(&s->by_name, name) != NULL
-                          : str_is(path, STR("/v1/schedules")) || str_is(path, STR("/dump"));
-    if (!is_view || !(str_is(method, STR("GET")) || str_is(method, STR("HEAD"))) ||
-        is_stranger(s->dispatcher, r)) {
-        return false; /* the view itself says so */
-    }
-    struct schedules_op *op = schedules_op_new(s, r, name);
-    if (op == NULL) {
+    if (str_is(path, STR("/v1/schedules"))) {
+        list(s, r);
         return true;
     }
-    int rc = schedules_read_facts(s, name, on_view_facts, op);
-    if (rc != ERR_OK) {
-        on_view_facts(rc == ERR_MISSING ? ERR_OK : rc, op); /* there is none */
+    if (is_stranger(s->dispatcher, r)) {
+        return false; /* the view itself says so */
     }
-    return true;
+    if (str_is(path, STR("/dump"))) {
+        view_page(s, r, STR(""), SCHEDULES_PAGE, /* is_list= */ false);
+        return true;
+    }
+    if (!str_starts(path, prefix())) {
+        return false;
+    }
+    struct str name = {path.p + prefix().n, path.n - prefix().n};
+    struct schedule *one = map_get(&s->by_name, name);
+    struct schedules_op *op = one == NULL ? NULL : schedules_op_new(s, r, name);
+    if (op != NULL) {
+        view(op, &one, 1);
+    }
+    return one != NULL;
 }
 
 bool schedules_control_request(struct schedules *s, struct httpd_req *r)
@@ -183,7 +266,7 @@ bool schedules_control_request(struct schedules *s, struct httpd_req *r)
     const struct verb *v = verb_of(httpd_path(r), &name);
 
     if (v == NULL) {
-        return view(s, r);
+        return view_request(s, r);
     }
     if (is_method(r, v)) {
         begin(s, r, v, name);

@@ -4,9 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The fields of {tenant}:c that are read, behind the schedule's name. */
-static const char *const suffixes[] = {":paused", ":runs", ":skipped", ":at"};
-enum { PAUSED, RUNS, SKIPPED, LAST, N_FACTS };
+enum { PAUSED, RUNS, SKIPPED, LAST };
 
 /* Readings that end in one word to whoever asked. */
 struct round {
@@ -22,6 +20,16 @@ struct reading {
     char name[]; /* the schedule may be another object by the answer */
 };
 
+void schedule_fact_fields(const char *name, char ret[SCHEDULE_FACTS][SCHEDULE_FIELD_SIZE])
+{
+    static const char *const suffixes[SCHEDULE_FACTS] = {
+        [PAUSED] = ":paused", [RUNS] = ":runs", [SKIPPED] = ":skipped", [LAST] = ":at"};
+
+    for (size_t i = 0; i < SCHEDULE_FACTS; i++) {
+        (void)snprintf(ret[i], SCHEDULE_FIELD_SIZE, "%s%s", name, suffixes[i]);
+    }
+}
+
 /* "<since> TAB <by> TAB <note>" */
 static void take_pause(struct schedule_facts *f, struct str text)
 {
@@ -29,6 +37,8 @@ static void take_pause(struct schedule_facts *f, struct str text)
     struct str by = {"", 0};
 
     f->paused_ms = 0;
+    free(f->note);
+    f->note = NULL;
     if (text.n == 0 || !str_cut(&text, '\t', &since) || !str_cut(&text, '\t', &by)) {
         return;
     }
@@ -36,7 +46,7 @@ static void take_pause(struct schedule_facts *f, struct str text)
         f->paused_ms = 0;
     }
     f->is_paused_by_failure = str_is(by, STR("failure"));
-    (void)snprintf(f->note, sizeof f->note, "%.*s", STR_ARG(text));
+    f->note = str_dup(text); /* without memory: a pause without its note */
 }
 
 static void take(struct schedule_facts *f, const struct store_value *v)
@@ -77,8 +87,8 @@ static int read_one(struct round *r, const struct schedule *s)
     size_t n = strlen(s->name) + 1;
     struct reading *one = malloc(sizeof *one + n);
     char key[96];
-    char fields[N_FACTS][96];
-    struct str words[2 + N_FACTS] = {STR("HMGET"), {key, 0}};
+    char fields[SCHEDULE_FACTS][SCHEDULE_FIELD_SIZE];
+    struct str words[2 + SCHEDULE_FACTS] = {STR("HMGET"), {key, 0}};
 
     if (one == NULL) {
         return ERR_NOMEM;
@@ -87,11 +97,12 @@ static int read_one(struct round *r, const struct schedule *s)
     memcpy(one->name, s->name, n);
     (void)snprintf(key, sizeof key, "{%s}:c", s->job.tenant);
     words[1] = str_of(key);
-    for (size_t i = 0; i < N_FACTS; i++) {
-        (void)snprintf(fields[i], sizeof fields[i], "%s%s", s->name, suffixes[i]);
+    schedule_fact_fields(s->name, fields);
+    for (size_t i = 0; i < SCHEDULE_FACTS; i++) {
         words[2 + i] = str_of(fields[i]);
     }
-    int rc = store_command(r->schedules->dispatcher->store, words, 2 + N_FACTS, on_facts, one);
+    int rc =
+        store_command(r->schedules->dispatcher->store, words, 2 + SCHEDULE_FACTS, on_facts, one);
     if (rc != ERR_OK) {
         free(one);
         return rc;
@@ -100,32 +111,22 @@ static int read_one(struct round *r, const struct schedule *s)
     return ERR_OK;
 }
 
-static int read_all(struct round *r)
-{
-    size_t cursor = 0;
-    struct str name;
-    void *value;
-    int rc = ERR_OK;
-
-    while (rc == ERR_OK && map_next(&r->schedules->by_name, &cursor, &name, &value)) {
-        rc = read_one(r, value);
-    }
-    return rc;
-}
-
-int schedules_read_facts(struct schedules *s, struct str name, schedules_facts_cb cb, void *arg)
+int schedules_read_facts(struct schedules *s, struct schedule *const *list, size_t n,
+                         schedules_facts_cb cb, void *arg)
 {
     struct round *r = calloc(1, sizeof *r);
-    const struct schedule *one = name.n > 0 ? map_get(&s->by_name, name) : NULL;
+    int rc = n == 0 ? ERR_MISSING : ERR_OK;
 
     if (r == NULL) {
         return ERR_NOMEM;
     }
     *r = (struct round){.schedules = s, .cb = cb, .arg = arg};
-    int rc = name.n == 0 ? read_all(r) : one != NULL ? read_one(r, one) : ERR_MISSING;
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        rc = read_one(r, list[i]);
+    }
     if (r->awaited == 0) {
         free(r);
-        return rc != ERR_OK ? rc : ERR_MISSING;
+        return rc;
     }
     /* What was sent is awaited, and says the rest. */
     r->rc = rc;

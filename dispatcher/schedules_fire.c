@@ -11,11 +11,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { DAY_MS = 86400000 };
+enum { DAY_MS = 86400000, NONE_MS = 60000 };
 
 /* --- cursors ---------------------------------------------------------------------------------- */
 
-static void take_cursor(struct schedule *s, struct str text)
+static void fire(struct schedule *s, struct wall instant, bool has_job, bool is_judged);
+
+static void note_cursor(struct schedule *s, struct str text)
 {
     int64_t ms;
 
@@ -26,53 +28,58 @@ static void take_cursor(struct schedule *s, struct str text)
     }
 }
 
-/* A script or reading about this schedule has been answered; true: it still counts. */
-static bool answered(struct schedule *s)
+void schedule_asked(struct schedule *s, int rc)
+{
+    if (rc == ERR_OK) {
+        schedules_due_remove(&s->owner->due, s);
+        s->is_asking = true;
+        s->owner->n_asking++;
+        s->owner->alive++;
+    }
+}
+
+bool schedule_answered(struct schedule *s)
 {
     struct schedules *all = s->owner;
+    bool counts = !s->is_gone && !all->is_freed;
 
     s->is_asking = false;
-    bool counts = !s->is_gone && !all->is_freed;
-    if (!counts) {
+    all->n_asking--;
+    if (counts) {
+        schedule_look_again(s, (struct wall){0});
+    } else {
         schedule_free(s);
     }
     schedules_let_go(all);
     return counts;
 }
 
-static void fire(struct schedule *s, struct wall instant, bool has_job, bool is_judged);
-
-static void on_cursor(int rc, const struct store_value *v, void *arg)
+/* "d<revision>": a schedule of that name was deleted then. Whoever has not heard of that leaves it
+ * alone: it still has the schedule that was deleted. */
+static bool is_deleted(const struct schedule *s, struct str text, bool *ret_is_heard)
 {
-    struct schedule *s = arg;
+    int64_t revision;
+    bool is_deleted = text.n > 1 && text.p[0] == 'd' &&
+                      str_to_i64((struct str){text.p + 1, text.n - 1}, &revision) == ERR_OK;
 
-    if (!answered(s) || rc != ERR_OK) {
-        return;
+    *ret_is_heard = is_deleted && schedules_store_known(s->owner->store) >= revision;
+    return is_deleted;
+}
+
+void schedule_take_cursor(struct schedule *s, struct str text)
+{
+    bool is_heard;
+
+    if (text.p != NULL) {
+        note_cursor(s, text);
+        if (!is_deleted(s, text, &is_heard) || !is_heard) {
+            return;
+        }
+    } else {
+        s->cursor_text[0] = '\0';
     }
-    if (v->type == STORE_TEXT) {
-        take_cursor(s, v->text);
-        return;
-    }
-    /* Never seen: nothing before now is made up. */
-    s->cursor_text[0] = '\0';
+    /* Never seen, or seen under an earlier definition that ended: nothing before now is made up. */
     fire(s, clock_wall(), /* has_job= */ false, /* is_judged= */ false);
-}
-
-static void asked(struct schedule *s, int rc)
-{
-    if (rc == ERR_OK) {
-        s->is_asking = true;
-        s->owner->alive++;
-    }
-}
-
-static void read_cursor(struct schedule *s)
-{
-    char key[96];
-
-    (void)snprintf(key, sizeof key, "{%s}:c", s->job.tenant);
-    struct str words[] = {STR("HGET"), str_of(key), str_of(s->name)};
-    asked(s, store_command(s->owner->dispatcher->store, words, 3, on_cursor, s));
 }
 
 /* --- firing ----------------------------------------------------------------------------------- */
@@ -83,7 +90,7 @@ static void on_fired(int rc, const struct store_value *v, void *arg)
     struct dispatcher *d = s->owner->dispatcher;
     struct str word = store_word(v, 0);
 
-    if (!answered(s)) {
+    if (!schedule_answered(s)) {
         return;
     }
     if (FAULT(dispatcher_fired)) {
@@ -93,7 +100,7 @@ static void on_fired(int rc, const struct store_value *v, void *arg)
         s->is_cursor_known = false; /* perhaps it moved: read it again */
         return;
     }
-    take_cursor(s, store_word(v, 1));
+    note_cursor(s, store_word(v, 1));
     if (!str_is(word, STR("moved")) && !str_is(word, STR("behind"))) {
         metric_add(d->metrics.fired, (struct str[]){str_of(s->name), word}, 1);
     }
@@ -269,25 +276,23 @@ static void fire(struct schedule *s, struct wall instant, bool has_job, bool is_
     }
     if (rc == ERR_OK) {
         rc = store_call_tenant(d->store, STORE_FIRE, str_of(s->job.tenant), a.at, a.n, on_fired, s);
-        asked(s, rc);
+        schedule_asked(s, rc);
     }
     schedule_job_fini(&j);
 }
 
 void schedule_turn(struct schedule *s, struct wall now)
 {
-    if (s->is_asking) {
-        return;
-    }
-    if (!s->is_cursor_known) {
-        read_cursor(s);
-        return;
-    }
     struct schedule_decision d = schedule_decide(&s->times, s->cursor, now);
     if (d.action == SCHEDULE_FIRE) {
         FAULT_HERE(dispatcher_fires);
         fire(s, d.instant, /* has_job= */ true, /* is_judged= */ !d.is_late);
     } else if (d.action == SCHEDULE_PASS) {
         fire(s, d.instant, /* has_job= */ false, /* is_judged= */ false);
+    } else if (d.instant.ms > 0) {
+        schedule_look_again(s, d.instant);
+    } else {
+        /* None, or none behind a long stretch of excluded ones. */
+        schedule_look_again(s, (struct wall){now.ms + NONE_MS});
     }
 }

@@ -1,50 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of schedules share: the set (schedules.c), their cursors and fires
- * (schedules_fire.c), what the store counts of them (schedules_facts.c), what is said of them
- * (schedules_say.c), what an operator says to them (schedules_control.c). */
+/* What the parts of schedules share: the set (schedules.c), when each is looked at
+ * (schedules_due.c), what was put over HTTP (schedules_store.c, schedules_put.c), cursors
+ * (schedules_cursors.c) and fires (schedules_fire.c), what the store counts of them
+ * (schedules_facts.c), what is said of them (schedules_say.c), what an operator says to them
+ * (schedules_control.c). */
 #pragma once
 
 #include "base/list.h"
 #include "base/random.h"
 #include "job/document.h"
 #include "schedules.h"
+#include "schedules_due.h"
+#include "schedules_store.h"
 #include "wallwatch.h"
 
-enum { SCHEDULE_NOTE_MAX = 1000 };
+enum { SCHEDULE_DIGEST_SIZE = 32, SCHEDULE_FACTS = 4, SCHEDULE_FIELD_SIZE = 96 };
 
 /* What only the store knows, as it was last read. */
 struct schedule_facts {
     int64_t paused_ms; /* since when; 0: it is not paused */
     bool is_paused_by_failure;
-    char note[SCHEDULE_NOTE_MAX + 1]; /* of the pause */
+    char *note; /* of the pause, owned; NULL: none */
     int64_t fired;
     int64_t skipped;
     struct wall last; /* the instant of the last fire; 0: none yet */
 };
 
+/* Its definition may be replaced at any time by another of the same name and tenant; the rest
+ * stays. */
 struct schedule {
     struct schedules *owner;
     char *name;
     char *cron_text;
     char *zone_name;
-    struct schedule_times times;
-    struct zone *zone; /* of the times */
+    struct schedule_times times; /* the zone is the owner's */
     struct job_document job;
     enum config_overlap overlap;
     uint64_t max_runs; /* 0: without a bound */
     bool pauses_on_failure;
+    bool is_put;                                /* over HTTP; else of the file */
+    unsigned char digest[SCHEDULE_DIGEST_SIZE]; /* of its document */
     bool is_cursor_known;
     struct wall cursor;   /* the last instant that was handled */
     char cursor_text[24]; /* as the store has it; "" for one never seen */
     struct schedule_facts facts;
     bool is_asking;
     bool is_gone;
+    struct schedule_due due;
 };
 
 struct schedules {
     struct dispatcher *dispatcher;
+    struct schedules_store *store;
     struct map by_name;
-    struct list ops; /* what was asked for, and has no answer yet */
+    struct list ops;    /* what was asked for, and has no answer yet */
+    struct map of_file; /* name → const struct config_schedule, of the configuration in force */
+    struct map zones;   /* name → struct zone, owned */
+    struct schedules_due due;
+    struct schedule **order; /* by name; NULL: to be made */
+    struct list puts;        /* requests that are under way */
+    size_t n_asking;
     unsigned int alive;
     bool is_freed;
     struct wallwatch wallwatch;
@@ -54,8 +69,23 @@ struct schedules {
 /* Lets the set go, when nothing of it is asked any more. */
 void schedules_let_go(struct schedules *s);
 void schedule_free(struct schedule *s);
+/* What stands under that name now, the document that was put or else the file's, is taken. */
+void schedules_settle(struct schedules *s, struct str name);
+/* All of them by name, as many as by_name has; owned by the set, until it changes. NULL without
+ * memory. */
+struct schedule **schedules_in_order(struct schedules *s);
+/* Those of them that follow `after`, at most `limit`; likewise. */
+struct schedule **schedules_page(struct schedules *s, struct str after, size_t limit,
+                                 size_t *ret_n);
+/* Appends its document as PUT takes it; what may be secret in it is hidden. */
+void schedules_print_document(const struct schedules *s, struct str name, struct buf *out);
 
-/* Fires what is due at `now`, one instant a turn; reads the cursor first, if need be. */
+/* Looks at it again at `when`: a schedule that its turn neither puts here nor asks about is looked
+ * at again in a second. */
+void schedule_look_again(struct schedule *s, struct wall when);
+/* At all of them, at once: moments mean another thing than they did. */
+void schedules_look_again(struct schedules *s);
+/* Fires what is due at `now`, one instant a turn. Its cursor is known, and nothing is asked. */
 void schedule_turn(struct schedule *s, struct wall now);
 
 /* The name of the schedule's job for `what`: the same whoever makes it. */
@@ -77,12 +107,27 @@ MUST_CHECK int schedule_add_job(const struct schedule *s, struct schedule_job *j
                                 struct store_args *a);
 void schedule_job_fini(struct schedule_job *j);
 
-/* Reads the facts of the schedule `name`, or of all when it is empty. cb: once, never from within
- * the call, also when the set is freed meanwhile; rc of the first reading that failed.
- * Returns 0, or what the store refused with: then cb does not run. */
+/* The fields of {tenant}:c that hold them. */
+void schedule_fact_fields(const char *name, char ret[SCHEDULE_FACTS][SCHEDULE_FIELD_SIZE]);
+/* Reads the facts of these. cb: once, never from within the call, also when the set is freed
+ * meanwhile; rc of the first reading that failed.
+ * Returns 0; ERR_MISSING: of none; or what the store refused with: then cb does not run. */
 typedef void (*schedules_facts_cb)(int rc, void *arg);
-MUST_CHECK int schedules_read_facts(struct schedules *s, struct str name, schedules_facts_cb cb,
-                                    void *arg);
+MUST_CHECK int schedules_read_facts(struct schedules *s, struct schedule *const *list, size_t n,
+                                    schedules_facts_cb cb, void *arg);
 
 /* Answers what is still kept. */
 void schedules_control_stop(struct schedules *s);
+/* The store is being asked about it. */
+void schedule_asked(struct schedule *s, int rc);
+/* It has been answered; true: the answer still counts. */
+bool schedule_answered(struct schedule *s);
+/* Its cursor as the store has it; {NULL, 0}: it has none. */
+void schedule_take_cursor(struct schedule *s, struct str text);
+
+/* Reads the cursors of `n` schedules, which it sorts; each is asked about then, or looked at again.
+ */
+void schedules_read_cursors(struct schedules *s, struct schedule **list, size_t n);
+
+/* Ends the requests that are under way. */
+void schedules_end_puts(struct schedules *s);

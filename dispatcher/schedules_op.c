@@ -109,7 +109,8 @@ static void on_facts(int rc, void *arg)
 
 void schedules_op_show(struct schedules_op *op)
 {
-    int rc = schedules_read_facts(op->schedules, str_of(op->name), on_facts, op);
+    struct schedule *one = schedules_op_schedule(op);
+    int rc = schedules_read_facts(op->schedules, &one, one == NULL ? 0 : 1, on_facts, op);
 
     if (rc != ERR_OK) {
         schedules_op_fail(op, rc);

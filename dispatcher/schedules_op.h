@@ -17,6 +17,7 @@ struct schedules_op {
     struct httpd_req *req; /* NULL: nobody waits any more */
     char name[VALUE_NAME_MAX + 1];
     char job[JOB_ID_SIZE]; /* run: the one that is made */
+    size_t limit;          /* of a list: how many, behind `name` */
     struct wall *instants; /* backfill: which, */
     size_t n_instants;
     size_t n_made; /* and how many of them are done */

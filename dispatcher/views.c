@@ -250,19 +250,14 @@ static void print_dump(struct dispatcher *d, struct buf *out)
     buf_char(out, '}');
 }
 
-static void print_schedules(struct dispatcher *d, struct buf *out)
-{
-    buf_text(out, "{\"schedules\":");
-    (void)schedules_print(d->schedules, (struct str){"", 0}, out);
-    buf_char(out, '}');
-}
-
 static const struct view {
     const char *path;
     void (*print)(struct dispatcher *d, struct buf *out);
-} views[] = {{"/health", print_health},    {"/stats", print_stats_and_services},
-             {"/dump", print_dump},        {"/v1/scale", print_scale},
-             {"/v1/tenants", print_stats}, {"/v1/schedules", print_schedules}};
+} views[] = {{"/health", print_health},
+             {"/stats", print_stats_and_services},
+             {"/dump", print_dump},
+             {"/v1/scale", print_scale},
+             {"/v1/tenants", print_stats}};
 
 static bool answer_one(struct dispatcher *d, struct httpd_req *r, struct str path)
 {

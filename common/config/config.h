@@ -143,3 +143,5 @@ void config_preview_free(struct config_preview *p);
 
 /* The canonical document, as tenant_to_json. The caller frees. NULL without memory. */
 char *config_schedule_to_json(const struct config_schedule *s);
+/* The same for everybody's eyes: headers that may be secret are "***". */
+char *config_schedule_to_public_json(const struct config_schedule *s);

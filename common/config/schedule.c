@@ -154,17 +154,15 @@ static int hide(struct node *value)
     return rc;
 }
 
-static void print_job(const void *base, int indent, struct buf *out)
+/* The job, without what may be secret in its headers. */
+static void print_public_job(const char *job_json, struct buf *out)
 {
-    const struct config_schedule *s = base;
     struct node *job = NULL;
     struct buf why = {0};
     int line;
 
-    (void)indent;
-    buf_char(out, ' ');
-    if (s->job_json == NULL || node_parse(str_of(s->job_json), &job, &line, &why) != ERR_OK) {
-        buf_text(out, "null\n");
+    if (job_json == NULL || node_parse(str_of(job_json), &job, &line, &why) != ERR_OK) {
+        buf_text(out, "null");
         goto out;
     }
     struct node *headers = node_get(node_get(job, "request"), "headers");
@@ -174,10 +172,19 @@ static void print_job(const void *base, int indent, struct buf *out)
         }
     }
     node_to_json(job, out);
-    buf_char(out, '\n');
 out:
     node_free(job);
     buf_fini(&why);
+}
+
+static void print_job(const void *base, int indent, struct buf *out)
+{
+    const struct config_schedule *s = base;
+
+    (void)indent;
+    buf_char(out, ' ');
+    print_public_job(s->job_json, out);
+    buf_char(out, '\n');
 }
 
 static void free_job(void *base)
@@ -511,6 +518,18 @@ char *config_schedule_to_json(const struct config_schedule *s)
     }
     schedule_fini(&preset);
     return buf_take(&out, NULL);
+}
+
+char *config_schedule_to_public_json(const struct config_schedule *s)
+{
+    struct config_schedule public = *s;
+    struct buf job = {0};
+
+    print_public_job(s->job_json, &job);
+    public.job_json = buf_take(&job, NULL);
+    char *json = public.job_json == NULL ? NULL : config_schedule_to_json(&public);
+    free(public.job_json);
+    return json;
 }
 
 struct config_schedule *schedule_list_add(struct schedule_list *l)

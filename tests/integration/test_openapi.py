@@ -240,7 +240,7 @@ def test_every_route_is_described_and_every_description_has_its_route(document):
     """Paths are the literals that begin with '/' in the code that routes."""
     wanted = set()
     for file in ("ingress/route.c", "ingress/call.c", "dispatcher/views.c", "dispatcher/tenants.c",
-                 "dispatcher/preview.c", "common/daemon/serve.c"):
+                 "dispatcher/preview.c", "dispatcher/schedules_put.c", "common/daemon/serve.c"):
         wanted |= set(re.findall(r'"(/[a-z0-9_./-]+)"', read(file)))
     jobs = "/v1/jobs"
     assert jobs in wanted and "/call/" in wanted and "/livez" in wanted
@@ -305,7 +305,7 @@ INSTANCE = {"url": "http://127.0.0.1:9001", "concurrency": 1, "healthy": True, "
             "source": "document", "expires_at": None, "breaker": "closed", "cooling_until": None, "limit": None}
 TENANT = {"instances": {"erp-1": INSTANCE}, "in_doubt": 0, "delayed": 0, "source": "file", "paused": None, **FIGURE}
 HEALTH = {"status": "ok", "leader": True, "store": "open", "broker": "open", "snapshot": None}
-SCHEDULE = {"cron": "15 2 * * *", "timezone": "Europe/Berlin", "tenant": "erp", "method": "POST",
+SCHEDULE = {"source": "file", "cron": "15 2 * * *", "timezone": "Europe/Berlin", "tenant": "erp", "method": "POST",
             "path": "/report", "last": None, "next": "2026-01-02T01:15:00Z",
             "paused": {"since": "2026-01-01T10:00:00.000Z", "note": "a new printer", "by": "operator"}, "fired": 2, "skipped": 1,
             "runs_left": None}
@@ -358,8 +358,8 @@ GOOD = {
     "tenants": ("GET", "/v1/tenants", 200, JSON, {"tenants": {"erp": TENANT}}),
     "stats": ("GET", "/stats", 200, JSON, {"tenants": {}, "services": {}}),
     "tenant": ("GET", "/v1/tenants/erp", 200, JSON, TENANT),
-    "schedules": ("GET", "/v1/schedules", 200, JSON, {"schedules": {"nightly-report": SCHEDULE}}),
-    "schedule": ("GET", "/v1/schedules/nightly-report", 200, JSON, SCHEDULE),
+    "schedules": ("GET", "/v1/schedules", 200, JSON, {"schedules": {"nightly-report": SCHEDULE}, "cursor": None}),
+    "schedule": ("GET", "/v1/schedules/nightly-report", 200, JSON, {**SCHEDULE, "document": {"cron": "15 2 * * *"}}),
     "preview": ("POST", "/v1/schedules/preview", 200, JSON, {"times": ["2026-01-02T01:15:00Z"]}),
     "preview, given up": ("POST", "/v1/schedules/preview", 200, JSON,
                           {"times": [], "looked_until": "2026-01-02T01:15:00Z"}),
