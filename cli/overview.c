@@ -5,6 +5,8 @@
 #include "reply.h"
 #include "show.h"
 
+#include <cjson/cJSON.h>
+
 static struct ask get(const struct cli *c, const char *path)
 {
     return (struct ask){.base = c->dispatcher, .method = "GET", .path = path, .is_harmless = true};
@@ -37,19 +39,68 @@ int overview_tenants(struct cli *c, const struct args *a)
     return code;
 }
 
-int overview_schedules(struct cli *c, const struct args *a)
+/* Moves the schedules of `page` to the end of those of *all, which it becomes if there is none. */
+static void append(cJSON **all, cJSON *page)
 {
-    struct ask order = get(c, "/v1/schedules");
-    struct client_answer answer;
-    struct buf text = {0};
+    cJSON *to = cJSON_GetObjectItemCaseSensitive(*all, "schedules");
+    cJSON *from = cJSON_GetObjectItemCaseSensitive(page, "schedules");
 
-    (void)a;
+    if (*all == NULL) {
+        *all = page;
+        return;
+    }
+    while (to != NULL && from != NULL && from->child != NULL) {
+        (void)cJSON_AddItemToArray(to, cJSON_DetachItemViaPointer(from, from->child));
+    }
+    cJSON_Delete(page);
+}
+
+/* One page; *at, where the next one begins, is empty behind the last. */
+static int read_page(struct cli *c, struct buf *at, cJSON **all)
+{
+    struct buf path = {0};
+    struct client_answer answer;
+
+    buf_printf(&path, at->n > 0 ? "/v1/schedules?cursor=%.*s" : "/v1/schedules",
+               STR_ARG(buf_as_str(at)));
+    if (buf_failed(&path)) {
+        buf_fini(&path);
+        cli_say(c, "out of memory");
+        return CLI_BROKEN;
+    }
+    struct ask order = get(c, path.p);
     int code = ask(c, &order, &answer);
     if (code == CLI_OK) {
-        code = c->is_json ? cli_put_json(c, buf_as_str(&answer.body), CLI_OK)
-                          : action_put(c, show_schedules(buf_as_str(&answer.body), &text), &text);
+        cJSON *page = json_parse(buf_as_str(&answer.body));
+        buf_clear(at);
+        buf_str(at, json_text(page, "cursor"));
+        append(all, page);
     }
     client_answer_fini(&answer);
+    buf_fini(&path);
+    return code;
+}
+
+int overview_schedules(struct cli *c, const struct args *a)
+{
+    cJSON *all = NULL;
+    struct buf at = {0};
+    struct buf text = {0};
+    int code;
+
+    (void)a;
+    do {
+        code = read_page(c, &at, &all);
+    } while (code == CLI_OK && at.n > 0);
+    if (code == CLI_OK) {
+        (void)cJSON_ReplaceItemInObjectCaseSensitive(all, "cursor", cJSON_CreateNull());
+        char *json = cJSON_PrintUnformatted(all);
+        code = c->is_json ? cli_put_json(c, str_of(json), CLI_OK)
+                          : action_put(c, show_schedules(str_of(json), &text), &text);
+        cJSON_free(json);
+    }
+    cJSON_Delete(all);
+    buf_fini(&at);
     buf_fini(&text);
     return code;
 }

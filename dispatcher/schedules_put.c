@@ -120,33 +120,39 @@ static void answer(struct put *p)
 
 static void go_on(struct put *p, const struct schedules_word *w);
 
-/* A step of the end was answered; true: go on. */
-static bool is_ending(struct put *p, int rc)
+/* A step of the end; cb: its answer. */
+static void tell(struct put *p, const struct str *words, size_t n, store_cb cb)
 {
-    if (p->owner->is_freed) {
-        put_free(p);
-        return false;
-    }
-    if (rc != ERR_OK) {
+    int rc = store_command_kept(p->owner->dispatcher->store, words, n, cb, p);
+
+    if (rc == ERR_OK) {
+        p->owner->alive++;
+    } else {
         fail(p, rc);
-        return false;
     }
-    return true;
 }
 
-static void on_forgotten(int rc, const struct store_value *v, void *arg)
+/* It was answered: the next one, if all is well. */
+static void go_on_ending(struct put *p, int rc, void (*next)(struct put *p))
 {
-    struct put *p = arg;
     struct schedules *all = p->owner;
 
-    (void)v;
-    if (is_ending(p, rc)) {
-        answer(p);
+    if (all->is_freed) {
+        put_free(p);
+    } else if (rc != ERR_OK) {
+        fail(p, rc);
+    } else {
+        next(p);
     }
     schedules_let_go(all);
 }
 
-/* Whoever makes a schedule of that name anew finds no pause and no count of the old one. */
+static void on_facts_forgotten(int rc, const struct store_value *v, void *arg)
+{
+    (void)v;
+    go_on_ending(arg, rc, answer);
+}
+
 static void forget_facts(struct put *p)
 {
     char key[NAME_SIZE + 8];
@@ -159,25 +165,30 @@ static void forget_facts(struct put *p)
     for (size_t i = 0; i < SCHEDULE_FACTS; i++) {
         words[2 + i] = str_of(fields[i]);
     }
-    int rc =
-        store_command_kept(p->owner->dispatcher->store, words, 2 + SCHEDULE_FACTS, on_forgotten, p);
-    if (rc == ERR_OK) {
-        p->owner->alive++;
-    } else {
-        fail(p, rc);
-    }
+    tell(p, words, 2 + SCHEDULE_FACTS, on_facts_forgotten);
+}
+
+static void on_history_forgotten(int rc, const struct store_value *v, void *arg)
+{
+    (void)v;
+    go_on_ending(arg, rc, forget_facts);
+}
+
+/* Whoever makes a schedule of that name anew finds no pause, no count and no history of the old
+ * one. */
+static void forget_history(struct put *p)
+{
+    char key[2 * NAME_SIZE + 8];
+
+    (void)snprintf(key, sizeof key, "{%s}:c:%s", p->ended, p->name);
+    struct str words[] = {STR("DEL"), str_of(key)};
+    tell(p, words, 2, on_history_forgotten);
 }
 
 static void on_ended(int rc, const struct store_value *v, void *arg)
 {
-    struct put *p = arg;
-    struct schedules *all = p->owner;
-
     (void)v;
-    if (is_ending(p, rc)) {
-        forget_facts(p);
-    }
-    schedules_let_go(all);
+    go_on_ending(arg, rc, forget_history);
 }
 
 /* From here on no leader fires what was. */
@@ -189,12 +200,7 @@ static void end_cursor(struct put *p)
     (void)snprintf(key, sizeof key, "{%s}:c", p->ended);
     (void)snprintf(value, sizeof value, "d%" PRId64, p->revision);
     struct str words[] = {STR("HSET"), str_of(key), str_of(p->name), str_of(value)};
-    int rc = store_command_kept(p->owner->dispatcher->store, words, 4, on_ended, p);
-    if (rc == ERR_OK) {
-        p->owner->alive++;
-    } else {
-        fail(p, rc);
-    }
+    tell(p, words, 4, on_ended);
 }
 
 /* True: refused, and answered. A key of one tenant takes no schedule of another. */

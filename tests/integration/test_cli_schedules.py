@@ -5,9 +5,11 @@ import socket
 import threading
 
 import pytest
+import requests
 
 from harness import wait_until
 from harness.cli import FAILED, IN_DOUBT, REFUSED, UNAVAILABLE, USAGE, Cli, fields
+from harness.load import together
 
 YEARLY = {"cron": "15 2 1 1 *", "timezone": "Europe/Berlin",
           "job": {"tenant": "sample", "request": {"path": "/yearly", "body": {"n": 1}}}}
@@ -57,6 +59,15 @@ def test_list_and_show(cli):
     assert (shown["request"], shown["cron"], shown["timezone"]) == ("POST /yearly", "15 2 1 1 *", "Europe/Berlin")
     assert shown["next"].endswith("-01-01T01:15:00Z") and shown["last"] == "-"
     assert cli.json("schedules", "show", "yearly")["path"] == "/yearly"
+
+
+def test_a_list_goes_beyond_a_page(cli):
+    names = [f"page-{n:04}" for n in range(1001)]
+    url = cli.env["SLUICE_DISPATCHER_URL"]
+    together(8, lambda name: requests.put(f"{url}/v1/schedules/{name}", json=YEARLY, timeout=20).raise_for_status(), names)
+    listed = rows(cli.text("schedules"))
+    assert [row[0] for row in listed if row[0].startswith("page-")] == names
+    assert set(names) <= set(cli.json("schedules")["schedules"])
 
 
 def test_preview(cli):

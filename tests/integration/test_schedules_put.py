@@ -160,6 +160,18 @@ def test_what_is_put_anew_makes_up_nothing(stack, first):
     each_once(found)
 
 
+def test_what_is_put_anew_knows_nothing_of_the_old_one(stack, first):
+    first.put("bound", every_second("/bound", max_runs=2))
+    wait_until(lambda: first.get("bound")["runs_left"] == 0, 20, "two runs")
+    first.ask("POST", "/bound/pause", 200, json={"note": "of the old one"})
+    first.delete("bound")
+    shown = first.put("bound", every_second("/bound", max_runs=2))
+    assert (shown["paused"], shown["fired"], shown["runs_left"], shown["last"]) == (None, 0, 2, None)
+    assert first.ask("GET", "/bound/history", 200).json()["fires"] == []
+    wait_until(lambda: len(times(stack, "/bound")) == 4, 20, "two more runs")
+    first.delete("bound")
+
+
 def test_another_tenant_begins_with_a_cursor_of_its_own(stack, first):
     first.put("moves", every_second("/moves", catch_up="all"))
     wait_until(lambda: len(times(stack, "/moves")) >= 1, 20)
