@@ -124,8 +124,19 @@ static int advance_by(const struct schedule_times *s, struct wall until, int *le
     return ERR_LIMIT;
 }
 
-static int advance(const struct schedule_times *s, struct wall until, int most, struct wall *at)
+/* How many instants may be looked at in one go. */
+static int looks_of(const struct schedule_times *s)
 {
+    size_t n = s->n_crons + s->n_excludes;
+
+    return LOOKS_MAX / (int)(n > 0 ? n : 1);
+}
+
+/* No further than EXCLUDED_MAX instants, or what so many expressions leave of it. */
+static int advance(const struct schedule_times *s, struct wall until, struct wall *at)
+{
+    int most = looks_of(s) < EXCLUDED_MAX ? looks_of(s) : EXCLUDED_MAX;
+
     return advance_by(s, until, &most, at);
 }
 
@@ -133,7 +144,7 @@ int schedule_list(const struct schedule_times *s, struct wall after, struct wall
                   struct wall *times, size_t *ret_n, struct wall *ret_looked)
 {
     const struct wall last = {until.ms - 1};
-    int left = LOOKS_MAX / (int)(s->n_crons + s->n_excludes);
+    int left = looks_of(s);
     struct wall at = after;
     size_t n = 0;
     int rc = ERR_OK;
@@ -156,7 +167,7 @@ int schedule_next(const struct schedule_times *s, struct wall after, struct wall
 {
     struct wall at = after;
 
-    if (advance(s, (struct wall){INT64_MAX}, EXCLUDED_MAX, &at) != ERR_OK) {
+    if (advance(s, (struct wall){INT64_MAX}, &at) != ERR_OK) {
         return ERR_MISSING;
     }
     *ret = at;
@@ -182,7 +193,7 @@ int64_t schedule_delay_ms(const struct schedule_times *s, struct wall instant)
         return 0;
     }
     /* After too many excluded ones it is the last of these: nearer than the next, and as good. */
-    if (advance(s, (struct wall){INT64_MAX}, EXCLUDED_MAX, &next) != ERR_MISSING &&
+    if (advance(s, (struct wall){INT64_MAX}, &next) != ERR_MISSING &&
         next.ms - instant.ms < room_ms) {
         room_ms = next.ms - instant.ms;
     }
@@ -196,16 +207,17 @@ static int64_t age_ms(const struct schedule_times *s, struct wall instant, struc
 }
 
 /* Whether a moment to fire lies between that of `instant` and now. Delays keep the order. */
-static bool has_later(const struct schedule_times *s, struct wall instant, struct wall now)
+static bool has_later(const struct schedule_times *s, struct wall instant, struct wall now,
+                      int *left)
 {
     struct wall later = instant;
 
-    return advance(s, now, EXCLUDED_MAX, &later) == ERR_OK && age_ms(s, later, now) >= 0;
+    return advance_by(s, now, left, &later) == ERR_OK && age_ms(s, later, now) >= 0;
 }
 
 /* Whether a missed instant, older than the window in which all fire, is made up. */
 static bool is_made_up(const struct schedule_times *s, struct wall instant, int64_t age,
-                       struct wall now)
+                       struct wall now, int *left)
 {
     if (age > s->catch_up_ms) {
         return false;
@@ -214,7 +226,7 @@ static bool is_made_up(const struct schedule_times *s, struct wall instant, int6
     case CONFIG_CATCH_UP_NONE:
         return false;
     case CONFIG_CATCH_UP_LAST:
-        return !has_later(s, instant, now);
+        return !has_later(s, instant, now, left);
     case CONFIG_CATCH_UP_ALL:
         break;
     }
@@ -226,17 +238,18 @@ struct schedule_decision schedule_decide(const struct schedule_times *s, struct 
 {
     struct schedule_decision d = {.action = SCHEDULE_WAIT};
     struct wall at = cursor;
+    int left = looks_of(s); /* the next turn goes on where this one stops */
     int rc = ERR_OK;
 
     for (int i = 0; i < PASS_MAX && rc == ERR_OK; i++) {
         struct wall next = at;
-        rc = advance(s, now, PASS_MAX, &next);
+        rc = advance_by(s, now, &left, &next);
         if (rc == ERR_OK) {
             int64_t age = age_ms(s, next, now);
             if (age < 0) {
                 break;
             }
-            if (age <= s->always_ms || is_made_up(s, next, age, now)) {
+            if (age <= s->always_ms || is_made_up(s, next, age, now, &left)) {
                 return (struct schedule_decision){SCHEDULE_FIRE, next, age > LATE_MS};
             }
         }

@@ -316,6 +316,7 @@ void schedules_load(struct schedules *s, const struct config *c)
     for (size_t i = 0; i < c->n_schedules; i++) {
         schedules_settle(s, str_of(c->schedules[i].name));
     }
+    schedules_look_again(s); /* the zones may be others */
 }
 
 /* --- the turns -------------------------------------------------------------------------------- */
@@ -339,8 +340,9 @@ void schedules_turn(struct schedules *s)
     struct wall now = clock_wall();
     size_t n = 0;
 
-    /* Before what was put is known the file's would fire in its place. */
-    if (!schedules_store_is_read(s->store)) {
+    /* Before what was put is known the file's would fire in its place. A store that began anew, or
+     * has too few replicas to be read, is not waited for: what was known goes on. */
+    if (!schedules_store_was_read(s->store)) {
         return;
     }
     for (size_t i = 0; i < LOOKS_MAX && s->n_asking + n < ASKING_MAX &&
@@ -378,6 +380,7 @@ void schedules_print_document(const struct schedules *s, struct str name, struct
 void schedules_round(struct schedules *s)
 {
     schedules_store_turn(s->store);
+    schedules_go_on_ending(s);
 }
 
 void schedules_look_again(struct schedules *s)

@@ -6,6 +6,7 @@
 #include "config/node.h"
 #include "outbox.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { INSTANTS_MAX = 1000 };
@@ -43,22 +44,18 @@ static const char *read_range(struct str body, struct wall now, struct range *re
     return ret->until.ms > now.ms ? "The range must be over: until lies in the future." : NULL;
 }
 
-/* The instants of the range. ERR_LIMIT: too many. */
+/* The instants of the range. ERR_LIMIT: too many, or too much to look at. */
 static int find_instants(struct schedules_op *op, const struct schedule *s, const struct range *r)
 {
-    struct wall at = {r->from.ms - 1};
+    struct wall looked;
 
-    op->instants = calloc(INSTANTS_MAX, sizeof *op->instants);
+    op->instants = calloc(INSTANTS_MAX + 1, sizeof *op->instants);
     if (op->instants == NULL) {
         return ERR_NOMEM;
     }
-    while (schedule_next(&s->times, at, &at) == ERR_OK && at.ms < r->until.ms) {
-        if (op->n_instants == INSTANTS_MAX) {
-            return ERR_LIMIT;
-        }
-        op->instants[op->n_instants++] = at;
-    }
-    return ERR_OK;
+    int rc = schedule_list(&s->times, (struct wall){r->from.ms - 1}, r->until, INSTANTS_MAX + 1,
+                           op->instants, &op->n_instants, &looked);
+    return op->n_instants > INSTANTS_MAX ? ERR_LIMIT : rc;
 }
 
 static void answer(struct schedules_op *op, const struct schedule *s)
@@ -98,7 +95,7 @@ static void go_on(struct schedules_op *op)
 {
     const struct schedule *s = schedules_op_schedule(op);
 
-    if (s == NULL) {
+    if (s == NULL || strcmp(s->job.tenant, op->tenant) != 0) { /* whom the key was judged by */
         schedules_op_fail(op, ERR_MISSING);
         return;
     }
@@ -117,13 +114,17 @@ static void go_on(struct schedules_op *op)
 void schedules_backfill(struct schedules_op *op, const struct schedule *s)
 {
     struct range range = {{0}, {0}};
+
+    (void)snprintf(op->tenant, sizeof op->tenant, "%s", s->job.tenant);
     const char *mistake = read_range(httpd_body(op->req), clock_wall(), &range);
     int rc = mistake == NULL ? find_instants(op, s, &range) : ERR_INVALID;
 
     if (mistake != NULL) {
         schedules_op_refuse(op, PROBLEM_INVALID, mistake);
     } else if (rc == ERR_LIMIT) {
-        schedules_op_refuse(op, PROBLEM_INVALID, "The range has more than 1000 instants.");
+        schedules_op_refuse(op, PROBLEM_INVALID,
+                            "The range has more than 1000 instants, or too many that are excluded: "
+                            "send it in parts.");
     } else if (rc != ERR_OK) {
         schedules_op_fail(op, rc);
     } else {

@@ -129,5 +129,7 @@ void schedule_take_cursor(struct schedule *s, struct str text);
  */
 void schedules_read_cursors(struct schedules *s, struct schedule **list, size_t n);
 
+/* What is left of ends that the store did not answer. */
+void schedules_go_on_ending(struct schedules *s);
 /* Ends the requests that are under way. */
 void schedules_end_puts(struct schedules *s);

@@ -16,9 +16,10 @@ struct schedules_op {
     struct schedules *schedules;
     struct httpd_req *req; /* NULL: nobody waits any more */
     char name[VALUE_NAME_MAX + 1];
-    char job[JOB_ID_SIZE]; /* run: the one that is made */
-    size_t limit;          /* of a list: how many, behind `name` */
-    struct wall *instants; /* backfill: which, */
+    char job[JOB_ID_SIZE];           /* run: the one that is made */
+    size_t limit;                    /* of a list: how many, behind `name` */
+    char tenant[VALUE_NAME_MAX + 1]; /* backfill: whose schedule it is, */
+    struct wall *instants;           /* which, */
     size_t n_instants;
     size_t n_made; /* and how many of them are done */
 };

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define NOT_KNOWN "The store did not answer: it is not known whether this holds. Send it again."
+
 enum { NAME_SIZE = 80, PLACE = 14 }; /* "/v1/schedules/" */
 
 struct put {
@@ -26,7 +28,9 @@ struct put {
     char tenant[NAME_SIZE]; /* of what is put */
     char ended[NAME_SIZE];  /* the tenant under which it was until now, and is no longer; or "" */
     char *document;         /* what is put; NULL for a removal */
-    int64_t revision;       /* of the store: the copy must have come that far */
+    /* What is left to be done of its end, tried again until it is; NULL: nothing, or under way. */
+    void (*step)(struct put *p);
+    int64_t revision; /* of the store: the copy must have come that far */
 };
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -54,8 +58,7 @@ static void fail(struct put *p, int rc)
     if (rc == ERR_NOMEM) {
         refuse(p, PROBLEM_INTERNAL, "Out of memory.");
     } else {
-        refuse(p, PROBLEM_UNAVAILABLE,
-               "The store did not answer: it is not known whether this holds. Send it again.");
+        refuse(p, PROBLEM_UNAVAILABLE, NOT_KNOWN);
     }
 }
 
@@ -120,37 +123,80 @@ static void answer(struct put *p)
 
 static void go_on(struct put *p, const struct schedules_word *w);
 
-/* A step of the end; cb: its answer. */
-static void tell(struct put *p, const struct str *words, size_t n, store_cb cb)
+/* Its caller hears that it is not known; sent again there would be nothing to delete any more. So
+ * it is ended all the same, by `step`, unless somebody puts one of that name anew. */
+static void leave_for_later(struct put *p, void (*step)(struct put *p))
+{
+    struct problem_more more = {.detail = NOT_KNOWN};
+
+    if (p->req != NULL) {
+        problem_answer(p->req, PROBLEM_UNAVAILABLE, &more);
+        p->req = NULL;
+    }
+    p->step = step;
+}
+
+/* A step of the end, named by itself; cb: its answer. */
+static void tell(struct put *p, const struct str *words, size_t n, store_cb cb,
+                 void (*step)(struct put *p))
 {
     int rc = store_command_kept(p->owner->dispatcher->store, words, n, cb, p);
 
+    p->step = NULL;
     if (rc == ERR_OK) {
         p->owner->alive++;
     } else {
-        fail(p, rc);
+        leave_for_later(p, step);
     }
 }
 
 /* It was answered: the next one, if all is well. */
-static void go_on_ending(struct put *p, int rc, void (*next)(struct put *p))
+static void go_on_ending(struct put *p, int rc, void (*step)(struct put *p),
+                         void (*next)(struct put *p))
 {
     struct schedules *all = p->owner;
 
     if (all->is_freed) {
         put_free(p);
     } else if (rc != ERR_OK) {
-        fail(p, rc);
+        leave_for_later(p, step);
     } else {
         next(p);
     }
     schedules_let_go(all);
 }
 
+static bool is_put_anew(const struct put *p)
+{
+    int64_t revision;
+    struct str document = schedules_store_document(p->owner->store, str_of(p->name), &revision);
+
+    return document.p != NULL && revision > p->revision;
+}
+
+void schedules_go_on_ending(struct schedules *s)
+{
+    struct list *next;
+
+    for (struct list *at = s->puts.next; at != &s->puts; at = next) {
+        struct put *p = LIST_OF(at, struct put, link);
+        next = at->next;
+        if (p->step != NULL && is_put_anew(p)) {
+            put_free(p);
+        } else if (p->step != NULL) {
+            p->step(p);
+        }
+    }
+}
+
+static void forget_facts(struct put *p);
+static void forget_history(struct put *p);
+static void end_cursor(struct put *p);
+
 static void on_facts_forgotten(int rc, const struct store_value *v, void *arg)
 {
     (void)v;
-    go_on_ending(arg, rc, answer);
+    go_on_ending(arg, rc, forget_facts, answer);
 }
 
 static void forget_facts(struct put *p)
@@ -165,13 +211,13 @@ static void forget_facts(struct put *p)
     for (size_t i = 0; i < SCHEDULE_FACTS; i++) {
         words[2 + i] = str_of(fields[i]);
     }
-    tell(p, words, 2 + SCHEDULE_FACTS, on_facts_forgotten);
+    tell(p, words, 2 + SCHEDULE_FACTS, on_facts_forgotten, forget_facts);
 }
 
 static void on_history_forgotten(int rc, const struct store_value *v, void *arg)
 {
     (void)v;
-    go_on_ending(arg, rc, forget_facts);
+    go_on_ending(arg, rc, forget_history, forget_facts);
 }
 
 /* Whoever makes a schedule of that name anew finds no pause, no count and no history of the old
@@ -182,13 +228,13 @@ static void forget_history(struct put *p)
 
     (void)snprintf(key, sizeof key, "{%s}:c:%s", p->ended, p->name);
     struct str words[] = {STR("DEL"), str_of(key)};
-    tell(p, words, 2, on_history_forgotten);
+    tell(p, words, 2, on_history_forgotten, forget_history);
 }
 
 static void on_ended(int rc, const struct store_value *v, void *arg)
 {
     (void)v;
-    go_on_ending(arg, rc, forget_history);
+    go_on_ending(arg, rc, end_cursor, forget_history);
 }
 
 /* From here on no leader fires what was. */
@@ -200,15 +246,24 @@ static void end_cursor(struct put *p)
     (void)snprintf(key, sizeof key, "{%s}:c", p->ended);
     (void)snprintf(value, sizeof value, "d%" PRId64, p->revision);
     struct str words[] = {STR("HSET"), str_of(key), str_of(p->name), str_of(value)};
-    tell(p, words, 4, on_ended);
+    tell(p, words, 4, on_ended, end_cursor);
 }
 
-/* True: refused, and answered. A key of one tenant takes no schedule of another. */
-static bool refuse_key(const struct schedules *s, struct httpd_req *r, const char *tenant)
+/* True: refused, and answered. Who may do nothing here learns nothing of what is wrong. */
+static bool refuse_stranger(const struct schedules *s, struct httpd_req *r)
 {
     struct dispatcher *d = s->dispatcher;
+    struct keyring_pass pass = keyring_check(d->keys, r, CONFIG_ADMIN | CONFIG_SUBMIT,
+                                             (struct str){"", 0}, loop_now(d->loop));
+
+    return keyring_refuse(&pass, r);
+}
+
+/* Likewise, of one that is none: a key of one tenant takes no schedule of another. */
+static bool refuse_key(const struct schedules *s, struct httpd_req *r, const char *tenant)
+{
     struct keyring_pass pass =
-        keyring_check(d->keys, r, CONFIG_ADMIN | CONFIG_SUBMIT, str_of(tenant), loop_now(d->loop));
+        keyring_check_again(s->dispatcher->keys, r, CONFIG_ADMIN | CONFIG_SUBMIT, str_of(tenant));
 
     return keyring_refuse(&pass, r);
 }
@@ -349,8 +404,7 @@ static void put(struct schedules *s, struct httpd_req *r, struct str name)
 {
     struct config_schedule *c = NULL;
 
-    /* Who may do nothing here learns nothing of what is wrong. */
-    if (refuse_key(s, r, "") || (c = read_document(s, r, name)) == NULL) {
+    if (refuse_stranger(s, r) || (c = read_document(s, r, name)) == NULL) {
         return;
     }
     if (!refuse_key(s, r, c->tenant)) {
@@ -391,7 +445,7 @@ bool schedules_store_request(struct schedules *s, struct httpd_req *r)
         refuse_method(r, STR("GET, HEAD, PUT, DELETE"));
     } else if (!tenant_name_is_valid(name)) { /* the same rule */
         problem_answer(r, PROBLEM_NOT_FOUND, NULL);
-    } else if (!refuse_key(s, r, "")) {
+    } else if (!refuse_stranger(s, r)) {
         begin(s, r, name, NULL);
     }
     return true;
@@ -407,6 +461,9 @@ void schedules_end_puts(struct schedules *s)
         if (p->req != NULL) {
             problem_answer(p->req, PROBLEM_UNAVAILABLE, &more);
             p->req = NULL;
+        }
+        if (p->step != NULL) {
+            put_free(p); /* nothing under way will */
         }
     }
 }

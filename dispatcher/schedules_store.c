@@ -26,6 +26,7 @@ struct schedules_store {
     int64_t began; /* the store's revision when all began to be read */
     uint64_t reading;
     bool is_reading_all;
+    bool was_read;  /* all of it, once */
     bool is_asking; /* a turn's reading is under way */
     bool is_freed;
     unsigned int alive;
@@ -112,6 +113,7 @@ static void end_reading(struct schedules_store *t)
     void *value;
 
     t->is_reading_all = false;
+    t->was_read = true;
     while (map_next(&t->documents, &cursor, &name, &value)) {
         struct document *d = value;
         char *gone = d->reading != t->reading ? str_dup(name) : NULL; /* the map frees its own */
@@ -254,6 +256,11 @@ void schedules_store_turn(struct schedules_store *t)
 bool schedules_store_is_read(const struct schedules_store *t)
 {
     return is_same_life(t) && !t->is_reading_all;
+}
+
+bool schedules_store_was_read(const struct schedules_store *t)
+{
+    return t->was_read;
 }
 
 int64_t schedules_store_known(const struct schedules_store *t)

@@ -46,6 +46,8 @@ MUST_CHECK int schedules_store_call(struct schedules_store *t, const struct sche
 
 /* Whether all was read from this life of the store's memory. */
 bool schedules_store_is_read(const struct schedules_store *t);
+/* It was, in this or an earlier life of the store: what was put then goes on meanwhile. */
+bool schedules_store_was_read(const struct schedules_store *t);
 /* The revision up to which the copy was read. */
 int64_t schedules_store_known(const struct schedules_store *t);
 /* The document of that name; {NULL, 0} when none was put. ret_revision: may be NULL; 0 for none. */

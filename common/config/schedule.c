@@ -270,7 +270,7 @@ static const struct field schedule_fields[] = {
      .check = value_some,
      .help = "expressions"},
     {.key = "start", .type = FIELD_INSTANT, .offset = S(start_ms), .help = "no fire before it"},
-    {.key = "end", .type = FIELD_INSTANT, .offset = S(end_ms), .help = "no fire from it on"},
+    {.key = "end", .type = FIELD_INSTANT, .offset = S(end_ms), .help = "no fire after it"},
     {.key = "max_runs",
      .type = FIELD_U64,
      .offset = S(max_runs),

@@ -180,11 +180,13 @@ struct keyring_pass keyring_identify(struct keyring *k, const struct httpd_req *
     return pass;
 }
 
-struct keyring_pass keyring_check(struct keyring *k, const struct httpd_req *r, unsigned int scope,
-                                  struct str tenant, struct mono now)
+/* ret_key: NULL without keys, or where none fits. */
+static struct keyring_pass judge(struct keyring *k, const struct httpd_req *r, unsigned int scope,
+                                 struct str tenant, struct key **ret_key)
 {
     struct keyring_pass pass = {.verdict = KEYRING_OK, .source = KEYRING_NONE};
 
+    *ret_key = NULL;
     if (k->n == 0) {
         return pass;
     }
@@ -196,13 +198,32 @@ struct keyring_pass keyring_check(struct keyring *k, const struct httpd_req *r, 
     }
     pass.caller = str_of(key->name);
     pass.rate = rate_of(key);
-    bool is_charged = !k->leaves_submissions || scope != CONFIG_SUBMIT;
     if ((key->scopes & scope) == 0 || !may_tenant(key, tenant)) {
         pass.verdict = KEYRING_NOT_ALLOWED;
-    } else if (is_charged && !may_now(key, now)) {
+    }
+    *ret_key = key;
+    return pass;
+}
+
+struct keyring_pass keyring_check(struct keyring *k, const struct httpd_req *r, unsigned int scope,
+                                  struct str tenant, struct mono now)
+{
+    struct key *key;
+    struct keyring_pass pass = judge(k, r, scope, tenant, &key);
+    bool is_charged = !k->leaves_submissions || scope != CONFIG_SUBMIT;
+
+    if (pass.verdict == KEYRING_OK && key != NULL && is_charged && !may_now(key, now)) {
         pass.verdict = KEYRING_TOO_MANY;
     }
     return pass;
+}
+
+struct keyring_pass keyring_check_again(struct keyring *k, const struct httpd_req *r,
+                                        unsigned int scope, struct str tenant)
+{
+    struct key *key;
+
+    return judge(k, r, scope, tenant, &key);
 }
 
 bool keyring_refuse(const struct keyring_pass *p, struct httpd_req *r)

@@ -36,6 +36,9 @@ void keyring_leave_submissions(struct keyring *k);
 /* scope: of enum config_scope; tenant: empty for none. */
 struct keyring_pass keyring_check(struct keyring *k, const struct httpd_req *r, unsigned int scope,
                                   struct str tenant, struct mono now);
+/* The same for a request that passed it before, as something more is known: charges no rate. */
+struct keyring_pass keyring_check_again(struct keyring *k, const struct httpd_req *r,
+                                        unsigned int scope, struct str tenant);
 /* Who it is, by a check that passed before: charges no rate. */
 struct keyring_pass keyring_identify(struct keyring *k, const struct httpd_req *r);
 /* Answers the request by the verdict; false when it is KEYRING_OK and nothing was answered. */

@@ -73,6 +73,17 @@ def test_a_word_that_no_replica_has_is_unknown(replicated):  # noqa: F811
     assert stack.call("DELETE", f"/v1/jobs/{job}").json()["state"] == "canceled"
 
 
+@pytest.mark.timeout_s(120)
+def test_timers_go_on_at_a_primary_without_replicas(replicated):  # noqa: F811
+    """What was put over HTTP cannot be read for sure then; what was known of it goes on, and the file's."""
+    tick = {"cron": "* * * * * *", "timezone": "UTC", "overlap": "allow",
+            "job": {"tenant": "sample", "request": {"method": "POST", "path": "/tick", "body": {}}}}
+    stack = replicated(schedules={"tick": tick}, in_doubt={"policy": "hold"})
+    wait_until(lambda: stack.receipts(path="/tick"), 30, "a fire")
+    fail_over(stack, "replica-1")
+    wait_until(lambda: stack.redis.zcard("{sample}:o") >= 3, 60, "fires to wait in the outbox")
+
+
 @pytest.mark.timeout_s(240)
 def test_a_fire_that_no_replica_has_is_not_published(replicated):  # noqa: F811
     """Nobody would remember it: its message would wait for a person."""

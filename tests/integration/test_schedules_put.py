@@ -172,6 +172,22 @@ def test_what_is_put_anew_knows_nothing_of_the_old_one(stack, first):
     first.delete("bound")
 
 
+def test_a_deletion_whose_end_the_store_refused_is_ended_all_the_same(stack, first):
+    """Sent again there is nothing to delete any more."""
+    first.put("halved", every_second("/halved", max_runs=1))
+    wait_until(lambda: first.get("halved")["runs_left"] == 0, 20, "its run")
+    stack.redis.config_set("maxmemory", 1)  # scripts that make room may run; a plain HSET may not
+    try:
+        first.ask("DELETE", "/halved", 503)
+        assert not stack.redis.hget("{sample}:c", "halved").startswith("d")
+    finally:
+        stack.redis.config_set("maxmemory", 0)
+    wait_until(lambda: stack.redis.hget("{sample}:c", "halved:runs") is None, 20, "its end")
+    assert stack.redis.hget("{sample}:c", "halved").startswith("d")
+    assert first.put("halved", every_second("/halved", max_runs=1))["runs_left"] == 1
+    first.delete("halved")
+
+
 def test_another_tenant_begins_with_a_cursor_of_its_own(stack, first):
     first.put("moves", every_second("/moves", catch_up="all"))
     wait_until(lambda: len(times(stack, "/moves")) >= 1, 20)
@@ -311,6 +327,14 @@ def keyed(make_module_stack):
 @pytest.mark.parametrize("who, status", [("erp", 201), ("root", 201), ("crm", 403), ("reader", 403), (None, 401)])
 def test_whose_key_may_put_it(keyed, who, status):
     assert keyed(who).ask("PUT", f"/by-{who}".lower(), json=yearly("erp")).status_code == status
+
+
+def test_a_put_is_one_request_of_the_keys_rate(make_stack):
+    slow, token = key("slow", "submit")
+    stack = make_stack(lambda s: config_of(s, {"sample": {}}, keys=[{**slow, "rate": {"limit": 1, "period_s": 3600}}]))
+    schedules = Schedules(stack, key=token)
+    schedules.put("one", yearly())
+    schedules.ask("DELETE", "/one", 429)
 
 
 def test_a_key_takes_no_schedule_of_another_tenant(keyed):

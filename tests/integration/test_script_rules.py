@@ -155,9 +155,9 @@ def test_a_failure_leaves_the_operators_pause_and_what_is_gone(scripts):
     assert scripts.redis.hget("{t}:c", "s:paused").endswith("operator\tmine")
     scripts("pause", "s", "resume", "", "1")
     assert fire(scripts, 2, pf="s") == "fired"
-    scripts.redis.delete("{t}:c")  # the schedule was removed
+    scripts.redis.hset("{t}:c", "s", "d7")  # the schedule was deleted
     end(scripts, "f2", "failed")
-    assert scripts.redis.exists("{t}:c") == 0
+    assert scripts.redis.hget("{t}:c", "s:paused") is None
 
 
 def test_the_history_is_bounded(scripts):

@@ -240,7 +240,8 @@ end
 
 -- The job of a fire ended so that its schedule stands until somebody has looked (pause_on_failure). One that left stays so.
 local function pause_after(name, r, state, now)
-    if (state == 'failed' or state == 'expired') and redis.call('HEXISTS', T .. 'c', r.pf) == 1 then
+    -- One that was deleted has no time for a cursor.
+    if (state == 'failed' or state == 'expired') and tonumber(redis.call('HGET', T .. 'c', r.pf) or '') then
         redis.call('HSETNX', T .. 'c', r.pf .. ':paused', int(now) .. '\tfailure\tjob ' .. string.sub(T, 2, -3) .. '.' .. name .. ' ' .. state)
     end
 end
