@@ -23,6 +23,7 @@ void schedules_see_clock(struct schedules *s)
         metric_add(s->dispatcher->metrics.clock_steps, &direction, 1);
         log_event(LOG_WARN, "clock_stepped", "by_s=%.3f msg=\"the wall clock was set\"",
                   (double)by_ms / 1000);
+        s->may_be_ahead = true;
         schedules_look_again(s);
     }
 }
@@ -49,8 +50,11 @@ void schedules_say_ahead(struct schedules *s)
 {
     char text[WALL_TEXT_SIZE];
     struct wall until;
-    size_t n = schedules_ahead(s, clock_wall(), &until);
 
+    if (!s->may_be_ahead) {
+        return; /* all of them would be looked at, each time */
+    }
+    size_t n = schedules_ahead(s, clock_wall(), &until);
     if (n > 0 && !s->is_ahead) {
         wall_format_seconds(until, text);
         log_event(LOG_WARN, "schedules_ahead",
@@ -61,4 +65,5 @@ void schedules_say_ahead(struct schedules *s)
         log_event(LOG_INFO, "schedules_caught_up", "msg=\"the clock is past what was handled\"");
     }
     s->is_ahead = n > 0;
+    s->may_be_ahead = n > 0;
 }

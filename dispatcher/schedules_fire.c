@@ -25,6 +25,7 @@ static void note_cursor(struct schedule *s, struct str text)
     s->is_cursor_known = str_to_i64(text, &ms) == ERR_OK;
     if (s->is_cursor_known) {
         s->cursor.ms = ms;
+        s->owner->may_be_ahead = s->owner->may_be_ahead || ms > clock_wall().ms;
     }
 }
 

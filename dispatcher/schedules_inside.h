@@ -63,7 +63,9 @@ struct schedules {
     unsigned int alive;
     bool is_freed;
     struct wallwatch wallwatch;
-    bool is_ahead; /* it has been said that some wait for the clock */
+    bool may_be_ahead; /* a cursor was found ahead of the clock, or the clock was set, since it was
+                          last seen that none is */
+    bool is_ahead;     /* it has been said that some wait for the clock */
 };
 
 /* Lets the set go, when nothing of it is asked any more. */
