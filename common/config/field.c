@@ -273,6 +273,19 @@ int table_preset(const struct table *t, void *base)
 
 /* Decoding */
 
+int field_parse_document(struct mistakes *m, struct str text, struct node **ret)
+{
+    struct buf why = {0};
+    int line = 0;
+    int rc = node_parse(text, ret, &line, &why);
+
+    if (rc == ERR_SYNTAX) {
+        mistake_add(m, NULL, 0, "line %d: %s", line, why.p == NULL ? "" : why.p);
+    }
+    buf_fini(&why);
+    return rc;
+}
+
 void field_wrong_kind(struct mistakes *m, const struct path *path, const struct node *n,
                       const char *expected)
 {

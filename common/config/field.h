@@ -101,6 +101,9 @@ void table_print(const struct table *t, const void *base, int indent, struct buf
 
 /* Puts `text` into *slot, freeing what was there; 0 or ERR_NOMEM. NULL text: NULL. */
 MUST_CHECK int field_set_text(char **slot, const char *text);
+/* A document that came by itself, not in the file: its syntax mistakes are named by their line. The
+ * caller frees *ret. Returns as node_parse. */
+MUST_CHECK int field_parse_document(struct mistakes *m, struct str text, struct node **ret);
 /* Says that `n` is not `expected` ("a list"). */
 void field_wrong_kind(struct mistakes *m, const struct path *path, const struct node *n,
                       const char *expected);

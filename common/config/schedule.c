@@ -366,20 +366,6 @@ void config_schedule_free(struct config_schedule *s)
     free(s);
 }
 
-/* A document of its own; the caller frees *ret. */
-static int parse_document(struct str json, struct mistakes *m, struct node **ret)
-{
-    struct buf why = {0};
-    int line = 0;
-    int rc = node_parse(json, ret, &line, &why);
-
-    if (rc == ERR_SYNTAX) {
-        mistake_add(m, NULL, 0, "line %d: %s", line, why.p == NULL ? "" : why.p);
-    }
-    buf_fini(&why);
-    return rc;
-}
-
 static int decode_tree(struct mistakes *m, struct str name, const struct node *tree,
                        config_cron_check cron_check, struct config_schedule **ret)
 {
@@ -406,7 +392,7 @@ int config_schedule_decode(struct str name, struct str json, config_cron_check c
 {
     struct mistakes m = {.out = ret_mistakes};
     struct node *tree = NULL;
-    int rc = parse_document(json, &m, &tree);
+    int rc = field_parse_document(&m, json, &tree);
 
     if (rc == ERR_OK) {
         rc = decode_tree(&m, name, tree, cron_check, ret);
@@ -484,7 +470,7 @@ int config_preview_decode(struct str json, struct wall now, config_cron_check cr
     struct schedule_context x = {.cron_check = cron_check, .now = now};
     struct config_preview *p = calloc(1, sizeof *p);
     struct node *tree = NULL;
-    int rc = p == NULL ? ERR_NOMEM : parse_document(json, &m, &tree);
+    int rc = p == NULL ? ERR_NOMEM : field_parse_document(&m, json, &tree);
 
     if (rc == ERR_OK) {
         decode_preview(&x, &m, tree, p);

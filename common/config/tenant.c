@@ -859,19 +859,6 @@ static int decode_tree(struct mistakes *m, struct str name, const struct node *d
     return ERR_OK;
 }
 
-static int parse(struct mistakes *m, struct str json, struct node **ret)
-{
-    struct buf why = {0};
-    int line = 0;
-    int rc = node_parse(json, ret, &line, &why);
-
-    if (rc == ERR_SYNTAX) {
-        mistake_add(m, NULL, 0, "line %d: %s", line, why.p == NULL ? "" : why.p);
-    }
-    buf_fini(&why);
-    return rc;
-}
-
 int tenant_decode_over(struct str name, struct str defaults, struct str json, struct tenant **ret,
                        struct buf *ret_mistakes)
 {
@@ -879,9 +866,9 @@ int tenant_decode_over(struct str name, struct str defaults, struct str json, st
     struct mistakes mute = {0};
     struct node *under = NULL;
     struct node *tree = NULL;
-    int rc = defaults.n == 0 ? ERR_OK : parse(&mute, defaults, &under);
+    int rc = defaults.n == 0 ? ERR_OK : field_parse_document(&mute, defaults, &under);
 
-    rc = rc != ERR_OK ? rc : parse(&m, json, &tree);
+    rc = rc != ERR_OK ? rc : field_parse_document(&m, json, &tree);
     rc = rc != ERR_OK ? rc : decode_tree(&m, name, under, tree, ret);
     node_free(under);
     node_free(tree);
@@ -957,7 +944,7 @@ int tenant_instance_decode(struct str name, struct str json, struct tenant_insta
     if (lone == NULL) {
         return ERR_NOMEM;
     }
-    int rc = parse(&m, json, &tree);
+    int rc = field_parse_document(&m, json, &tree);
     if (rc == ERR_OK) {
         decode_lone(&m, name, tree, lone);
         rc = mistake_verdict(&m);
