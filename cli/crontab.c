@@ -2,7 +2,7 @@
 /* crontab — checks a crontab as a daemon would read it. Asks no server. */
 #include "action.h"
 #include "config/config.h"
-#include "cron.h"
+#include "cron/cron.h"
 #include "grid.h"
 
 enum { NEXT_MAX = 1000 };

@@ -7,7 +7,7 @@
 #include "leader.h"
 #include "moods.h"
 #include "overlay.h"
-#include "schedules.h"
+#include "schedules/schedules.h"
 #include "services.h"
 #include "snapshot.h"
 

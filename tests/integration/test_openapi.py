@@ -240,7 +240,7 @@ def test_every_route_is_described_and_every_description_has_its_route(document):
     """Paths are the literals that begin with '/' in the code that routes."""
     wanted = set()
     for file in ("ingress/route.c", "ingress/call.c", "dispatcher/views.c", "dispatcher/tenants.c",
-                 "dispatcher/preview.c", "dispatcher/schedules_put.c", "common/daemon/serve.c"):
+                 "dispatcher/schedules/preview.c", "dispatcher/schedules/put.c", "common/daemon/serve.c"):
         wanted |= set(re.findall(r'"(/[a-z0-9_./-]+)"', read(file)))
     jobs = "/v1/jobs"
     assert jobs in wanted and "/call/" in wanted and "/livez" in wanted

@@ -4,7 +4,7 @@
 A fixed-time entry is asked of every reading that the wall clock could show, one after the other: does
 it come, does it come twice, or was it jumped over? An interval entry is asked of every real minute (or
 second): what does the clock show now? Zones are Python's zoneinfo. Nothing here is quick or shared
-with dispatcher/cron.c.
+with common/cron/cron.c.
 """
 import calendar
 import re

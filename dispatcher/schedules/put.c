@@ -4,9 +4,9 @@
  * its cursor does, too (see schedule_take_cursor), so that a leader that has not heard of it fires
  * nothing any more. Only then it is answered. */
 #include "daemon/keyring.h"
-#include "schedules_inside.h"
+#include "inside.h"
 
-#include "cron.h"
+#include "cron/cron.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "zone.h"
+#include "cron/zone.h"
 
 #include "base/buf.h"
-#include "civil.h"
+#include "cron/civil.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -42,7 +42,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "zone.h"
+#include "cron/zone.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cursors are read many at a time: a leader that takes the lease reads those of all schedules. */
-#include "schedules_inside.h"
+#include "inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schedules_store.h"
+#include "store.h"
 
 #include "base/log.h"
 

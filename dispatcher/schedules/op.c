@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schedules_op.h"
+#include "op.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,7 +131,7 @@ bool schedules_op_went_well(struct schedules_op *op, int rc, const struct store_
     return rc == ERR_OK;
 }
 
-void schedules_control_stop(struct schedules *s)
+void schedules_end_ops(struct schedules *s)
 {
     /* The ops end with the answers that they wait for, at the latest when the store goes. */
     for (struct list *at = s->ops.next; at != &s->ops; at = at->next) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schedules.h"
+#include "schedules/schedules.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

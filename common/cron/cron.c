@@ -3,10 +3,10 @@
  * bits, a month's days as one mask, then hour, minute, second. Instants come on top of it: a zone
  * is a row of spans with one offset each, and within a span local time and real time run in step,
  * so that gaps and overlaps are decided at the seams only. */
-#include "cron.h"
+#include "cron/cron.h"
 
 #include "base/str.h"
-#include "civil.h"
+#include "cron/civil.h"
 
 #include <ctype.h>
 #include <stdarg.h>

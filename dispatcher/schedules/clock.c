@@ -3,7 +3,7 @@
  * catch_up says what becomes of it. Back: what was handled stays handled, and its schedules wait
  * until the clock has passed that again; a person should know why nothing fires. */
 #include "base/log.h"
-#include "schedules_inside.h"
+#include "inside.h"
 
 enum { AHEAD_MS = 1000, READING_MS = 100 };
 

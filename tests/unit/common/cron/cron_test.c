@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cron.h"
+#include "cron/cron.h"
 
 #include "base/buf.h"
 #include "config/config.h"

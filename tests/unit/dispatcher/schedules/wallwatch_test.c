@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "wallwatch.h"
+#include "schedules/wallwatch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

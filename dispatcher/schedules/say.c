@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schedules_inside.h"
+#include "inside.h"
 
 #include <inttypes.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One job after the other: a thousand requests at once would fill the link. Sent again it goes on
  * where it stood, since what was made is not made again. */
-#include "schedules_op.h"
+#include "op.h"
 
 #include "config/node.h"
 #include "outbox.h"

@@ -2,11 +2,11 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "inside.h"
 #include "job/id.h"
 #include "job/message.h"
 #include "leader.h"
 #include "outbox.h"
-#include "schedules_inside.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of schedules share: the set (schedules.c), when each is looked at
- * (schedules_due.c), what was put over HTTP (schedules_store.c, schedules_put.c), cursors
- * (schedules_cursors.c) and fires (schedules_fire.c), what the store counts of them
- * (schedules_facts.c), what is said of them (schedules_say.c), what an operator says to them
- * (schedules_control.c). */
+/* What the parts of schedules share, each from the files above it in this list:
+ *   schedules.c   their life, and their turns
+ *   control.c     what an operator says; op.c: one such request; run.c, backfill.c, history.c
+ *   put.c         PUT and DELETE
+ *   cursors.c     reads how far each was handled
+ *   fire.c        moves the cursor, with a job or without
+ *   facts.c       what the store counts of them; say.c: what is said of them; clock.c: of the clock
+ *   set.c         which there are; due.c: when each is looked at; store.c: what was put;
+ *   zones.c, times.c, wallwatch.c
+ */
 #pragma once
 
 #include "base/list.h"
 #include "base/random.h"
+#include "due.h"
 #include "job/document.h"
 #include "schedules.h"
-#include "schedules_due.h"
-#include "schedules_store.h"
+#include "store.h"
 #include "wallwatch.h"
 
 enum { SCHEDULE_DIGEST_SIZE = 32, SCHEDULE_FACTS = 4, SCHEDULE_FIELD_SIZE = 96 };
@@ -68,17 +73,18 @@ struct schedules {
     bool is_ahead;     /* it has been said that some wait for the clock */
 };
 
+/* --- set.c ---------------------------------------------------------------------------------- */
+
 /* Lets the set go, when nothing of it is asked any more. */
 void schedules_let_go(struct schedules *s);
 void schedule_free(struct schedule *s);
+/* Ends all schedules, and what the set has of its own. */
+void schedules_empty(struct schedules *s);
 /* What stands under that name now, the document that was put or else the file's, is taken. */
 void schedules_settle(struct schedules *s, struct str name);
 /* All of them by name, as many as by_name has; owned by the set, until it changes. NULL without
  * memory. */
 struct schedule **schedules_in_order(struct schedules *s);
-/* Those of them that follow `after`, at most `limit`; likewise. */
-struct schedule **schedules_page(struct schedules *s, struct str after, size_t limit,
-                                 size_t *ret_n);
 /* Appends its document as PUT takes it; what may be secret in it is hidden. */
 void schedules_print_document(const struct schedules *s, struct str name, struct buf *out);
 
@@ -87,8 +93,8 @@ void schedules_print_document(const struct schedules *s, struct str name, struct
 void schedule_look_again(struct schedule *s, struct wall when);
 /* At all of them, at once: moments mean another thing than they did. */
 void schedules_look_again(struct schedules *s);
-/* Fires what is due at `now`, one instant a turn. Its cursor is known, and nothing is asked. */
-void schedule_turn(struct schedule *s, struct wall now);
+
+/* --- fire.c --------------------------------------------------------------------------------- */
 
 /* The name of the schedule's job for `what`: the same whoever makes it. */
 void schedule_name_job(const struct schedule *s, struct str what, char ret_name[RANDOM_NAME_SIZE]);
@@ -108,6 +114,16 @@ struct schedule_job {
 MUST_CHECK int schedule_add_job(const struct schedule *s, struct schedule_job *j,
                                 struct store_args *a);
 void schedule_job_fini(struct schedule_job *j);
+/* Fires what is due at `now`, one instant a turn. Its cursor is known, and nothing is asked. */
+void schedule_turn(struct schedule *s, struct wall now);
+/* The store is being asked about it. */
+void schedule_asked(struct schedule *s, int rc);
+/* It has been answered; true: the answer still counts. */
+bool schedule_answered(struct schedule *s);
+/* Its cursor as the store has it; {NULL, 0}: it has none. */
+void schedule_take_cursor(struct schedule *s, struct str text);
+
+/* --- facts.c, say.c ------------------------------------------------------------------------- */
 
 /* The fields of {tenant}:c that hold them. */
 void schedule_fact_fields(const char *name, char ret[SCHEDULE_FACTS][SCHEDULE_FIELD_SIZE]);
@@ -117,21 +133,24 @@ void schedule_fact_fields(const char *name, char ret[SCHEDULE_FACTS][SCHEDULE_FI
 typedef void (*schedules_facts_cb)(int rc, void *arg);
 MUST_CHECK int schedules_read_facts(struct schedules *s, struct schedule *const *list, size_t n,
                                     schedules_facts_cb cb, void *arg);
+/* Those of them that follow `after`, at most `limit`; likewise. */
+struct schedule **schedules_page(struct schedules *s, struct str after, size_t limit,
+                                 size_t *ret_n);
 
-/* Answers what is still kept. */
-void schedules_control_stop(struct schedules *s);
-/* The store is being asked about it. */
-void schedule_asked(struct schedule *s, int rc);
-/* It has been answered; true: the answer still counts. */
-bool schedule_answered(struct schedule *s);
-/* Its cursor as the store has it; {NULL, 0}: it has none. */
-void schedule_take_cursor(struct schedule *s, struct str text);
+/* --- cursors.c ------------------------------------------------------------------------------ */
 
 /* Reads the cursors of `n` schedules, which it sorts; each is asked about then, or looked at again.
  */
 void schedules_read_cursors(struct schedules *s, struct schedule **list, size_t n);
 
+/* --- put.c ---------------------------------------------------------------------------------- */
+
 /* What is left of ends that the store did not answer. */
 void schedules_go_on_ending(struct schedules *s);
 /* Ends the requests that are under way. */
 void schedules_end_puts(struct schedules *s);
+
+/* --- op.c ----------------------------------------------------------------------------------- */
+
+/* Answers what is still kept. */
+void schedules_end_ops(struct schedules *s);

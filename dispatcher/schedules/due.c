@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schedules_due.h"
+#include "due.h"
 
 #include "base/panic.h"
-#include "schedules_inside.h"
+#include "inside.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schedules_op.h"
+#include "op.h"
 
 /* kind, instant, when, name, state */
 enum { KIND, INSTANT, FIRED, NAME, STATE, ROW };

@@ -8,8 +8,8 @@
 
 #include "config/value.h"
 #include "daemon/problem.h"
+#include "inside.h"
 #include "job/id.h"
-#include "schedules_inside.h"
 
 struct schedules_op {
     struct list link;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schedules_control.h"
+#include "control.h"
 
 #include "daemon/keyring.h"
 #include "note.h"
-#include "schedules_op.h"
+#include "op.h"
 #include "views.h"
 
 #include <inttypes.h>

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "schedules_inside.h"
-
+/* Which schedules there are: what was put stands before what the file has. */
 #include "base/log.h"
+#include "inside.h"
+#include "zones.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    ALWAYS_LEASES = 3,
-    ASKING_MAX = 4000, /* schedules that the store is asked about at a time */
-    LOOKS_MAX = 10000, /* schedules looked at in a turn */
-    AGAIN_MS = 1000
-};
+enum { ALWAYS_LEASES = 3 };
 
 void schedules_let_go(struct schedules *s)
 {
@@ -34,40 +29,23 @@ void schedule_free(struct schedule *s)
     free(s);
 }
 
-/* --- zones ------------------------------------------------------------------------------------ */
+void schedule_look_again(struct schedule *s, struct wall when)
+{
+    schedules_due_set(&s->owner->due, s, when);
+}
 
-static void free_zones(struct map *zones)
+void schedules_look_again(struct schedules *s)
 {
     size_t cursor = 0;
     struct str name;
-    void *zone;
+    void *value;
 
-    while (map_next(zones, &cursor, &name, &zone)) {
-        zone_free(zone);
+    while (map_next(&s->by_name, &cursor, &name, &value)) {
+        struct schedule *one = value;
+        if (!one->is_asking) {
+            schedule_look_again(one, (struct wall){0});
+        }
     }
-    map_fini(zones);
-}
-
-/* One of each name, for all schedules. */
-static int find_zone(struct schedules *s, const char *name, struct zone **ret)
-{
-    struct zone *z = map_get(&s->zones, str_of(name));
-
-    if (z != NULL) {
-        *ret = z;
-        return ERR_OK;
-    }
-    int rc = zone_load(name, &z);
-    if (rc != ERR_OK) {
-        return rc;
-    }
-    rc = map_put(&s->zones, str_of(name), z);
-    if (rc != ERR_OK) {
-        zone_free(z);
-        return rc;
-    }
-    *ret = z;
-    return ERR_OK;
 }
 
 /* The system's zones may be others than when they were read. One that can no longer be read stays
@@ -83,14 +61,14 @@ static void read_zones_again(struct schedules *s)
     while (map_next(&s->by_name, &cursor, &name, &value)) {
         struct schedule *one = value;
         struct zone *before = one->times.zone;
-        if (find_zone(s, one->zone_name, &one->times.zone) != ERR_OK) {
+        if (zones_find(&s->zones, one->zone_name, &one->times.zone) != ERR_OK) {
             one->times.zone = before;
             (void)map_remove(&old, str_of(one->zone_name));
             int rc = map_put(&s->zones, str_of(one->zone_name), before);
             (void)rc; /* without memory it is read once more by others, and never freed */
         }
     }
-    free_zones(&old);
+    zones_fini(&old);
 }
 
 /* --- loading ---------------------------------------------------------------------------------- */
@@ -120,7 +98,7 @@ static int fill(struct schedule *s, const struct config_schedule *c, struct buf 
         return ERR_NOMEM;
     }
     struct zone *zone = NULL;
-    int rc = find_zone(all, c->timezone, &zone);
+    int rc = zones_find(&all->zones, c->timezone, &zone);
     if (rc == ERR_OK) {
         rc = schedule_times_init(&s->times, c, zone,
                                  ALWAYS_LEASES * all->dispatcher->leader_lease_ms);
@@ -281,11 +259,6 @@ void schedules_settle(struct schedules *s, struct str name)
     }
 }
 
-static void on_changed(struct str name, void *arg)
-{
-    schedules_settle(arg, name);
-}
-
 /* Those of the file that the file no longer has. */
 static void drop_missing(struct schedules *s)
 {
@@ -319,48 +292,6 @@ void schedules_load(struct schedules *s, const struct config *c)
     schedules_look_again(s); /* the zones may be others */
 }
 
-/* --- the turns -------------------------------------------------------------------------------- */
-
-void schedule_look_again(struct schedule *s, struct wall when)
-{
-    schedules_due_set(&s->owner->due, s, when);
-}
-
-static void leave_for_later(struct schedule *s, struct wall now)
-{
-    if (!s->is_asking && s->due.place == 0) {
-        schedule_look_again(s, (struct wall){now.ms + AGAIN_MS});
-    }
-}
-
-void schedules_turn(struct schedules *s)
-{
-    struct schedule *unknown[ASKING_MAX];
-    struct schedule *one;
-    struct wall now = clock_wall();
-    size_t n = 0;
-
-    /* Before what was put is known the file's would fire in its place. A store that began anew, or
-     * has too few replicas to be read, is not waited for: what was known goes on. */
-    if (!schedules_store_was_read(s->store)) {
-        return;
-    }
-    for (size_t i = 0; i < LOOKS_MAX && s->n_asking + n < ASKING_MAX &&
-                       (one = schedules_due_take(&s->due, now)) != NULL;
-         i++) {
-        if (one->is_cursor_known) {
-            schedule_turn(one, now);
-            leave_for_later(one, now);
-        } else {
-            unknown[n++] = one;
-        }
-    }
-    schedules_read_cursors(s, unknown, n);
-    for (size_t i = 0; i < n; i++) {
-        leave_for_later(unknown[i], now);
-    }
-}
-
 void schedules_print_document(const struct schedules *s, struct str name, struct buf *out)
 {
     struct str document = schedules_store_document(s->store, name, NULL);
@@ -375,38 +306,6 @@ void schedules_print_document(const struct schedules *s, struct str name, struct
     buf_text(out, json == NULL ? "null" : json);
     free(json);
     config_schedule_free(put);
-}
-
-void schedules_round(struct schedules *s)
-{
-    schedules_store_turn(s->store);
-    schedules_go_on_ending(s);
-}
-
-void schedules_look_again(struct schedules *s)
-{
-    size_t cursor = 0;
-    struct str name;
-    void *value;
-
-    while (map_next(&s->by_name, &cursor, &name, &value)) {
-        struct schedule *one = value;
-        if (!one->is_asking) {
-            schedule_look_again(one, (struct wall){0});
-        }
-    }
-}
-
-void schedules_begin(struct schedules *s)
-{
-    size_t cursor = 0;
-    struct str name;
-    void *value;
-
-    while (map_next(&s->by_name, &cursor, &name, &value)) {
-        ((struct schedule *)value)->is_cursor_known = false;
-    }
-    schedules_look_again(s);
 }
 
 /* --- in order --------------------------------------------------------------------------------- */
@@ -438,48 +337,18 @@ struct schedule **schedules_in_order(struct schedules *s)
     return s->order;
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
-
-int schedules_new(struct dispatcher *d, struct schedules **ret)
-{
-    struct schedules *s = calloc(1, sizeof *s);
-
-    if (s == NULL) {
-        return ERR_NOMEM;
-    }
-    s->dispatcher = d;
-    list_init(&s->ops);
-    s->alive = 1;
-    list_init(&s->puts);
-    int rc = schedules_store_new(d, on_changed, s, &s->store);
-    if (rc != ERR_OK) {
-        free(s);
-        return rc;
-    }
-    *ret = s;
-    return ERR_OK;
-}
-
-void schedules_free(struct schedules *s)
+void schedules_empty(struct schedules *s)
 {
     size_t cursor = 0;
     struct str name;
     void *value;
 
-    if (s == NULL) {
-        return;
-    }
-    s->is_freed = true;
-    schedules_control_stop(s);
-    schedules_end_puts(s);
     while (map_next(&s->by_name, &cursor, &name, &value)) {
         retire(value);
     }
     map_fini(&s->by_name);
     map_fini(&s->of_file);
-    free_zones(&s->zones);
+    zones_fini(&s->zones);
     forget_order(s);
     schedules_due_fini(&s->due);
-    schedules_store_free(s->store);
-    schedules_let_go(s);
 }

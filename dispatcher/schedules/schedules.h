@@ -8,7 +8,7 @@
  * What to do next is pure (schedule_decide): cursor and time go in. */
 #pragma once
 
-#include "cron.h"
+#include "cron/cron.h"
 #include "dispatcher.h"
 
 /* The times of one schedule. */

@@ -2,9 +2,9 @@
 /* A zone is a table of changes of the offset and, from the last one on, a yearly rule (the footer).
  * Names, designations and whether an hour counts as "summer" are dropped: only offsets decide when
  * a clock shows what. */
-#include "zone.h"
+#include "cron/zone.h"
 
-#include "civil.h"
+#include "cron/civil.h"
 
 #include <ctype.h>
 #include <errno.h>
