@@ -192,6 +192,39 @@ function unended.enter(name, at)
     unended.n = unended.n and unended.n + 1
 end
 
+-- {T}:s, the slots. changed: field -> row, or false: freed. Nobody else writes it.
+local slots = {changed = {}, has_changed = false, has_any = nil}
+
+-- The row of a slot, or false.
+function slots.get(field)
+    local row = slots.changed[field]
+    if row == nil then
+        row = redis.call('HGET', T .. 's', field)
+    end
+    return row
+end
+
+function slots.put(field, row)
+    slots.changed[field], slots.has_changed, slots.has_any = row, true, true
+end
+
+function slots.drop(field)
+    slots.changed[field], slots.has_changed = false, true
+end
+
+-- Whether there is any, or was when the call began.
+function slots.are_used()
+    if slots.has_any == nil then
+        slots.has_any = redis.call('HLEN', T .. 's') > 0
+    end
+    return slots.has_any
+end
+
+function slots.flush()
+    write_out(slots.changed, 'HSET', 'HDEL', T .. 's')
+    slots.changed, slots.has_changed = {}, false
+end
+
 -- What a file has to write at the end of a call.
 local at_end = {}
 
@@ -211,6 +244,7 @@ local function begin_call()
     tenant.fields, tenant.changed, tenant.has_changed, tenant.is_whole = {}, {}, false, false
     tenant.known, tenant.notes, tenant.parsed = {}, {}, {}
     unended.changed, unended.has_changed, unended.n = {}, false, nil
+    slots.changed, slots.has_changed, slots.has_any = {}, false, nil
 end
 
 local function end_call()
@@ -219,6 +253,9 @@ local function end_call()
     end
     if unended.has_changed then
         unended.flush()
+    end
+    if slots.has_changed then
+        slots.flush()
     end
     if tenant.has_changed then
         tenant.flush()

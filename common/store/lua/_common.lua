@@ -373,17 +373,16 @@ end
 
 -- Frees the slot of (n, token), once, with all that it counts in, and wakes the workers that found none. Says whether it had one.
 local function free_slot(name, n, token)
-    tenant.parsed.slots = tenant.parsed.slots or redis.call('HLEN', T .. 's')
-    if tenant.parsed.slots == 0 then
+    if not slots.are_used() then
         return false -- as of most tenants: they have no limit
     end
     local field = name .. ':' .. n .. ':' .. token
-    local slot = redis.call('HGET', T .. 's', field)
+    local slot = slots.get(field)
     if not slot then
         return false
     end
     local _, _, instance, kind, key = slot_parts(slot)
-    redis.call('HDEL', T .. 's', field) -- BREAK:slot_freed_once
+    slots.drop(field) -- BREAK:slot_freed_once
     tenant.add('c', -1)
     tenant.add('c:' .. instance, -1)
     if kind == 's' then

@@ -76,6 +76,9 @@ local function wanted(t, class, opt)
     return {kind = class == 'sync' and 's' or '', region = opt.rg or '', key = limit > 0 and opt.pk or '', key_limit = limit}
 end
 
+-- Without key and region.
+local A_CALL, A_JOB = {kind = 's', region = '', key = '', key_limit = 0}, {kind = '', region = '', key = '', key_limit = 0}
+
 -- GCRA. tat is the instant at which all calls so far are paid for, one each gap. Never further away than a whole burst takes: more
 -- is left of a lower rate, or of a clock that was set back.
 local function tat_of(rate, stored, now)
@@ -384,24 +387,6 @@ local function may_claim(worker, lease_ms, now)
     return settling_ms(now, lease_ms) == 0
 end
 
--- The one instance of a tenant that has no other, while nothing bounds it: no limit, rate or mood, and nobody waits (so that no share
--- counts either). nil where any of this is not so, or the worker may not claim. Found once a call. (For claims whose options bound
--- nothing: no breaker, no adaptive limit, no key.)
-local function unbounded(worker, lease_ms, now)
-    local found = tenant.parsed.unbounded
-    if found == nil or found.worker ~= worker or found.lease_ms ~= lease_ms then
-        local t = tenant.all()
-        local p, i = policy_of(t), read_pool(t)
-        i = #i == 1 and i[1]
-        local is_bound = not i or i.limit > 0 or i.rate or tonumber(t.tc or '0') > 0 or p.rate_limit or p.key_limit > 0 or
-                         p.balance == 'least_busy' or p.balance == 'least_latency' or p.balance == 'weighted' or t.ws or t.wn or
-                         t.ep ~= EPOCH or tenant_waits(t, now) or instance_waits(t, i, now)
-        found = {worker = worker, lease_ms = lease_ms, instance = not is_bound and may_claim(worker, lease_ms, now) and i or nil}
-        tenant.parsed.unbounded = found
-    end
-    return found.instance
-end
-
 -- Counts the slot; i: the instance.
 local function note_slot(i, want)
     tenant.add('c', 1)
@@ -450,6 +435,39 @@ local function served(t, pool, kind, has_more, now)
             wake_waiting()
         end
     end
+end
+
+-- The one instance of a tenant that has no other, where nothing but slots bounds it (no rate, no mood), and the worker may claim;
+-- else nil. Found once a call.
+local function find_only_one(worker, lease_ms, now)
+    local t = tenant.all()
+    local p, pool, bound = policy_of(t), read_pool(t), tonumber(t.tc or '0')
+    local i = #pool == 1 and pool[1]
+    local is_more = not i or i.rate or p.rate_limit or p.key_limit > 0 or p.balance == 'least_busy' or p.balance == 'least_latency' or
+                    p.balance == 'weighted' or t.ep ~= EPOCH or tenant_waits(t, now) or instance_waits(t, i, now)
+    if is_more or not may_claim(worker, lease_ms, now) then
+        return {worker = worker, lease_ms = lease_ms}
+    end
+    return {worker = worker, lease_ms = lease_ms, instance = i, pool = pool, t = t, has_slots = bound > 0 or i.limit > 0,
+            bound = bound > 0 and bound or math.huge, limit = i.limit > 0 and i.limit or math.huge}
+end
+
+-- That, when it has room for one more call of the kind and the other kind does not wait, so that no share counts; else nil.
+-- has_slots: whether calls take slots there. (For claims whose options bound nothing: no breaker, no adaptive limit, no key.)
+local function only_one(worker, lease_ms, kind, now)
+    local found = tenant.parsed.only_one
+    if not found or found.worker ~= worker or found.lease_ms ~= lease_ms then
+        found = find_only_one(worker, lease_ms, now)
+        tenant.parsed.only_one = found
+    end
+    local t = found.t
+    if not t then
+        return nil
+    end
+    local has_room, is_waited_for = true, false
+    has_room = (tonumber(t.c) or 0) < found.bound and (tonumber(t[found.instance.c]) or 0) < found.limit -- BREAK:only_one_has_its_limit
+    is_waited_for = t[kind == 's' and 'wn' or 'ws'] -- BREAK:only_one_has_its_share
+    return has_room and not is_waited_for and found or nil
 end
 
 -- Peak EWMA (least_latency): a slow answer counts at once and in full, quick ones little by little. No answer: only if

@@ -33,13 +33,26 @@ local function grant(n, instance, slot_end, rest, ...)
     return {'go', n, instance.name, instance.url, int(slot_end), r.cnt + 1, rest}
 end
 
--- Most jobs are like this: nothing has happened to them, nothing bounds when they run or where. All others go the long way below,
--- and whoever goes it finds the same.
+-- Takes a slot for attempt n.
+local function take_slot(n, instance, slot_end, want)
+    slots.put(name .. ':' .. n .. ':' .. token, slot_row(slot_end, worker, instance.name, want.kind, want.key))
+    note_slot(instance, want) -- BREAK:slot_with_claim
+end
+
+-- Most jobs are like this: nothing has happened to them, and their tenant has one instance. All others go the long way below, and
+-- whoever goes it finds the same.
 local has_options = ARGV[14] and (ARGV[14] ~= 'mw' or ARGV[16])
-if r and r.n == 0 and (r.st == 'queued' or r.st == 'accepted') and r.due == 0 and r.ok == '' and not has_options then
-    local instance = (r.ex == 0 or now < r.ex) and unbounded(worker, setting(ARGV[9]), now)
-    if instance then
-        return grant(1, instance, now + setting(ARGV[6]), r.ex > 0 and int(r.ex - now) or '-1')
+if r and r.n == 0 and (r.st == 'queued' or r.st == 'accepted') and r.due == 0 and r.ok == '' and not has_options and
+   (r.ex == 0 or now < r.ex) then
+    local want = r.cl == 'sync' and A_CALL or A_JOB
+    local one = only_one(worker, setting(ARGV[9]), want.kind, now)
+    if one then
+        local slot_end = now + setting(ARGV[6])
+        if one.has_slots then
+            take_slot(1, one.instance, slot_end, want)
+        end
+        served(one.t, one.pool, want.kind, ARGV[15] == '1', now)
+        return grant(1, one.instance, slot_end, r.ex > 0 and int(r.ex - now) or '-1')
     end
 end
 local opt = options(14)
@@ -86,10 +99,10 @@ if r.st == 'running' and r.of ~= '1' and r.tk == token and (r.w == worker or now
         -- Asked again by the next incarnation, nothing sent yet: the lease goes over with it.
         redis.call('HSET', job(name), 'w', worker)
         local field = name .. ':' .. int(r.n) .. ':' .. token
-        local slot = redis.call('HGET', T .. 's', field)
+        local slot = slots.get(field)
         if slot then
             local _, _, instance, kind, key = slot_parts(slot)
-            redis.call('HSET', T .. 's', field, slot_row(r.se, worker, instance, kind, key))
+            slots.put(field, slot_row(r.se, worker, instance, kind, key))
         end
     end
     return {'go', r.n, r.i, url_of(read_pool(t), r.i), int(r.se), r.cnt, rest} -- BREAK:claim_same_token
@@ -230,9 +243,7 @@ local slot_end = now + setting(ARGV[6])
 take_probe(chosen, token, now, slot_end)
 note_grant(t, pool, chosen, next_turn, want, now)
 if needs_slot(t, chosen, want) then
-    redis.call('HSET', T .. 's', name .. ':' .. n .. ':' .. token,
-               slot_row(slot_end, worker, chosen.name, want.kind, want.key))
-    note_slot(chosen, want) -- BREAK:slot_with_claim
+    take_slot(n, chosen, slot_end, want)
 end
 served(t, pool, want.kind, opt.mw == '1', now)
 return grant(n, chosen, slot_end, rest, unpack(sets))

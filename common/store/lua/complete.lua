@@ -37,7 +37,7 @@ local is_other = opt.cd and redis.call('HGET', job(name), 'cd') ~= mine .. ':' .
 if r.dn == mine and verdict ~= 'offload' and not is_other then
     return and_whose_turn_it_was(name, {r.dv, int(r.due), r.dv == 'waiting' and int(math.max(0, r.due - now)) or nil}) -- BREAK:complete_once
 end
-local is_noted = r.of == '1' and redis.call('HEXISTS', T .. 's', name .. ':' .. ARGV[3] .. ':' .. token) == 0
+local is_noted = r.of == '1' and not slots.get(name .. ':' .. ARGV[3] .. ':' .. token)
 -- Where slots are counted for nothing, latency is not either (needs_slot in _pool.lua): most tenants are spared the look.
 local had_slot = true
 if ARGV[11] == '1' then
@@ -71,10 +71,10 @@ if verdict == 'offload' then
     local due = opt.ofu ~= '' and math.min(now + tonumber(ARGV[12]), till) or till
     local slot_end = till + tonumber(opt.ofg)
     local field = name .. ':' .. n .. ':' .. token
-    local slot = redis.call('HGET', T .. 's', field)
+    local slot = slots.get(field)
     if slot then
         local _, holder, instance, kind, key = slot_parts(slot)
-        redis.call('HSET', T .. 's', field, slot_row(slot_end, holder, instance, kind, key))
+        slots.put(field, slot_row(slot_end, holder, instance, kind, key))
     end
     redis.call('HSET', job(name), 'of', '1', 'ofu', opt.ofu, 'oft', int(till), 'ofp', int(due), 'ofn', '0', 'ofz', '0', 'ofx', '', 'ofl', '0',
                'se', int(slot_end), 'ofd', mine, 'a' .. n, r.i .. '\t' .. int(r.sa) .. '\t\t' .. status .. '\t')

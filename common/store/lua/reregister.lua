@@ -42,8 +42,9 @@ end
 -- Under an adaptive limit each slot counts; one too many does no harm.
 local is_adaptive = string.find(redis.call('GET', T .. 'doc') or '', '"adaptive"', 1, true)
 if is_adaptive or needs_slot(t, chosen, want) then
-    local row = slot_row(tonumber(ARGV[8]), worker, instance, want.kind, want.key)
-    if redis.call('HSETNX', T .. 's', name .. ':' .. n .. ':' .. token, row) == 1 then
+    local field = name .. ':' .. n .. ':' .. token
+    if not slots.get(field) then
+        slots.put(field, slot_row(tonumber(ARGV[8]), worker, instance, want.kind, want.key))
         note_slot(chosen, want)
     end
 end
