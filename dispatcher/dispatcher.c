@@ -412,6 +412,8 @@ static bool is_ready(void *self, struct buf *why)
         buf_text(why, "the registry is not written yet");
     } else if (!figures_are_complete(d->figures)) {
         buf_text(why, "the tenants' figures are being read");
+    } else if (!schedules_are_known(d->schedules)) {
+        buf_text(why, "the schedules that were put over HTTP are being read");
     }
     return why->n == 0;
 }

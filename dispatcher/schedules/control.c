@@ -260,11 +260,40 @@ static bool view_request(struct schedules *s, struct httpd_req *r)
     return one != NULL;
 }
 
+/* PUT and DELETE read what stands themselves. */
+static bool is_of_what_stands(const struct httpd_req *r)
+{
+    struct str path = httpd_path(r);
+    struct str method = httpd_method(r);
+
+    return (str_is(path, STR("/v1/schedules")) || str_starts(path, prefix())) &&
+           !str_is(method, STR("PUT")) && !str_is(method, STR("DELETE"));
+}
+
+/* Whoever has no key learns nothing, not even that. */
+static void refuse_for_now(const struct schedules *s, struct httpd_req *r)
+{
+    struct keyring_pass pass =
+        keyring_check(s->dispatcher->keys, r, CONFIG_READ | CONFIG_ADMIN | CONFIG_SUBMIT,
+                      (struct str){"", 0}, loop_now(s->dispatcher->loop));
+    struct problem_more more = {
+        .detail = "This dispatcher has just started, and reads which schedules were put.",
+        .retry_after_s = 1};
+
+    if (!keyring_refuse(&pass, r)) {
+        problem_answer(r, PROBLEM_UNAVAILABLE, &more);
+    }
+}
+
 bool schedules_control_request(struct schedules *s, struct httpd_req *r)
 {
     struct str name = {"", 0};
     const struct verb *v = verb_of(httpd_path(r), &name);
 
+    if (!schedules_are_known(s) && is_of_what_stands(r)) {
+        refuse_for_now(s, r);
+        return true;
+    }
     if (v == NULL) {
         return view_request(s, r);
     }

@@ -23,6 +23,11 @@ static void leave_for_later(struct schedule *s, struct wall now)
     }
 }
 
+bool schedules_are_known(const struct schedules *s)
+{
+    return schedules_store_was_read(s->store);
+}
+
 void schedules_turn(struct schedules *s)
 {
     struct schedule *unknown[ASKING_MAX];
@@ -32,7 +37,7 @@ void schedules_turn(struct schedules *s)
 
     /* Before what was put is known the file's would fire in its place. A store that began anew, or
      * has too few replicas to be read, is not waited for: what was known goes on. */
-    if (!schedules_store_was_read(s->store)) {
+    if (!schedules_are_known(s)) {
         return;
     }
     for (size_t i = 0; i < LOOKS_MAX && s->n_asking + n < ASKING_MAX &&

@@ -74,6 +74,9 @@ void schedules_see_clock(struct schedules *s);
 /* The leader's, now and then: says when schedules begin to wait for the clock, and when they no
  * longer do. O(n). */
 void schedules_say_ahead(struct schedules *s);
+/* Whether it was read which were put over HTTP, once since the start: before that nothing fires,
+ * and nothing is said of any. */
+bool schedules_are_known(const struct schedules *s);
 /* The leader's turn. */
 void schedules_turn(struct schedules *s);
 /* Every dispatcher's turn, in its slow round: reads what others put. */

@@ -2,7 +2,7 @@
 """Schedules over HTTP, at run time: put, replaced, deleted; two dispatchers; reloads; many of them."""
 import time
 from datetime import datetime, timedelta, timezone
-from signal import SIGHUP
+from signal import SIGCONT, SIGHUP, SIGSTOP
 
 import pytest
 
@@ -343,3 +343,33 @@ def test_a_key_takes_no_schedule_of_another_tenant(keyed):
     assert keyed("crm").ask("DELETE", "/mine").status_code == 403
     assert keyed("root").get("mine")["tenant"] == "erp"
     keyed("erp").delete("mine")
+
+
+@pytest.mark.slow
+def test_one_that_has_just_started_says_nothing_wrong_of_what_was_put(stack, first, second):
+    """Its copy is still to be read: 503, never a 404 or the file's."""
+    first.put("here", yearly(path="/here"))
+    first.put("filed", yearly(path="/over"), 200)
+    stack.kill("dispatcher-2")
+    stack.signal("redis", SIGSTOP)  # it listens, and has read nothing
+    try:
+        stack["dispatcher-2"].start(wait=False)
+        wait_until(lambda: stack.http.get(stack["dispatcher-2"].url + "/livez").status_code == 200, 20, "an answer")
+        for method, path in (("GET", "/here"), ("GET", "/filed"), ("GET", ""), ("POST", "/here/run"), ("POST", "/here/pause"),
+                             ("GET", "/here/history")):
+            answer = second.ask(method, path)
+            assert "has just started" in expect_problem(answer, 503, "unavailable")["detail"]
+            assert answer.headers["Retry-After"] == "1"
+    finally:
+        stack.signal("redis", SIGCONT)
+
+    def ready_with_all():
+        is_ready = stack.http.get(stack["dispatcher-2"].url + "/readyz").status_code == 200
+        answers = [second.ask("GET", "/here"), second.ask("GET", "/filed")]
+        assert {a.status_code for a in answers} <= ({200} if is_ready else {200, 503})
+        assert all(a.json()["source"] == "http" for a in answers if a.status_code == 200)
+        return is_ready
+
+    wait_until(ready_with_all, 30, "ready", every=0.01)
+    second.delete("here")
+    second.delete("filed")
