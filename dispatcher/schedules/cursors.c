@@ -30,14 +30,14 @@ static void on_cursors(int rc, const struct store_value *v, void *arg)
     schedules_let_go(all);
 }
 
-/* All of one tenant. */
-static void read_batch(struct schedules *all, struct schedule **list, size_t n)
+static void read_batch(struct schedules *all, struct schedule **list, size_t n, void *arg)
 {
     struct str words[BATCH + 2] = {STR("HMGET")};
     struct batch *b = calloc(1, sizeof *b);
     char key[96];
     int rc = ERR_NOMEM;
 
+    (void)arg;
     if (b != NULL) {
         *b = (struct batch){.owner = all, .n = n};
         (void)snprintf(key, sizeof key, "{%s}:c", list[0]->job.tenant);
@@ -66,7 +66,8 @@ static int compare_tenants(const void *a, const void *b)
     return strcmp((*left)->job.tenant, (*right)->job.tenant);
 }
 
-void schedules_read_cursors(struct schedules *s, struct schedule **list, size_t n)
+void schedules_by_tenant(struct schedules *s, struct schedule **list, size_t n, size_t most,
+                         schedules_some_fn fn, void *arg)
 {
     size_t from = 0;
 
@@ -74,9 +75,14 @@ void schedules_read_cursors(struct schedules *s, struct schedule **list, size_t 
         qsort(list, n, sizeof *list, compare_tenants);
     }
     for (size_t i = 1; i <= n; i++) {
-        if (i == n || i - from == BATCH || compare_tenants(&list[i], &list[from]) != 0) {
-            read_batch(s, list + from, i - from);
+        if (i == n || i - from == most || compare_tenants(&list[i], &list[from]) != 0) {
+            fn(s, list + from, i - from, arg);
             from = i;
         }
     }
+}
+
+void schedules_read_cursors(struct schedules *s, struct schedule **list, size_t n)
+{
+    schedules_by_tenant(s, list, n, BATCH, read_batch, NULL);
 }

@@ -15,9 +15,12 @@ struct round {
     int rc;
 };
 
+enum { READ_MAX = 100 }; /* schedules in one question */
+
 struct reading {
     struct round *round;
-    char name[]; /* the schedule may be another object by the answer */
+    size_t n;
+    char *names[READ_MAX]; /* owned: a schedule may be another object by the answer */
 };
 
 void schedule_fact_fields(const char *name, char ret[SCHEDULE_FACTS][SCHEDULE_FIELD_SIZE])
@@ -49,12 +52,13 @@ static void take_pause(struct schedule_facts *f, struct str text)
     f->note = str_dup(text); /* without memory: a pause without its note */
 }
 
-static void take(struct schedule_facts *f, const struct store_value *v)
+/* from: the first of its fields among those that were asked for. */
+static void take(struct schedule_facts *f, const struct store_value *v, size_t from)
 {
-    take_pause(f, store_word(v, PAUSED));
-    f->fired = store_number(v, RUNS);
-    f->skipped = store_number(v, SKIPPED);
-    f->last.ms = store_number(v, LAST);
+    take_pause(f, store_word(v, from + PAUSED));
+    f->fired = store_number(v, from + RUNS);
+    f->skipped = store_number(v, from + SKIPPED);
+    f->last.ms = store_number(v, from + LAST);
 }
 
 static void one_done(struct round *r, int rc)
@@ -68,68 +72,92 @@ static void one_done(struct round *r, int rc)
     free(r);
 }
 
+static void reading_free(struct reading *one)
+{
+    for (size_t i = 0; i < one->n; i++) {
+        free(one->names[i]);
+    }
+    free(one);
+}
+
 static void on_facts(int rc, const struct store_value *v, void *arg)
 {
     struct reading *one = arg;
     struct round *r = one->round;
-    struct schedule *s =
-        r->schedules->is_freed ? NULL : map_get(&r->schedules->by_name, str_of(one->name));
 
-    if (rc == ERR_OK && s != NULL) {
-        take(&s->facts, v);
+    for (size_t i = 0; rc == ERR_OK && !r->schedules->is_freed && i < one->n; i++) {
+        struct schedule *s = map_get(&r->schedules->by_name, str_of(one->names[i]));
+        if (s != NULL) {
+            take(&s->facts, v, i * SCHEDULE_FACTS);
+        }
     }
-    free(one);
+    reading_free(one);
     one_done(r, rc);
 }
 
-static int read_one(struct round *r, const struct schedule *s)
+/* Asks for those of schedules of one tenant. */
+static int ask(struct reading *one, struct schedule *const *list, size_t n)
 {
-    size_t n = strlen(s->name) + 1;
-    struct reading *one = malloc(sizeof *one + n);
+    static const size_t head = 2;
+    struct str words[2 + READ_MAX * SCHEDULE_FACTS] = {STR("HMGET")};
+    char fields[READ_MAX][SCHEDULE_FACTS][SCHEDULE_FIELD_SIZE];
     char key[96];
-    char fields[SCHEDULE_FACTS][SCHEDULE_FIELD_SIZE];
-    struct str words[2 + SCHEDULE_FACTS] = {STR("HMGET"), {key, 0}};
 
+    (void)snprintf(key, sizeof key, "{%s}:c", list[0]->job.tenant);
+    words[1] = str_of(key);
+    for (; one->n < n; one->n++) {
+        size_t i = one->n;
+        one->names[i] = str_dup(str_of(list[i]->name));
+        if (one->names[i] == NULL) {
+            return ERR_NOMEM;
+        }
+        schedule_fact_fields(list[i]->name, fields[i]);
+        for (size_t f = 0; f < SCHEDULE_FACTS; f++) {
+            words[head + i * SCHEDULE_FACTS + f] = str_of(fields[i][f]);
+        }
+    }
+    return store_command(one->round->schedules->dispatcher->store, words, head + n * SCHEDULE_FACTS,
+                         on_facts, one);
+}
+
+static void read_some(struct schedules *s, struct schedule **list, size_t n, void *arg)
+{
+    struct round *r = arg;
+    struct reading *one = r->rc == ERR_OK ? calloc(1, sizeof *one) : NULL;
+
+    (void)s;
     if (one == NULL) {
-        return ERR_NOMEM;
+        r->rc = r->rc != ERR_OK ? r->rc : ERR_NOMEM;
+        return;
     }
     one->round = r;
-    memcpy(one->name, s->name, n);
-    (void)snprintf(key, sizeof key, "{%s}:c", s->job.tenant);
-    words[1] = str_of(key);
-    schedule_fact_fields(s->name, fields);
-    for (size_t i = 0; i < SCHEDULE_FACTS; i++) {
-        words[2 + i] = str_of(fields[i]);
+    r->rc = ask(one, list, n);
+    if (r->rc == ERR_OK) {
+        r->awaited++;
+    } else {
+        reading_free(one);
     }
-    int rc =
-        store_command(r->schedules->dispatcher->store, words, 2 + SCHEDULE_FACTS, on_facts, one);
-    if (rc != ERR_OK) {
-        free(one);
-        return rc;
-    }
-    r->awaited++;
-    return ERR_OK;
 }
 
 int schedules_read_facts(struct schedules *s, struct schedule *const *list, size_t n,
                          schedules_facts_cb cb, void *arg)
 {
     struct round *r = calloc(1, sizeof *r);
-    int rc = n == 0 ? ERR_MISSING : ERR_OK;
+    struct schedule **sorted = calloc(n + 1, sizeof *sorted);
+    int rc = r == NULL || sorted == NULL ? ERR_NOMEM : n == 0 ? ERR_MISSING : ERR_OK;
 
-    if (r == NULL) {
-        return ERR_NOMEM;
+    if (rc == ERR_OK) {
+        memcpy(sorted, list, n * sizeof *sorted);
+        *r = (struct round){.schedules = s, .cb = cb, .arg = arg};
+        schedules_by_tenant(s, sorted, n, READ_MAX, read_some, r);
+        rc = r->rc;
     }
-    *r = (struct round){.schedules = s, .cb = cb, .arg = arg};
-    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
-        rc = read_one(r, list[i]);
-    }
-    if (r->awaited == 0) {
+    free(sorted);
+    if (r == NULL || r->awaited == 0) {
         free(r);
         return rc;
     }
     /* What was sent is awaited, and says the rest. */
-    r->rc = rc;
     s->alive++;
     return ERR_OK;
 }

@@ -139,6 +139,10 @@ struct schedule **schedules_page(struct schedules *s, struct str after, size_t l
 
 /* --- cursors.c ------------------------------------------------------------------------------ */
 
+/* Hands out the schedules of `list`, which it sorts, in pieces: at most `most` of one tenant. */
+typedef void (*schedules_some_fn)(struct schedules *s, struct schedule **list, size_t n, void *arg);
+void schedules_by_tenant(struct schedules *s, struct schedule **list, size_t n, size_t most,
+                         schedules_some_fn fn, void *arg);
 /* Reads the cursors of `n` schedules, which it sorts; each is asked about then, or looked at again.
  */
 void schedules_read_cursors(struct schedules *s, struct schedule **list, size_t n);

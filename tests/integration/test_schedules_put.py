@@ -373,3 +373,23 @@ def test_one_that_has_just_started_says_nothing_wrong_of_what_was_put(stack, fir
     wait_until(ready_with_all, 30, "ready", every=0.01)
     second.delete("here")
     second.delete("filed")
+
+
+def test_a_list_asks_the_store_for_many_at_a_time(stack, first):
+    """And each is shown with its own."""
+    for n in range(300):
+        first.put(f"listed-{n:03}", yearly(("sample", "other")[n % 2]))
+    for n in (0, 1, 120, 299):
+        first.ask("POST", f"/listed-{n:03}/pause", 200, json={"note": f"of {n}"})
+
+    def asked():
+        return stack.redis.info("commandstats")["cmdstat_hmget"]["calls"]
+
+    before = asked()
+    page = first.ask("GET", "?limit=300&cursor=listed-", 200).json()["schedules"]
+    assert asked() - before < 100
+    assert len(page) == 300
+    notes = {name: row["paused"]["note"] for name, row in page.items() if row["paused"]}
+    assert notes == {f"listed-{n:03}": f"of {n}" for n in (0, 1, 120, 299)}
+    for name in page:
+        first.delete(name)
