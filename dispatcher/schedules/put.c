@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PUT and DELETE of a schedule, in steps: what stands is read, the word is said against it in one
- * script, and said again if somebody was faster; what is new is read back; where a schedule ends
- * its cursor does, too (see schedule_take_cursor), so that a leader that has not heard of it fires
- * nothing any more. Only then it is answered. */
+/* PUT and DELETE of a schedule, in steps: what stands is read; where none stands, what is left of
+ * an earlier one is ended; the word is said against it in one script, and said again if somebody
+ * was faster; what is new is read back; where a schedule ends its cursor does, too (see
+ * schedule_take_cursor), so that a leader that has not heard of it fires nothing any more. Only
+ * then it is answered. */
+#include "base/fault.h"
 #include "daemon/keyring.h"
 #include "inside.h"
 
@@ -28,9 +30,9 @@ struct put {
     char tenant[NAME_SIZE]; /* of what is put */
     char ended[NAME_SIZE];  /* the tenant under which it was until now, and is no longer; or "" */
     char *document;         /* what is put; NULL for a removal */
-    /* What is left to be done of its end, tried again until it is; NULL: nothing, or under way. */
-    void (*step)(struct put *p);
-    int64_t revision; /* of the store: the copy must have come that far */
+    bool is_cleared;        /* nothing is left of an earlier one of its name */
+    bool is_end_owed;       /* what it ended has not heard of it: tried again until it has */
+    int64_t revision;       /* of the store: the copy must have come that far */
 };
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -123,9 +125,24 @@ static void answer(struct put *p)
 
 static void go_on(struct put *p, const struct schedules_word *w);
 
+/* Of what stood under the name in `tenant` nothing is left. Returns as store_call. */
+static int end_in(struct put *p, const char *tenant, int64_t revision, store_cb cb)
+{
+    struct store_args a = {.n = 0};
+
+    store_args_add(&a, str_of(p->name));
+    store_args_number(&a, revision);
+    int rc = store_call_tenant(p->owner->dispatcher->store, STORE_END_SCHEDULE, str_of(tenant),
+                               a.at, a.n, cb, p);
+    if (rc == ERR_OK) {
+        p->owner->alive++;
+    }
+    return rc;
+}
+
 /* Its caller hears that it is not known; sent again there would be nothing to delete any more. So
- * it is ended all the same, by `step`, unless somebody puts one of that name anew. */
-static void leave_for_later(struct put *p, void (*step)(struct put *p))
+ * it is ended all the same, unless somebody puts one of that name anew. */
+static void leave_for_later(struct put *p)
 {
     struct problem_more more = {.detail = NOT_KNOWN};
 
@@ -133,37 +150,33 @@ static void leave_for_later(struct put *p, void (*step)(struct put *p))
         problem_answer(p->req, PROBLEM_UNAVAILABLE, &more);
         p->req = NULL;
     }
-    p->step = step;
+    p->is_end_owed = true;
 }
 
-/* A step of the end, named by itself; cb: its answer. */
-static void tell(struct put *p, const struct str *words, size_t n, store_cb cb,
-                 void (*step)(struct put *p))
+static void on_ended(int rc, const struct store_value *v, void *arg)
 {
-    int rc = store_command_kept(p->owner->dispatcher->store, words, n, cb, p);
-
-    p->step = NULL;
-    if (rc == ERR_OK) {
-        p->owner->alive++;
-    } else {
-        leave_for_later(p, step);
-    }
-}
-
-/* It was answered: the next one, if all is well. */
-static void go_on_ending(struct put *p, int rc, void (*step)(struct put *p),
-                         void (*next)(struct put *p))
-{
+    struct put *p = arg;
     struct schedules *all = p->owner;
 
+    (void)v;
     if (all->is_freed) {
         put_free(p);
     } else if (rc != ERR_OK) {
-        leave_for_later(p, step);
+        leave_for_later(p);
     } else {
-        next(p);
+        answer(p);
     }
     schedules_let_go(all);
+}
+
+/* From its answer on no leader fires what was. */
+static void end(struct put *p)
+{
+    FAULT_HERE(dispatcher_schedule_deleted);
+    p->is_end_owed = false;
+    if (end_in(p, p->ended, p->revision, on_ended) != ERR_OK) {
+        leave_for_later(p);
+    }
 }
 
 static bool is_put_anew(const struct put *p)
@@ -181,72 +194,12 @@ void schedules_go_on_ending(struct schedules *s)
     for (struct list *at = s->puts.next; at != &s->puts; at = next) {
         struct put *p = LIST_OF(at, struct put, link);
         next = at->next;
-        if (p->step != NULL && is_put_anew(p)) {
+        if (p->is_end_owed && is_put_anew(p)) {
             put_free(p);
-        } else if (p->step != NULL) {
-            p->step(p);
+        } else if (p->is_end_owed) {
+            end(p);
         }
     }
-}
-
-static void forget_facts(struct put *p);
-static void forget_history(struct put *p);
-static void end_cursor(struct put *p);
-
-static void on_facts_forgotten(int rc, const struct store_value *v, void *arg)
-{
-    (void)v;
-    go_on_ending(arg, rc, forget_facts, answer);
-}
-
-static void forget_facts(struct put *p)
-{
-    char key[NAME_SIZE + 8];
-    char fields[SCHEDULE_FACTS][SCHEDULE_FIELD_SIZE];
-    struct str words[2 + SCHEDULE_FACTS] = {STR("HDEL"), {key, 0}};
-
-    (void)snprintf(key, sizeof key, "{%s}:c", p->ended);
-    words[1] = str_of(key);
-    schedule_fact_fields(p->name, fields);
-    for (size_t i = 0; i < SCHEDULE_FACTS; i++) {
-        words[2 + i] = str_of(fields[i]);
-    }
-    tell(p, words, 2 + SCHEDULE_FACTS, on_facts_forgotten, forget_facts);
-}
-
-static void on_history_forgotten(int rc, const struct store_value *v, void *arg)
-{
-    (void)v;
-    go_on_ending(arg, rc, forget_history, forget_facts);
-}
-
-/* Whoever makes a schedule of that name anew finds no pause, no count and no history of the old
- * one. */
-static void forget_history(struct put *p)
-{
-    char key[2 * NAME_SIZE + 8];
-
-    (void)snprintf(key, sizeof key, "{%s}:c:%s", p->ended, p->name);
-    struct str words[] = {STR("DEL"), str_of(key)};
-    tell(p, words, 2, on_history_forgotten, forget_history);
-}
-
-static void on_ended(int rc, const struct store_value *v, void *arg)
-{
-    (void)v;
-    go_on_ending(arg, rc, end_cursor, forget_history);
-}
-
-/* From here on no leader fires what was. */
-static void end_cursor(struct put *p)
-{
-    char key[NAME_SIZE + 8];
-    char value[24];
-
-    (void)snprintf(key, sizeof key, "{%s}:c", p->ended);
-    (void)snprintf(value, sizeof value, "d%" PRId64, p->revision);
-    struct str words[] = {STR("HSET"), str_of(key), str_of(p->name), str_of(value)};
-    tell(p, words, 4, on_ended, end_cursor);
 }
 
 /* True: refused, and answered. Who may do nothing here learns nothing of what is wrong. */
@@ -266,6 +219,36 @@ static bool refuse_key(const struct schedules *s, struct httpd_req *r, const cha
         keyring_check_again(s->dispatcher->keys, r, CONFIG_ADMIN | CONFIG_SUBMIT, str_of(tenant));
 
     return keyring_refuse(&pass, r);
+}
+
+static void say(struct put *p);
+
+static void on_cleared(int rc, const struct store_value *v, void *arg)
+{
+    struct put *p = arg;
+    struct schedules *all = p->owner;
+
+    (void)v;
+    if (all->is_freed) {
+        put_free(p);
+    } else if (rc != ERR_OK) {
+        fail(p, rc);
+    } else {
+        p->is_cleared = true;
+        say(p);
+    }
+    schedules_let_go(all);
+}
+
+/* Before a schedule stands where none was: whoever deleted one of that name may have died before it
+ * had ended. */
+static void clear(struct put *p)
+{
+    int rc = end_in(p, p->tenant, schedules_store_known(p->owner->store), on_cleared);
+
+    if (rc != ERR_OK) {
+        fail(p, rc);
+    }
 }
 
 /* What was read is fresh: says the word against it. */
@@ -295,7 +278,12 @@ static void say(struct put *p)
         (void)snprintf(p->ended, sizeof p->ended, "%s", before->job.tenant);
     }
     p->is_new = before == NULL;
-    go_on(p, &w);
+    bool is_first = !p->is_removal && ((p->is_new && !is_put) || p->ended[0] != '\0');
+    if (is_first && !p->is_cleared && RULE(put_anew_ends_what_was)) {
+        clear(p);
+    } else {
+        go_on(p, &w);
+    }
 }
 
 static void on_said(int rc, enum schedules_said said, int64_t revision, void *arg)
@@ -314,6 +302,7 @@ static void on_said(int rc, enum schedules_said said, int64_t revision, void *ar
     }
     if (p->is_saying) {
         p->is_said = said == SCHEDULES_SAID;
+        p->is_cleared = false;
         p->is_saying = false;
         p->revision = revision;
     } else if (p->revision == 0) {
@@ -324,7 +313,7 @@ static void on_said(int rc, enum schedules_said said, int64_t revision, void *ar
     } else if (!p->is_said) {
         say(p);
     } else if (p->ended[0] != '\0') {
-        end_cursor(p);
+        end(p);
     } else {
         answer(p);
     }
@@ -462,7 +451,7 @@ void schedules_end_puts(struct schedules *s)
             problem_answer(p->req, PROBLEM_UNAVAILABLE, &more);
             p->req = NULL;
         }
-        if (p->step != NULL) {
+        if (p->is_end_owed) {
             put_free(p); /* nothing under way will */
         }
     }

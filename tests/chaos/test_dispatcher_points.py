@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dispatcher's rows of points.yaml: killed, stopped, or without an answer between two steps of a fire, of the outbox, of a
 burial. `dispatcher` carries the seam; `dispatcher-2`, added later, is the next leader."""
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from signal import SIGCONT
+
+import pytest
+import requests
 
 from harness import wait_until
 from harness.load import config_of
@@ -28,11 +31,11 @@ def wait_instants(stack, n_more):
     wait_until(lambda: len(set(instants(stack))) >= n, 20, "more instants")
 
 
-def each_instant_once(stack):
-    """As far as the schedule has come by now: none twice, none left out."""
+def each_instant_once(stack, after=0):
+    """As far as the schedule has come by now: none twice, none left out. after: so many are not judged."""
     until = instants(stack)[-1]
     wait_until(lambda: instants(stack)[-1] >= until + 2 * SECOND, 20, "later instants")
-    found = [t for t in instants(stack) if t <= until]
+    found = [t for t in instants(stack)[after:] if t <= until]
     assert len(found) == len(set(found)), f"an instant twice: {sorted(t for t in set(found) if found.count(t) > 1)}"
     assert found == [found[0] + n * SECOND for n in range(len(found))], "an instant was left out"
 
@@ -82,6 +85,32 @@ def test_one_that_led_fires_nothing_behind_the_next_leader(make_stack, seam):
     wait_instants(stack, 2)
     assert leaders(stack) == ["dispatcher-2"]
     each_instant_once(stack)
+
+
+@point("dispatcher_schedule_deleted")
+def test_what_is_put_anew_knows_nothing_of_one_whose_end_is_missing(make_stack, seam):
+    def ask(method, path, name="dispatcher", **options):
+        return stack.http.request(method, f"{stack[name].url}/v1/schedules/tick{path}", timeout=20, **options)
+
+    stack = make_stack(config())
+    seam.arm(stack, "dispatcher")
+    assert ask("PUT", "", json=TICK).status_code == 201
+    wait_until(lambda: instants(stack), 20, "a first fire")
+    assert ask("POST", "/pause", json={"note": "of the old one"}).status_code == 200
+    old = len(instants(stack))
+    with pytest.raises(requests.ConnectionError):
+        ask("DELETE", "")
+    seam.wait_killed(stack, "dispatcher")
+    stack.add("dispatcher").wait_ready(30)
+    assert ask("GET", "", "dispatcher-2").status_code == 404
+    missed = datetime.now(timezone.utc) + 3 * SECOND
+    wait_until(lambda: datetime.now(timezone.utc) > missed, 10, "instants that nobody fires")
+    again = datetime.now(timezone.utc)
+    shown = ask("PUT", "", "dispatcher-2", json=TICK).json()
+    assert (shown["paused"], shown["fired"], shown["last"]) == (None, 0, None)
+    wait_until(lambda: len(instants(stack)) >= old + 2, 20, "its own fires")
+    assert instants(stack)[old] > again - SECOND, "made up"
+    each_instant_once(stack, after=old)
 
 
 def held(stack, path):
