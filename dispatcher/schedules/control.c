@@ -28,7 +28,7 @@ static void govern(struct schedules_op *op, const struct schedule *s, struct str
     store_args_add(&a, str_of(s->name));
     store_args_add(&a, word);
     store_args_add(&a, note);
-    store_args_number(&a, clock_wall().ms);
+    store_args_number(&a, schedule_past(&s->times, clock_wall()).ms);
     int rc = store_call_tenant(op->schedules->dispatcher->store, STORE_PAUSE, str_of(s->job.tenant),
                                a.at, a.n, on_governed, op);
     if (rc != ERR_OK) {

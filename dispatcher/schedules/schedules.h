@@ -55,6 +55,9 @@ MUST_CHECK int schedule_list(const struct schedule_times *s, struct wall after, 
 /* How long after `instant` it fires: at most jitter_ms, and always before the next instant. The
  * same whoever asks. The instant stays what the fire is known by. Pure. */
 int64_t schedule_delay_ms(const struct schedule_times *s, struct wall instant);
+/* The moment up to which instants lie that had their moment to fire by `now`: with jitter the last
+ * one before `now` may still wait for its own, and then it is just before that. Pure. */
+struct wall schedule_past(const struct schedule_times *s, struct wall now);
 /* What to do at `now` with a schedule whose last handled instant is `cursor`. Pure. */
 struct schedule_decision schedule_decide(const struct schedule_times *s, struct wall cursor,
                                          struct wall now);

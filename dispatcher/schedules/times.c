@@ -206,6 +206,40 @@ static int64_t age_ms(const struct schedule_times *s, struct wall instant, struc
     return now.ms - instant.ms - schedule_delay_ms(s, instant);
 }
 
+/* The last instant after `after`, at `until` at the latest. False: none. */
+static bool find_last(const struct schedule_times *s, struct wall after, struct wall until,
+                      int *left, struct wall *ret)
+{
+    struct wall at = after;
+    bool is_found = false;
+
+    while (advance_by(s, until, left, &at) == ERR_OK) {
+        *ret = at;
+        is_found = true;
+        --*left;
+    }
+    return is_found;
+}
+
+struct wall schedule_past(const struct schedule_times *s, struct wall now)
+{
+    struct wall last = now;
+    int left = looks_of(s);
+    bool is_found = false;
+
+    /* Delays keep the order: no other than the last may wait. Further and further back, since a
+     * whole jitter may hold very many. */
+    for (int64_t back_ms = 1000; !is_found && back_ms < 2 * s->jitter_ms; back_ms *= 2) {
+        int64_t most_ms = back_ms < s->jitter_ms ? back_ms : s->jitter_ms;
+        is_found = find_last(s, (struct wall){now.ms - most_ms}, now, &left, &last);
+    }
+    if (is_found && age_ms(s, last, now) < 0) {
+        last.ms--;
+        return last;
+    }
+    return now;
+}
+
 /* Whether a moment to fire lies between that of `instant` and now. Delays keep the order. */
 static bool has_later(const struct schedule_times *s, struct wall instant, struct wall now,
                       int *left)

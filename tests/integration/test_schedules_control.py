@@ -332,6 +332,51 @@ def test_a_backfill_of_no_such_range_is_refused(schedules, document):
     expect_problem(schedules.post("hourly", "backfill", document), 400, "invalid")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout_s(180)
+def test_jitter_with_pauses_runs_bounds_and_backfills(stack, schedules):
+    """One instant, and sixty schedules that fire within ten seconds of it. A pause takes away whose moment it holds."""
+    kinds = {kind: [f"{kind}-{n:02}" for n in range(20)] for kind in ("short", "long", "free")}
+    everyone = sum(kinds.values(), [])
+    span, at = 10, int(time.time()) + 10
+    cron = time.strftime("%S %M * * * *", time.gmtime(at))
+
+    def instants(name, without=None):
+        return [instant(r["scheduled_time"]).timestamp() for r in schedules.receipts(f"/{name}") if r["job"] != without]
+
+    for name in everyone:
+        bound = {"max_runs": 1} if name.startswith("short") else {}
+        answer = stack.http.put(schedules.url(name), json=plan(name, cron, jitter_s=span, **bound), timeout=10)
+        assert answer.status_code == 201, answer.text
+    assert time.time() < at, "the schedules came too late"
+    wait_until(lambda: time.time() > at + 1, 30)
+    fired = {name: schedules.said(name, "pause")["fired"] for name in kinds["short"] + kinds["long"]}
+    for name in kinds["short"]:
+        schedules.said(name, "resume")
+    assert time.time() < at + span / 2, "too slow: most moments have passed"
+    assert all(sum(1 - fired[name] for name in kinds[kind]) >= 5 for kind in ("short", "long")), "or this says nothing"
+    by_hand = {name: schedules.said(name, "run")["id"] for name in kinds["short"][:3]}  # neither counted nor bounded
+
+    wait_until(lambda: time.time() > at + span + 1, 30)
+    for name in kinds["long"]:
+        schedules.said(name, "resume")
+    for name in kinds["short"] + kinds["free"]:
+        wait_until(lambda: instants(name, by_hand.get(name)) == [at], 20, f"the fire of {name}")
+        assert schedules.show(name)["fired"] == 1
+    for name in by_hand:
+        wait_until(lambda: len(instants(name)) == 2, 20, "the run by hand")
+    # What the pause took is not made up; a backfill makes it, and nothing that has fired.
+    for name in kinds["long"]:
+        assert (schedules.show(name)["fired"], len(instants(name))) == (fired[name], fired[name])
+        window = {"from": text_of((at - 1) * 1000), "until": text_of((at + 1) * 1000)}
+        assert schedules.said(name, "backfill", window)["times"] == [text_of(at * 1000)]
+    for name in kinds["long"]:
+        wait_until(lambda: instants(name) == [at], 20, f"the backfilled of {name}")
+    for name in everyone:
+        assert instants(name, by_hand.get(name)) == [at]
+        assert stack.http.delete(schedules.url(name), timeout=10).status_code == 204
+
+
 def test_who_may_say_and_who_may_see(make_stack):
     """Submit for the schedule's tenant, or admin; read sees."""
     scopes = {"mine": {"scopes": ["submit"], "tenants": ["sample"]}, "theirs": {"scopes": ["submit"], "tenants": ["other"]},

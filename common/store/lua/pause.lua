@@ -1,5 +1,6 @@
--- ARGV: 1 epoch, 2 schedule, 3 'pause' or 'resume', 4 note of a pause ('' for the usual one), 5 the caller's time, by which
--- instants are judged: at a resume the cursor stands at it at least, so that nothing is made up, whoever led meanwhile.
+-- ARGV: 1 epoch, 2 schedule, 3 'pause' or 'resume', 4 note of a pause ('' for the usual one), 5 the moment up to which
+-- instants have had their moment to fire: at a resume the cursor stands at it at least, so that nothing is made up, whoever led
+-- meanwhile, and what still waits for its moment (jitter) fires.
 -- Said twice it changes nothing but the note; a pause after a failure becomes the operator's. Gives {'paused'}, {'goes_on'} or
 -- {'memory'}.
 local schedule = ARGV[2]

@@ -593,6 +593,27 @@ static void test_delays(void **state)
     }
 }
 
+/* What waits for its moment is not past, and all before it is. */
+static void test_what_is_past(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(JITTERS); i++) {
+        struct open_plan o;
+        struct wall t = at("2026-03-02T00:00:00Z");
+        plan_open(&JITTERS[i].plan, &o);
+        for (int k = 0; k < 200; k++) {
+            assert_int_equal(schedule_next(&o.times, t, &t), ERR_OK);
+            struct wall moment = {t.ms + schedule_delay_ms(&o.times, t)};
+            struct wall before = {moment.ms - 1};
+            if (schedule_past(&o.times, moment).ms != moment.ms ||
+                schedule_past(&o.times, before).ms != t.ms - 1) {
+                fail_msg("%s: of %lld", JITTERS[i].name, (long long)t.ms);
+            }
+        }
+        plan_close(&o);
+    }
+}
+
 static void test_another_name_has_other_delays(void **state)
 {
     const struct plan p = {.crons = {"0 * * * *"}, .jitter_ms = HOUR_MS};
@@ -782,6 +803,7 @@ int main(void)
         cmocka_unit_test(test_drives),
         cmocka_unit_test(test_a_day_turn_by_turn),
         cmocka_unit_test(test_delays),
+        cmocka_unit_test(test_what_is_past),
         cmocka_unit_test(test_another_name_has_other_delays),
         cmocka_unit_test(test_moments),
         cmocka_unit_test(test_the_last_missed_is_the_last_whose_moment_has_come),
