@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { DAY_MS = 86400000, NONE_MS = 60000 };
+enum { DAY_MS = 86400000, NONE_MS = 60000, COUNTED_MAX = 1000 };
 
 /* --- cursors ---------------------------------------------------------------------------------- */
 
@@ -85,6 +85,21 @@ void schedule_take_cursor(struct schedule *s, struct str text)
 
 /* --- firing ----------------------------------------------------------------------------------- */
 
+/* What comes first is counted by its name; the rest, of which there may be any number, together. No
+ * schedule has that name. */
+static struct str counted_as(const struct schedule *s)
+{
+    struct schedules *all = s->owner;
+    struct str name = str_of(s->name);
+
+    if (map_get(&all->counted, name) != NULL ||
+        (all->counted.n < (size_t)TUNED(counted_max, COUNTED_MAX) &&
+         map_put(&all->counted, name, all) == ERR_OK)) {
+        return name;
+    }
+    return STR("(other)");
+}
+
 static void on_fired(int rc, const struct store_value *v, void *arg)
 {
     struct schedule *s = arg;
@@ -103,7 +118,7 @@ static void on_fired(int rc, const struct store_value *v, void *arg)
     }
     note_cursor(s, store_word(v, 1));
     if (!str_is(word, STR("moved")) && !str_is(word, STR("behind"))) {
-        metric_add(d->metrics.fired, (struct str[]){str_of(s->name), word}, 1);
+        metric_add(d->metrics.fired, (struct str[]){counted_as(s), word}, 1);
     }
     if (str_is(word, STR("fired"))) {
         outbox_look(d->outbox, s->job.tenant);

@@ -64,6 +64,7 @@ struct schedules {
     struct schedules_due due;
     struct schedule **order; /* by name; NULL: to be made */
     struct list puts;        /* requests that are under way */
+    struct map counted;      /* the names under which fires are counted → the set */
     size_t n_asking;
     unsigned int alive;
     bool is_freed;

@@ -105,6 +105,7 @@ void schedules_free(struct schedules *s)
     schedules_end_ops(s);
     schedules_end_puts(s);
     schedules_empty(s);
+    map_fini(&s->counted);
     schedules_store_free(s->store);
     schedules_let_go(s);
 }

@@ -393,3 +393,22 @@ def test_a_list_asks_the_store_for_many_at_a_time(stack, first):
     assert notes == {f"listed-{n:03}": f"of {n}" for n in (0, 1, 120, 299)}
     for name in page:
         first.delete(name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout_s(180)
+def test_figures_by_name_are_bounded(make_stack):
+    """Each of the first thousand by its name, the rest together: none is left out."""
+    n = 1010
+    often = {"cron": "*/5 * * * * *", "max_runs": 1, "job": {"tenant": "sample", "request": {"path": "/often"}}}
+    stack = make_stack(lambda stack: config_of(stack, {"sample": {}}, {f"n{i:04}": often for i in range(n)}))
+
+    def figures():
+        lines = stack.http.get(stack["dispatcher"].url + "/metrics", timeout=10).text.splitlines()
+        found = [line.split('schedule="')[1].partition('"') for line in lines
+                 if line.startswith("sluice_schedule_fires_total{") and 'outcome="fired"' in line]
+        return {name: float(rest.split()[-1]) for name, _, rest in found}
+
+    wait_until(lambda: sum(figures().values()) == n, 60, "a fire of each")
+    others = figures().pop("(other)")
+    assert (len(figures()), others) == (1001, n - 1000)
