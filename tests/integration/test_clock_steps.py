@@ -23,15 +23,15 @@ def tick(path, **more):
 
 
 class Clock:
-    """The dispatcher's wall clock, so many seconds from the true one."""
+    """A dispatcher's wall clock, so many seconds from the true one."""
 
-    def __init__(self, stack):
-        self.file = stack.directory / "clock"
+    def __init__(self, stack, name="dispatcher"):
+        self.file = stack.directory / f"clock.{name}"
         self.set(0)
-        stack["dispatcher"].env = {
-            **stack["dispatcher"].env, "LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(self.file),
+        stack[name].env = {
+            **stack[name].env, "LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(self.file),
             "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        stack["dispatcher"].restart()
+        stack[name].restart()
 
     def set(self, seconds):
         self.offset = timedelta(seconds=seconds)
@@ -55,8 +55,8 @@ def instants(stack, path):
     return sorted(datetime.fromisoformat(r["scheduled_time"].replace("Z", "+00:00")) for r in stack.receipts(path=path))
 
 
-def said(stack, event):
-    return [line for line in stack["dispatcher"].text().splitlines() if f"id={event} " in line]
+def said(stack, event, name="dispatcher"):
+    return [line for line in stack[name].text().splitlines() if f"id={event} " in line]
 
 
 @pytest.mark.timeout_s(180)
@@ -121,3 +121,84 @@ def test_a_clock_that_was_set_back_while_nobody_led(stack):
     stack["dispatcher"].start()
     wait_until(lambda: said(stack, "schedules_ahead"), 30)
     assert [t for t in instants(stack, "/last") if back < t < back + timedelta(minutes=30)] == []
+
+
+MANY = [f"{kind}-{n:02}" for kind in ("all", "last", "none") for n in range(17)]
+TICK = timedelta(seconds=5)
+CATCH_UP = timedelta(seconds=60)
+
+
+def many(stack):
+    return config_of(stack, {"sample": {}}, {
+        name: tick(f"/{name}", cron="*/5 * * * * *", catch_up=name[:-3], catch_up_s=CATCH_UP.seconds) for name in MANY
+    }, dispatcher={"leader_lease_s": LEASE_S})
+
+
+def fires(stack):
+    """{schedule: its instants in order}; none is two jobs."""
+    found = {name: [] for name in MANY}
+    for r in stack.receipts():
+        found[r["schedule"]].append(datetime.fromisoformat(r["scheduled_time"].replace("Z", "+00:00")))
+    twice = {name: sorted(t for t in set(own) if own.count(t) > 1) for name, own in found.items()}
+    assert not any(twice.values()), {name: own for name, own in twice.items() if own}
+    return {name: sorted(own) for name, own in found.items()}
+
+
+def ahead(stack, now):
+    """The schedules that have handled instants that are still to come."""
+    cursors = {name: stack.redis.hget("{sample}:c", name) for name in MANY}
+    return {name for name, cursor in cursors.items() if int(cursor) > (now + timedelta(seconds=1)).timestamp() * 1000}
+
+
+@pytest.mark.timeout_s(300)
+@pytest.mark.parametrize("has_acted", [False, True], ids=["at once", "when it has acted"])
+@pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forward", "back"])
+def test_the_clock_of_a_leader_is_set_and_it_dies(make_stack, step, has_acted):
+    """The next leader's clock is right. Who handled an hour that has not come waits for it, and that is said; all others go
+    on as if only the leader had died."""
+    stack = make_stack(many)
+    wrong = Clock(stack)
+    stack.add("dispatcher").wait_ready(30)
+    right = Clock(stack, "dispatcher-2")
+    wait_until(lambda: all(fires(stack).values()), 60, "a first fire of each")
+    assert stack.metric("sluice_leader", "dispatcher") == 1
+    before = right.now()
+    wrong.set(step)
+    if has_acted:
+        wait_until(lambda: said(stack, "clock_stepped"), 30)
+        wait_until(lambda: step < 0 or len(ahead(stack, before + timedelta(minutes=30))) == len(MANY), 30, "the leader's deed")
+    stack.kill("dispatcher")
+    wait_until(lambda: stack.metric("sluice_leader", "dispatcher-2") == 1, 30, "the next leader")
+
+    now = right.now()
+    waiting = ahead(stack, now)
+    if has_acted:
+        assert len(waiting) == (len(MANY) if step > 0 else 0)
+    if waiting:
+        wait_until(lambda: said(stack, "schedules_ahead", "dispatcher-2"), 30)
+        assert f"schedules={len(waiting)} " in said(stack, "schedules_ahead", "dispatcher-2")[0]
+        assert stack.metric("sluice_schedules_ahead", "dispatcher-2") == len(waiting)
+        assert said(stack, "clock_stepped"), "some are ahead, and nobody knows why"
+    else:
+        assert not said(stack, "schedules_ahead", "dispatcher-2")
+    # Those that do not wait lose nothing that catch_up makes up, and fire on.
+    going = set(MANY) - waiting
+    wait_until(lambda: all(fires(stack)[name][-1] > now + TICK for name in going), 60, "fires of the next leader")
+    wait_until(lambda: right.now() > now + 3 * TICK, 30)
+    found = fires(stack)
+    for name in going:
+        assert all(t <= right.now() for t in found[name]), name
+        if name.startswith("all"):
+            assert found[name] == [found[name][0] + n * TICK for n in range(len(found[name]))], name
+    # Those that wait fire nothing; what the clock jumped over was no flood.
+    for name in waiting:
+        jumped = [t for t in found[name] if t > before + TICK]
+        assert all(t > now + timedelta(minutes=30) for t in jumped), f"{name} fired behind its cursor"
+        assert len(jumped) <= (CATCH_UP if name.startswith("all") else timedelta(seconds=3 * LEASE_S)) // TICK + 3, name
+    # When its time has come each goes on.
+    if waiting:
+        right.set(HOUR)
+        wait_until(lambda: all(fires(stack)[name][-1] > right.now() - 2 * TICK for name in waiting), 60, "they go on")
+        late = right.now()
+        wait_until(lambda: all(fires(stack)[name][-1] > late for name in MANY), 60, "all go on")
+        wait_until(lambda: said(stack, "schedules_caught_up", "dispatcher-2"), 20)
