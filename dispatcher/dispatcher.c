@@ -309,7 +309,7 @@ static int make_parts(struct dispatcher *d, const struct config *c)
     rc = rc != ERR_OK ? rc : tenants_new(d, &d->tenants);
     rc = rc != ERR_OK ? rc : deaths_new(d, &d->deaths);
     rc = rc != ERR_OK ? rc : health_new(d, &d->health);
-    rc = rc != ERR_OK ? rc : schedules_new(d, &d->schedules);
+    rc = rc != ERR_OK ? rc : schedules_new(d, c->dispatcher.state_dir, &d->schedules);
     rc = rc != ERR_OK ? rc : services_new(d, &d->services);
     rc = rc != ERR_OK ? rc : outbox_new(d, &d->outbox);
     rc = rc != ERR_OK ? rc : figures_new(d, &d->figures);

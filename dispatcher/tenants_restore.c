@@ -2,6 +2,7 @@
 #include "tenants_inside.h"
 
 #include "base/log.h"
+#include "schedules/restore.h"
 #include "snapshot.h"
 
 #include <inttypes.h>
@@ -67,6 +68,7 @@ static void print_restore(const struct tenants_op *op, const char *done, struct 
     print_lost(s, o, 'd', "draining", out);
     print_lost(s, o, 'x', "removed", out);
     print_lost(s, o, 'p', "paused", out);
+    schedules_print_lost(tenants_dispatcher(op)->schedules, out);
     buf_printf(out, "\"done\":\"%s\"}", done);
 }
 
@@ -131,19 +133,21 @@ static bool has_snapshot(struct tenants_op *op)
     return has_one;
 }
 
-bool tenants_plan_restore_dry(struct tenants_op *op)
+/* The schedules are as they are to be: now the tenants. */
+static void on_schedules(int rc, void *arg)
 {
-    struct buf body = {0};
+    struct tenants_op *op = arg;
 
-    if (has_snapshot(op)) {
-        print_restore(op, "nothing", &body);
-        tenants_answer(op, 200, &body);
+    if (rc == ERR_OK) {
+        rc = tenants_send_says(op, on_restored);
     }
-    return false;
+    if (rc != ERR_OK) {
+        tenants_fail(op, rc);
+    }
 }
 
 /* What was lost is lost no longer: said again before, or not. */
-static bool settle(struct tenants_op *op, const char *done)
+static int settle(struct tenants_op *op, const char *done, bool is_discard)
 {
     struct buf body = {0};
 
@@ -152,24 +156,76 @@ static bool settle(struct tenants_op *op, const char *done)
     op->body = buf_take(&body, &op->body_n);
     op->has_failed = op->has_failed || op->body == NULL;
     tenants_say(op, "set", STR(":restored"), STR("1"));
-    log_event(LOG_INFO, "registry_restored", "sayings=%zu", op->n_says - 1);
-    int rc = tenants_send_says(op, on_restored);
+    log_event(LOG_INFO, "registry_restored", "sayings=%zu schedules=%zu", op->n_says - 1,
+              is_discard ? 0 : schedules_losses(tenants_dispatcher(op)->schedules).n_put);
+    return op->has_failed
+               ? ERR_NOMEM
+               : schedules_restore(tenants_dispatcher(op)->schedules, is_discard, on_schedules, op);
+}
+
+/* --- the three words, when all is known ------------------------------------------------------- */
+
+static void on_known_restore(int rc, void *arg)
+{
+    struct tenants_op *op = arg;
+
+    if (rc == ERR_OK) {
+        say_all_lost(op);
+        rc = settle(op, "restored", /* is_discard= */ false);
+    }
+    if (rc != ERR_OK) {
+        tenants_fail(op, rc);
+    }
+}
+
+static void on_known_discard(int rc, void *arg)
+{
+    struct tenants_op *op = arg;
+
+    rc = rc != ERR_OK ? rc : settle(op, "discarded", /* is_discard= */ true);
+    if (rc != ERR_OK) {
+        tenants_fail(op, rc);
+    }
+}
+
+static void on_known_dry(int rc, void *arg)
+{
+    struct tenants_op *op = arg;
+    struct buf body = {0};
+
+    if (rc != ERR_OK) {
+        tenants_fail(op, rc);
+        return;
+    }
+    print_restore(op, "nothing", &body);
+    tenants_answer(op, 200, &body);
+    tenants_op_free(op);
+}
+
+/* The overlay is fresh; of schedules, too, it must be known what was lost. */
+static bool begin(struct tenants_op *op, schedules_restored_cb on_known)
+{
+    if (!has_snapshot(op)) {
+        return false;
+    }
+    int rc = schedules_catch_up(tenants_dispatcher(op)->schedules, on_known, op);
     if (rc != ERR_OK) {
         tenants_refuse(op, PROBLEM_UNAVAILABLE, "The store does not answer. Send it again.");
     }
     return rc == ERR_OK;
 }
 
+bool tenants_plan_restore_dry(struct tenants_op *op)
+{
+    return begin(op, on_known_dry);
+}
+
 bool tenants_plan_restore(struct tenants_op *op)
 {
-    if (!has_snapshot(op)) {
-        return false;
-    }
-    say_all_lost(op);
-    return settle(op, "restored");
+    return begin(op, on_known_restore);
 }
 
 bool tenants_plan_discard(struct tenants_op *op)
 {
-    return has_snapshot(op) && settle(op, "discarded");
+    return begin(op, on_known_discard);
 }

@@ -7,6 +7,7 @@
 #include "leader.h"
 #include "moods.h"
 #include "overlay.h"
+#include "schedules/restore.h"
 #include "schedules/schedules.h"
 #include "services.h"
 #include "snapshot.h"
@@ -196,11 +197,15 @@ static void print_snapshot(struct dispatcher *d, struct buf *out)
         buf_text(out, ",\"snapshot\":null");
         return;
     }
-    buf_printf(out, ",\"snapshot\":{\"tenants\":%zu,\"instances\":%zu,\"state\":\"%s\"}", tenants,
-               instances,
-               tenants + instances + others > 0 ? "not restored"
-               : snapshot_is_stale(s)           ? "not written"
-                                                : "kept");
+    struct schedules_losses lost = schedules_losses(d->schedules);
+    bool is_lost = tenants + instances + others + lost.n_put + lost.n_paused > 0;
+    buf_printf(out,
+               ",\"snapshot\":{\"tenants\":%zu,\"instances\":%zu,\"schedules\":%zu,"
+               "\"state\":\"%s\"}",
+               tenants, instances, lost.n_put,
+               is_lost                                 ? "not restored"
+               : snapshot_is_stale(s) || lost.is_stale ? "not written"
+                                                       : "kept");
 }
 
 static void print_health(struct dispatcher *d, struct buf *out)

@@ -2,6 +2,7 @@
 #include "control.h"
 
 #include "daemon/keyring.h"
+#include "keep.h"
 #include "note.h"
 #include "op.h"
 #include "views.h"
@@ -16,7 +17,10 @@ static void on_governed(int rc, const struct store_value *v, void *arg)
     struct schedules_op *op = arg;
 
     if (schedules_op_went_well(op, rc, v)) {
-        schedules_op_show(op);
+        if (str_is(store_word(v, 0), STR("goes_on")) && !op->schedules->is_freed) {
+            schedules_keep_resumed(op->schedules->keep, str_of(op->name));
+        }
+        schedules_op_show(op); /* a pause is kept when it is shown */
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "inside.h"
+#include "keep.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,10 @@ static void on_facts(int rc, const struct store_value *v, void *arg)
         struct schedule *s = map_get(&r->schedules->by_name, str_of(one->names[i]));
         if (s != NULL) {
             take(&s->facts, v, i * SCHEDULE_FACTS);
+            if (s->facts.paused_ms > 0) {
+                schedules_keep_paused(r->schedules->keep, str_of(s->name), str_of(s->job.tenant),
+                                      store_word(v, i * SCHEDULE_FACTS + PAUSED));
+            }
         }
     }
     reading_free(one);

@@ -2,12 +2,12 @@
 /* What the parts of schedules share, each from the files above it in this list:
  *   schedules.c   their life, and their turns
  *   control.c     what an operator says; op.c: one such request; run.c, backfill.c, history.c
- *   put.c         PUT and DELETE
+ *   put.c         PUT and DELETE; restore.c: what the store has lost
  *   cursors.c     reads how far each was handled
  *   fire.c        moves the cursor, with a job or without
  *   facts.c       what the store counts of them; say.c: what is said of them; clock.c: of the clock
  *   set.c         which there are; due.c: when each is looked at; store.c: what was put;
- *   zones.c, times.c, wallwatch.c
+ *   keep.c: the same on disk; zones.c, times.c, wallwatch.c
  */
 #pragma once
 
@@ -57,6 +57,7 @@ struct schedule {
 struct schedules {
     struct dispatcher *dispatcher;
     struct schedules_store *store;
+    struct schedules_keep *keep; /* NULL: nothing is kept on disk */
     struct map by_name;
     struct list ops;    /* what was asked for, and has no answer yet */
     struct map of_file; /* name → const struct config_schedule, of the configuration in force */
@@ -152,6 +153,8 @@ void schedules_read_cursors(struct schedules *s, struct schedule **list, size_t 
 
 /* What is left of ends that the store did not answer. */
 void schedules_go_on_ending(struct schedules *s);
+/* What was put is on disk, or cannot be: answers those who waited for it. */
+void schedules_puts_written(struct schedules *s);
 /* Ends the requests that are under way. */
 void schedules_end_puts(struct schedules *s);
 

@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "daemon/keyring.h"
 #include "inside.h"
+#include "keep.h"
 
 #include "cron/cron.h"
 
@@ -26,6 +27,7 @@ struct put {
     bool is_saying; /* the word is on its way */
     bool is_said;   /* it holds */
     bool is_new;
+    bool is_done; /* its answer only waits for the disk */
     char name[NAME_SIZE];
     char tenant[NAME_SIZE]; /* of what is put */
     char ended[NAME_SIZE];  /* the tenant under which it was until now, and is no longer; or "" */
@@ -93,6 +95,43 @@ static void show(struct put *p)
     put_free(p);
 }
 
+static void say_deleted(struct put *p)
+{
+    struct httpd_answer nothing = {.status = 204};
+
+    if (p->req != NULL) {
+        httpd_answer(p->req, &nothing);
+    }
+    p->req = NULL;
+    put_free(p);
+}
+
+/* Whoever has the answer may count on the disk. By now it mostly was written: what others do in the
+ * same turn goes with it. */
+static void finish(struct put *p)
+{
+    if (schedules_keep_is_awaited(p->owner->keep)) {
+        p->is_done = true;
+    } else if (p->is_removal) {
+        say_deleted(p);
+    } else {
+        show(p);
+    }
+}
+
+void schedules_puts_written(struct schedules *s)
+{
+    struct list *next;
+
+    for (struct list *at = s->puts.next; at != &s->puts; at = next) {
+        struct put *p = LIST_OF(at, struct put, link);
+        next = at->next;
+        if (p->is_done) {
+            finish(p);
+        }
+    }
+}
+
 static void on_facts(int rc, void *arg)
 {
     struct put *p = arg;
@@ -101,23 +140,17 @@ static void on_facts(int rc, void *arg)
     if (p->owner->is_freed) {
         put_free(p);
     } else {
-        show(p);
+        finish(p);
     }
 }
 
 static void answer(struct put *p)
 {
-    struct httpd_answer nothing = {.status = 204};
     struct schedule *one = map_get(&p->owner->by_name, str_of(p->name));
 
-    if (p->is_removal) {
-        if (p->req != NULL) {
-            httpd_answer(p->req, &nothing);
-        }
-        p->req = NULL;
-        put_free(p);
-    } else if (schedules_read_facts(p->owner, &one, one == NULL ? 0 : 1, on_facts, p) != ERR_OK) {
-        show(p);
+    if (p->is_removal ||
+        schedules_read_facts(p->owner, &one, one == NULL ? 0 : 1, on_facts, p) != ERR_OK) {
+        finish(p);
     }
 }
 
@@ -451,7 +484,7 @@ void schedules_end_puts(struct schedules *s)
             problem_answer(p->req, PROBLEM_UNAVAILABLE, &more);
             p->req = NULL;
         }
-        if (p->is_end_owed) {
+        if (p->is_end_owed || p->is_done) {
             put_free(p); /* nothing under way will */
         }
     }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "inside.h"
 
+#include "base/log.h"
+#include "keep.h"
+
 #include <stdlib.h>
 
 enum {
@@ -12,6 +15,11 @@ enum {
 static void on_changed(struct str name, void *arg)
 {
     schedules_settle(arg, name);
+}
+
+static void on_written(void *arg)
+{
+    schedules_puts_written(arg);
 }
 
 /* --- the turns -------------------------------------------------------------------------------- */
@@ -76,7 +84,22 @@ void schedules_begin(struct schedules *s)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-int schedules_new(struct dispatcher *d, struct schedules **ret)
+/* Without a folder nothing is kept. */
+static int open_keep(struct schedules *s, const char *state_dir)
+{
+    struct buf why = {0};
+    int rc = state_dir == NULL ? ERR_OK
+                               : schedules_keep_open(s->dispatcher->loop, state_dir, on_written, s,
+                                                     &s->keep, &why);
+
+    if (rc != ERR_OK) {
+        log_event(LOG_ERROR, "snapshot_failed", "msg=\"%s\"", why.p == NULL ? "" : why.p);
+    }
+    buf_fini(&why);
+    return rc;
+}
+
+int schedules_new(struct dispatcher *d, const char *state_dir, struct schedules **ret)
 {
     struct schedules *s = calloc(1, sizeof *s);
 
@@ -87,8 +110,10 @@ int schedules_new(struct dispatcher *d, struct schedules **ret)
     list_init(&s->ops);
     s->alive = 1;
     list_init(&s->puts);
-    int rc = schedules_store_new(d, on_changed, s, &s->store);
+    int rc = open_keep(s, state_dir);
+    rc = rc != ERR_OK ? rc : schedules_store_new(d, s->keep, on_changed, s, &s->store);
     if (rc != ERR_OK) {
+        schedules_keep_free(s->keep);
         free(s);
         return rc;
     }
@@ -107,5 +132,7 @@ void schedules_free(struct schedules *s)
     schedules_empty(s);
     map_fini(&s->counted);
     schedules_store_free(s->store);
+    schedules_keep_free(s->keep);
+    s->keep = NULL;
     schedules_let_go(s);
 }

@@ -62,7 +62,9 @@ struct wall schedule_past(const struct schedule_times *s, struct wall now);
 struct schedule_decision schedule_decide(const struct schedule_times *s, struct wall cursor,
                                          struct wall now);
 
-MUST_CHECK int schedules_new(struct dispatcher *d, struct schedules **ret);
+/* state_dir: where what was put is kept for the day that the store loses it; or NULL. Returns 0, or
+ * an error of which it has logged what the disk says. */
+MUST_CHECK int schedules_new(struct dispatcher *d, const char *state_dir, struct schedules **ret);
 void schedules_free(struct schedules *s);
 /* The configuration changed; `c` is borrowed until the next one. Every name that was put over HTTP
  * stands in place of the file's. */

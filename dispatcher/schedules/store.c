@@ -2,12 +2,13 @@
 #include "store.h"
 
 #include "base/log.h"
+#include "keep.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { EPOCH_SIZE = 64, HEAD = 4, ROW = 3, PAGE = 500 };
+enum { EPOCH_SIZE = 64, HEAD = 5, ROW = 3, PAGE = 500, ARGS = 4 };
 
 struct document {
     char *text;
@@ -17,13 +18,15 @@ struct document {
 
 struct schedules_store {
     struct dispatcher *dispatcher;
+    struct schedules_keep *keep; /* or NULL */
     schedules_changed_cb on_change;
     void *arg;
     struct map documents; /* name → struct document, owned */
     char epoch[EPOCH_SIZE];
     int64_t generation;
-    int64_t known; /* read up to here; 0: nothing of this reading */
-    int64_t began; /* the store's revision when all began to be read */
+    int64_t known;    /* read up to here; 0: nothing of this reading */
+    int64_t restored; /* the store's, as it was read last */
+    int64_t began;    /* the store's revision when all began to be read */
     uint64_t reading;
     bool is_reading_all;
     bool was_read;  /* all of it, once */
@@ -86,6 +89,7 @@ static int keep(struct schedules_store *t, struct str name, struct str text, int
 {
     struct document *d = map_get(&t->documents, name);
 
+    schedules_keep_put(t->keep, name, revision, text);
     if (d != NULL && d->revision == revision && str_is(str_of(d->text), text)) {
         d->reading = t->reading;
         return ERR_OK;
@@ -106,7 +110,7 @@ static int keep(struct schedules_store *t, struct str name, struct str text, int
 }
 
 /* The reading of all has ended: what it did not see is no longer there. */
-static void end_reading(struct schedules_store *t)
+static void end_reading(struct schedules_store *t, int64_t revision)
 {
     size_t cursor = 0;
     struct str name;
@@ -122,6 +126,32 @@ static void end_reading(struct schedules_store *t)
         }
         free(gone);
     }
+    schedules_keep_only(t->keep, &t->documents, revision);
+}
+
+static void tell_all(struct schedules_store *t)
+{
+    size_t cursor = 0;
+    struct str name;
+    void *value;
+
+    while (map_next(&t->documents, &cursor, &name, &value)) {
+        const struct document *d = value;
+        schedules_keep_put(t->keep, name, d->revision, str_of(d->text));
+    }
+    schedules_keep_only(t->keep, &t->documents, t->known);
+}
+
+/* All was read, up to the revision that the store has. */
+static void caught_up(struct schedules_store *t, int64_t revision)
+{
+    if (t->is_reading_all) {
+        end_reading(t, revision);
+    }
+    if (schedules_keep_wants_all(t->keep)) {
+        tell_all(t);
+    }
+    schedules_keep_restored(t->keep, t->restored);
 }
 
 /* Answers come in the order of their calls, but several may have asked from the same revision on.
@@ -142,20 +172,25 @@ static int take(struct schedules_store *t, const struct call *k, const struct st
     if (t->known == 0) {
         t->began = revision;
     }
+    t->restored = store_number(v, 4);
+    schedules_keep_life(t->keep, t->epoch);
     for (size_t i = HEAD; rc == ERR_OK && i + ROW <= v->n_items; i += ROW) {
         struct str name = store_word(v, i);
         struct str text = store_word(v, i + 2);
         if (text.n > 0) {
             rc = keep(t, name, text, store_number(v, i + 1));
-        } else if (map_get(&t->documents, name) != NULL) {
-            forget(t, name);
+        } else {
+            schedules_keep_deleted(t->keep, name);
+            if (map_get(&t->documents, name) != NULL) {
+                forget(t, name);
+            }
         }
     }
     if (rc == ERR_OK && upto > t->known) {
         t->known = upto;
     }
-    if (rc == ERR_OK && t->is_reading_all && t->known >= revision) {
-        end_reading(t);
+    if (rc == ERR_OK && t->known >= revision) {
+        caught_up(t, revision);
     }
     return rc;
 }
@@ -193,44 +228,77 @@ static bool is_same_life(const struct schedules_store *t)
            store_generation(s) == t->generation;
 }
 
-int schedules_store_call(struct schedules_store *t, const struct schedules_word *w,
-                         schedules_said_cb cb, void *arg)
+/* words: what is said, behind what is asked for. */
+static int send(struct schedules_store *t, const struct str *words, size_t n_words,
+                schedules_said_cb cb, void *arg)
 {
     struct store *s = t->dispatcher->store;
     struct str keys[] = {STR("{sluice}:sd"), STR("{sluice}:sr"), STR("{sluice}:sx"),
                          STR("{sluice}:epoch")};
-    struct store_args args = {0};
+    struct str *args = calloc(ARGS + n_words, sizeof *args);
+    struct call *k = calloc(1, sizeof *k);
+    char known[STR_I64_SIZE], safe[STR_I64_SIZE], page[STR_I64_SIZE];
+    int rc = args == NULL || k == NULL ? ERR_NOMEM : store_epoch(s) == NULL ? ERR_DOWN : ERR_OK;
 
-    if (store_epoch(s) == NULL) {
-        return ERR_DOWN;
+    if (rc != ERR_OK) {
+        goto out;
     }
     if (!is_same_life(t)) {
         begin_anew(t);
         (void)snprintf(t->epoch, sizeof t->epoch, "%s", store_epoch(s));
         t->generation = store_generation(s);
     }
-    struct call *k = calloc(1, sizeof *k);
-    if (k == NULL) {
-        return ERR_NOMEM;
-    }
     *k = (struct call){t, cb, arg, t->reading, t->known};
-    store_args_add(&args, str_of(t->epoch));
-    store_args_number(&args, t->known);
-    store_args_number(&args, t->known > t->began ? t->known : t->began);
-    store_args_number(&args, PAGE);
-    if (w->word != NULL) {
-        store_args_add(&args, str_of(w->word));
-        store_args_add(&args, w->name);
-        store_args_number(&args, w->seen);
-        store_args_add(&args, w->document);
+    args[0] = str_of(t->epoch);
+    args[1] = str_from_i64(t->known, known);
+    args[2] = str_from_i64(t->known > t->began ? t->known : t->began, safe);
+    args[3] = str_from_i64(PAGE, page);
+    for (size_t i = 0; i < n_words; i++) {
+        args[ARGS + i] = words[i];
     }
-    int rc = store_call(s, STORE_SCHEDULES, keys, 4, args.at, args.n, on_answer, k);
+    rc = store_call(s, STORE_SCHEDULES, keys, 4, args, ARGS + n_words, on_answer, k);
     if (rc == ERR_OK) {
         t->alive++;
-    } else {
-        free(k);
+        k = NULL;
     }
+out:
+    free(args);
+    free(k);
     return rc;
+}
+
+int schedules_store_call(struct schedules_store *t, const struct schedules_word *w,
+                         schedules_said_cb cb, void *arg)
+{
+    char seen[STR_I64_SIZE];
+    struct str words[] = {str_of(w->word), w->name, str_from_i64(w->seen, seen), w->document};
+
+    return send(t, words, w->word == NULL ? 0 : 4, cb, arg);
+}
+
+int schedules_store_restore(struct schedules_store *t, const struct str *texts, size_t n_texts,
+                            schedules_said_cb cb, void *arg)
+{
+    char seen[STR_I64_SIZE];
+    struct str done[] = {STR("restored"), str_from_i64(t->restored, seen)};
+
+    if (n_texts == 0) {
+        return send(t, done, 2, cb, arg);
+    }
+    struct str *words = calloc(1 + n_texts, sizeof *words);
+    if (words == NULL) {
+        return ERR_NOMEM;
+    }
+    words[0] = STR("restore");
+    memcpy(words + 1, texts, n_texts * sizeof *texts);
+    int rc = send(t, words, 1 + n_texts, cb, arg);
+    free(words);
+    return rc;
+}
+
+uint64_t schedules_store_reading(const struct schedules_store *t)
+{
+    return t->reading;
 }
 
 static void on_turn(int rc, enum schedules_said said, int64_t revision, void *arg)
@@ -281,16 +349,20 @@ struct str schedules_store_document(const struct schedules_store *t, struct str 
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-int schedules_store_new(struct dispatcher *d, schedules_changed_cb on_change, void *arg,
-                        struct schedules_store **ret)
+int schedules_store_new(struct dispatcher *d, struct schedules_keep *keep,
+                        schedules_changed_cb on_change, void *arg, struct schedules_store **ret)
 {
     struct schedules_store *t = calloc(1, sizeof *t);
 
     if (t == NULL) {
         return ERR_NOMEM;
     }
-    *t = (struct schedules_store){
-        .dispatcher = d, .on_change = on_change, .arg = arg, .is_reading_all = true, .alive = 1};
+    *t = (struct schedules_store){.dispatcher = d,
+                                  .keep = keep,
+                                  .on_change = on_change,
+                                  .arg = arg,
+                                  .is_reading_all = true,
+                                  .alive = 1};
     *ret = t;
     return ERR_OK;
 }

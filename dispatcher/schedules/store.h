@@ -10,6 +10,7 @@
 
 #include "schedules.h"
 
+struct schedules_keep;
 struct schedules_store;
 
 /* What a call asks for beside reading; without a word it only reads. */
@@ -31,8 +32,9 @@ typedef void (*schedules_said_cb)(int rc, enum schedules_said said, int64_t revi
 /* The document of that name is another now, or none. */
 typedef void (*schedules_changed_cb)(struct str name, void *arg);
 
-/* Borrows `d`. */
-MUST_CHECK int schedules_store_new(struct dispatcher *d, schedules_changed_cb on_change, void *arg,
+/* Borrows `d`, and `keep`, which hears of every change; it may be NULL. */
+MUST_CHECK int schedules_store_new(struct dispatcher *d, struct schedules_keep *keep,
+                                   schedules_changed_cb on_change, void *arg,
                                    struct schedules_store **ret);
 /* Callbacks that are awaited come with ERR_CLOSED. NULL is accepted. */
 void schedules_store_free(struct schedules_store *t);
@@ -43,6 +45,14 @@ void schedules_store_turn(struct schedules_store *t);
  * error of store_call; then cb does not come. */
 MUST_CHECK int schedules_store_call(struct schedules_store *t, const struct schedules_word *w,
                                     schedules_said_cb cb, void *arg);
+
+/* Puts documents (texts: name, document, …) under names that nobody put or deleted in this life of
+ * the store; with none: all that is to be put back was, and every dispatcher's `keep` hears of it.
+ * As schedules_store_call. */
+MUST_CHECK int schedules_store_restore(struct schedules_store *t, const struct str *texts,
+                                       size_t n_texts, schedules_said_cb cb, void *arg);
+/* Another number: all began to be read anew. */
+uint64_t schedules_store_reading(const struct schedules_store *t);
 
 /* Whether all was read from this life of the store's memory. */
 bool schedules_store_is_read(const struct schedules_store *t);

@@ -17,7 +17,7 @@ class Scripts(Recovery):
                        *map(str, (known, known if safe is None else safe, most, *word)))
         if len(row) == 1:
             return row
-        rows = {name: (int(revision), text) for name, revision, text in zip(row[4::3], row[5::3], row[6::3])}
+        rows = {name: (int(revision), text) for name, revision, text in zip(row[5::3], row[6::3], row[7::3])}
         return int(row[0]), int(row[1]), int(row[2]), row[3], rows
 
 
@@ -86,3 +86,17 @@ def test_another_epoch_is_not_taken_for_no_schedules(scripts):
     scripts.redis.delete("{sluice}:epoch")
     assert scripts.say("set", "a", 0, "A") == [-1]
     assert not scripts.redis.exists("{sluice}:sd")
+
+
+def test_what_is_put_back_takes_nobodys_place(scripts):
+    scripts.say("set", "a", 0, "A")
+    scripts.say("set", "b", 0, "B")
+    scripts.say("del", "b", 2)
+    words = ("restore", "a", "old A", "b", "old B", "c", "old C")
+    assert scripts.say(*words)[4] == {"a": (1, "A"), "c": (4, "old C")}
+    assert scripts.say(*words)[0] == 4  # sent again
+    assert scripts.redis.hget("{sluice}:sd", ":restored") is None
+    assert scripts.say("restored", "0")[0] == 5
+    assert scripts.say("restored", "0")[0] == 5  # sent again
+    assert scripts.redis.hget("{sluice}:sd", ":restored") == "5"
+    assert scripts.say("restored", "5", known=5) == (6, 6, 5, "done", {})

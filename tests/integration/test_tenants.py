@@ -320,21 +320,21 @@ def forget(stack):
 def test_what_the_store_lost_is_put_back_by_a_persons_word(make_stack):
     stack = make_stack(kept)
     registry = Registry(stack)
-    assert snapshot(stack) == {"tenants": 0, "instances": 0, "state": "kept"}
+    assert snapshot(stack) == {"tenants": 0, "instances": 0, "schedules": 0, "state": "kept"}
     said(stack, registry)
     before = {name: registry.get(name)["settings"] for name in ("kept", "filed")}
     forget(stack)
-    assert snapshot(stack) == {"tenants": 1, "instances": 2, "state": "not restored"}
+    assert snapshot(stack) == {"tenants": 1, "instances": 2, "schedules": 0, "state": "not restored"}
     wait_until(lambda: registry.ask("GET", "/v1/tenants/kept").status_code == 404, 20, "nothing comes back by itself")
     stack.restart("dispatcher")
     assert snapshot(stack)["state"] == "not restored"
     wanted = {"tenants": ["kept"], "instances": ["filed/three", "kept/two"], "draining": ["kept/two"], "removed": [],
-              "paused": ["filed"]}
+              "paused": ["filed"], "schedules": [], "paused_schedules": []}
     for query, done in (("?dry_run=1", "nothing"), ("", "restored")):
         answer = registry.ask("POST", "/v1/registry/restore" + query, 200).json()
         assert answer.pop("done") == done
         assert {k: sorted(v) for k, v in answer.items()} == wanted
-    assert snapshot(stack) == {"tenants": 0, "instances": 0, "state": "kept"}
+    assert snapshot(stack) == {"tenants": 0, "instances": 0, "schedules": 0, "state": "kept"}
     wait_until(lambda: registry.ask("GET", "/v1/tenants/kept").status_code == 200, 10)
     wait_until(lambda: {name: registry.get(name)["settings"] for name in before} == before, 10)
     assert registry.get("filed")["paused"]["note"] == "closed"

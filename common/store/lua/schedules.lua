@@ -1,13 +1,16 @@
 -- The schedules that were put over HTTP: changed, and read from a revision on, so that nobody reads all of them at each change.
--- KEYS[1] '{sluice}:sd' hash: name → document, ':rev' counts changes, ':floor' the newest deletion that is forgotten;
+-- KEYS[1] '{sluice}:sd' hash: name → document, ':rev' counts changes, ':floor' the newest deletion that is forgotten, ':restored' the
+-- revision of the last word of a person about what an earlier life of the store had;
 -- KEYS[2] '{sluice}:sr' sorted set: name → revision of its document; KEYS[3] '{sluice}:sx' likewise, of names that were deleted;
 -- KEYS[4] '{sluice}:epoch'.
 -- ARGV: 1 epoch, 2 the revision up to which the caller has read (0: nothing yet), 3 since which it knows of every deletion (that,
--- or when it began to read all), 4 how many to give at most; then perhaps: 5 set or del, 6 name, 7 the revision of its document
--- that the caller saw (0: none), 8 document.
+-- or when it began to read all), 4 how many to give at most; then perhaps a word (5):
+--   set name revision document | del name revision ''   the revision is that of the document that the caller saw (0: none)
+--   restore name document …   each, unless one of that name was put or deleted in this life of the store
+--   restored seen             all that is to be put back was; seen: ':restored' as the caller knows it
 -- Gives {revision, revision that is read then, revision from which this reads (0: all of it, anew), what became of the word,
--- name, revision, document ('' when deleted), …}, or {-1}: another epoch, everything was lost. The word: '' | done | raced (the
--- document is another than the caller saw; nothing was changed). Sent again it changes nothing more.
+-- ':restored', name, revision, document ('' when deleted), …}, or {-1}: another epoch, everything was lost. The word: '' | done |
+-- raced (the document is another than the caller saw; nothing was changed). Sent again it changes nothing more.
 local GONE_MAX, BYTES_MAX = 10000, 4000000
 local docs, live, gone = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('GET', KEYS[4]) ~= ARGV[1] then
@@ -46,7 +49,31 @@ local function say(word, name, seen, document)
     return 'done'
 end
 
-local said = ARGV[5] and say(ARGV[5], ARGV[6], ARGV[7], ARGV[8]) or ''
+local function restore()
+    for i = 6, #ARGV, 2 do
+        local is_taken = redis.call('HEXISTS', docs, ARGV[i]) == 1 or redis.call('ZSCORE', gone, ARGV[i])
+        if not is_taken then -- BREAK:put_back_takes_nobodys_place
+            change(ARGV[i], ARGV[i + 1])
+        end -- BREAK:put_back_takes_nobodys_place
+    end
+    return 'done'
+end
+
+local function end_restore(seen)
+    if int(field(':restored')) == seen then
+        redis.call('HSET', docs, ':restored', redis.call('HINCRBY', docs, ':rev', 1))
+    end
+    return 'done'
+end
+
+local said = ''
+if ARGV[5] == 'restore' then
+    said = restore()
+elseif ARGV[5] == 'restored' then
+    said = end_restore(ARGV[6])
+elseif ARGV[5] then
+    said = say(ARGV[5], ARGV[6], ARGV[7], ARGV[8])
+end
 local from, safe, most = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local revision, floor = field(':rev'), field(':floor')
 if from > revision or (from > 0 and safe < floor) then
@@ -54,7 +81,7 @@ if from > revision or (from > 0 and safe < floor) then
 end
 local names = redis.call('ZRANGEBYSCORE', live, '(' .. int(from), '+inf', 'WITHSCORES', 'LIMIT', 0, most)
 local upto, bytes = revision, 0
-local gives = {revision, 0, from, said}
+local gives = {revision, 0, from, said, field(':restored')}
 for i = 1, #names, 2 do
     local document = redis.call('HGET', docs, names[i])
     bytes = bytes + #document

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "schedules/keep.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct fixture {
+    char dir[64];
+    char file[96];
+    struct loop *loop;
+    struct schedules_keep *keep;
+    struct loop_timer *end;
+    int n_written;
+    char lost[256];
+};
+
+static void on_written(void *arg)
+{
+    struct fixture *f = arg;
+
+    f->n_written++;
+}
+
+static void again(struct fixture *f)
+{
+    struct buf why = {0};
+
+    schedules_keep_free(f->keep);
+    f->keep = NULL;
+    assert_int_equal(schedules_keep_open(f->loop, f->dir, on_written, f, &f->keep, &why), ERR_OK);
+    buf_fini(&why);
+}
+
+static void on_end(struct loop_timer *t, void *arg)
+{
+    struct fixture *f = arg;
+
+    if (schedules_keep_is_awaited(f->keep)) {
+        loop_timer_set(t, 0);
+    } else {
+        loop_stop(f->loop);
+    }
+}
+
+/* Until what waits is written. */
+static void turn(struct fixture *f)
+{
+    loop_timer_set(f->end, 0);
+    loop_run(f->loop);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+
+    assert_non_null(f);
+    (void)snprintf(f->dir, sizeof f->dir, "/tmp/keep_test.XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    (void)snprintf(f->file, sizeof f->file, "%s/schedules.journal", f->dir);
+    assert_int_equal(loop_new(&f->loop), ERR_OK);
+    assert_int_equal(loop_timer_new(f->loop, on_end, f, &f->end), ERR_OK);
+    again(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    schedules_keep_free(f->keep);
+    loop_timer_free(f->end);
+    loop_free(f->loop);
+    assert_int_equal(unlink(f->file), 0);
+    assert_int_equal(rmdir(f->dir), 0);
+    free(f);
+    return 0;
+}
+
+static void put(struct fixture *f, const char *name, int64_t revision, const char *document)
+{
+    schedules_keep_put(f->keep, str_of(name), revision, str_of(document));
+}
+
+/* What the store has, by names of one letter. */
+static void only(struct fixture *f, const char *names, int64_t revision)
+{
+    struct map all = {0};
+
+    for (; *names != '\0'; names++) {
+        assert_int_equal(map_put(&all, (struct str){names, 1}, f), ERR_OK);
+    }
+    schedules_keep_only(f->keep, &all, revision);
+    map_fini(&all);
+}
+
+/* The lost of a kind in the order of names of one letter: "a=document " … */
+static const char *lost(struct fixture *f, char kind)
+{
+    struct buf bytes = {0};
+    struct str text;
+    size_t n = 0;
+
+    f->lost[0] = '\0';
+    for (char name[] = "a"; name[0] <= 'z'; name[0]++) {
+        if (schedules_keep_get_lost(f->keep, kind, str_of(name), &bytes, &text) == ERR_OK) {
+            size_t used = strlen(f->lost);
+            (void)snprintf(f->lost + used, sizeof f->lost - used, "%s=%.*s ", name, (int)text.n,
+                           text.p);
+            n++;
+        }
+    }
+    assert_int_equal(schedules_keep_n_lost(f->keep, kind), n);
+    buf_fini(&bytes);
+    return f->lost;
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void another_epoch_loses_all_that_lived(void **state)
+{
+    struct fixture *f = *state;
+
+    schedules_keep_life(f->keep, "one");
+    put(f, "a", 1, "A");
+    put(f, "b", 2, "B");
+    put(f, "a", 3, "A2");
+    put(f, "c", 4, "C");
+    schedules_keep_deleted(f->keep, STR("c"));
+    again(f);
+    schedules_keep_life(f->keep, "one");
+    assert_string_equal(lost(f, 's'), "");
+    schedules_keep_life(f->keep, "two");
+    assert_string_equal(lost(f, 's'), "a=A2 b=B ");
+    only(f, "", 0); /* the emptied store */
+    again(f);
+    schedules_keep_life(f->keep, "two");
+    assert_string_equal(lost(f, 's'), "a=A2 b=B ");
+}
+
+static void what_is_put_anew_is_lost_no_longer(void **state)
+{
+    struct fixture *f = *state;
+
+    schedules_keep_life(f->keep, "one");
+    put(f, "a", 1, "A");
+    put(f, "b", 2, "B");
+    schedules_keep_life(f->keep, "two");
+    put(f, "a", 1, "A");
+    schedules_keep_deleted(f->keep, STR("b")); /* what the new life never had */
+    assert_string_equal(lost(f, 's'), "b=B ");
+    schedules_keep_deleted(f->keep, STR("a"));
+    again(f);
+    assert_string_equal(lost(f, 's'), "b=B ");
+}
+
+static void a_second_loss_adds_to_the_first(void **state)
+{
+    struct fixture *f = *state;
+
+    schedules_keep_life(f->keep, "one");
+    put(f, "a", 1, "A");
+    put(f, "b", 2, "B");
+    schedules_keep_life(f->keep, "two");
+    put(f, "a", 1, "A2");
+    put(f, "c", 2, "C");
+    schedules_keep_life(f->keep, "three");
+    assert_string_equal(lost(f, 's'), "a=A2 b=B c=C ");
+    again(f);
+    assert_string_equal(lost(f, 's'), "a=A2 b=B c=C ");
+}
+
+static void a_word_settles_what_was_lost_before_it(void **state)
+{
+    struct fixture *f = *state;
+
+    schedules_keep_life(f->keep, "one");
+    schedules_keep_restored(f->keep, 0);
+    put(f, "a", 1, "A");
+    schedules_keep_restored(f->keep, 9); /* an old one, of this life */
+    schedules_keep_life(f->keep, "two");
+    schedules_keep_restored(f->keep, 0);
+    assert_string_equal(lost(f, 's'), "a=A ");
+    schedules_keep_restored(f->keep, 1);
+    assert_string_equal(lost(f, 's'), "");
+    again(f);
+    assert_string_equal(lost(f, 's'), "");
+}
+
+static void an_earlier_revision_loses_what_the_store_has_not(void **state)
+{
+    struct fixture *f = *state;
+
+    schedules_keep_life(f->keep, "one");
+    put(f, "a", 1, "A");
+    schedules_keep_restored(f->keep, 2);
+    put(f, "b", 5, "B");
+    only(f, "a", 3);
+    assert_string_equal(lost(f, 's'), "b=B ");
+    schedules_keep_restored(f->keep, 2); /* that word was before */
+    again(f);
+    schedules_keep_life(f->keep, "one");
+    only(f, "a", 3);
+    assert_string_equal(lost(f, 's'), "b=B ");
+    schedules_keep_restored(f->keep, 4);
+    assert_string_equal(lost(f, 's'), "");
+    /* With a later one it is deleted. */
+    put(f, "c", 5, "C");
+    only(f, "a", 7);
+    assert_string_equal(lost(f, 's'), "");
+    schedules_keep_life(f->keep, "two");
+    assert_string_equal(lost(f, 's'), "a=A ");
+}
+
+static void the_word_that_was_forgotten_settles_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    schedules_keep_life(f->keep, "one");
+    put(f, "a", 8, "A");
+    schedules_keep_restored(f->keep, 9);
+    only(f, "", 5);
+    schedules_keep_restored(f->keep, 0);
+    assert_string_equal(lost(f, 's'), "a=A ");
+    schedules_keep_restored(f->keep, 6);
+    assert_string_equal(lost(f, 's'), "");
+}
+
+static void a_pause_belongs_to_its_schedule(void **state)
+{
+    struct fixture *f = *state;
+
+    schedules_keep_life(f->keep, "one");
+    put(f, "a", 1, "A");
+    put(f, "b", 2, "B");
+    put(f, "d", 3, "D");
+    schedules_keep_paused(f->keep, STR("a"), STR("t"), STR("1\toperator\tn"));
+    schedules_keep_paused(f->keep, STR("b"), STR("t"), STR("2\toperator\tn"));
+    schedules_keep_paused(f->keep, STR("c"), STR("t"), STR("3\toperator\tn"));
+    schedules_keep_paused(f->keep, STR("d"), STR("t"), STR("4\toperator\tn"));
+    schedules_keep_paused(f->keep, STR("e"), STR("t"), STR("5\toperator\tn"));
+    schedules_keep_resumed(f->keep, STR("c"));
+    schedules_keep_deleted(f->keep, STR("d"));
+    schedules_keep_life(f->keep, "two");
+    again(f);
+    assert_string_equal(lost(f, 'p'),
+                        "a=t\t1\toperator\tn b=t\t2\toperator\tn e=t\t5\toperator\tn ");
+    put(f, "a", 1, "another");                 /* is not paused */
+    schedules_keep_resumed(f->keep, STR("e")); /* by a person, since */
+    again(f);
+    assert_string_equal(lost(f, 'p'), "b=t\t2\toperator\tn ");
+}
+
+static void a_new_file_says_the_same(void **state)
+{
+    struct fixture *f = *state;
+    size_t n = 500000;
+    char *text = malloc(n + 1);
+    struct stat st;
+
+    assert_non_null(text);
+    memset(text, 'x', n);
+    text[n] = '\0';
+    schedules_keep_life(f->keep, "one");
+    put(f, "a", 1, "A");
+    schedules_keep_paused(f->keep, STR("e"), STR("t"), STR("5\toperator\tn"));
+    schedules_keep_life(f->keep, "two");
+    schedules_keep_restored(f->keep, 0);
+    put(f, "b", 1, "B");
+    for (int i = 0; i < 20; i++) {
+        text[0] = (char)('a' + i);
+        put(f, "c", 2 + i, text);
+        turn(f);
+    }
+    put(f, "c", 30, "C");
+    turn(f);
+    assert_true(f->n_written > 10);
+    assert_int_equal(stat(f->file, &st), 0);
+    assert_true(st.st_size < 5000000);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(lost(f, 's'), "a=A ");
+        assert_string_equal(lost(f, 'p'), "e=t\t5\toperator\tn ");
+        again(f);
+        schedules_keep_life(f->keep, "two");
+        only(f, "bc", 30); /* no revision before what the file knew */
+        schedules_keep_restored(f->keep, 0);
+    }
+    schedules_keep_life(f->keep, "three");
+    assert_string_equal(lost(f, 's'), "a=A b=B c=C ");
+    free(text);
+}
+
+static void a_file_that_cannot_be_made_smaller_is_written_on(void **state)
+{
+    struct fixture *f = *state;
+    char blocked[128];
+    size_t n = 500000;
+    char *text = malloc(n + 1);
+
+    assert_non_null(text);
+    memset(text, 'x', n);
+    text[n] = '\0';
+    (void)snprintf(blocked, sizeof blocked, "%s.new", f->file);
+    assert_int_equal(mkdir(blocked, 0700), 0); /* as good as a full disk, also for root */
+    schedules_keep_life(f->keep, "one");
+    for (int i = 0; i < 20; i++) {
+        text[0] = (char)('a' + i);
+        put(f, "a", 1 + i, text);
+        turn(f);
+        assert_false(schedules_keep_is_stale(f->keep));
+    }
+    put(f, "a", 30, "A");
+    turn(f);
+    again(f);
+    schedules_keep_life(f->keep, "two");
+    assert_string_equal(lost(f, 's'), "a=A ");
+    assert_int_equal(rmdir(blocked), 0);
+    free(text);
+}
+
+static void without_a_journal_nothing_is_done(void **state)
+{
+    (void)state;
+    schedules_keep_life(NULL, "one");
+    schedules_keep_put(NULL, STR("a"), 1, STR("A"));
+    schedules_keep_deleted(NULL, STR("a"));
+    schedules_keep_restored(NULL, 1);
+    assert_false(schedules_keep_is_awaited(NULL));
+    assert_false(schedules_keep_wants_all(NULL));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {T(another_epoch_loses_all_that_lived),
+                                       T(what_is_put_anew_is_lost_no_longer),
+                                       T(a_second_loss_adds_to_the_first),
+                                       T(a_word_settles_what_was_lost_before_it),
+                                       T(an_earlier_revision_loses_what_the_store_has_not),
+                                       T(the_word_that_was_forgotten_settles_nothing),
+                                       T(a_pause_belongs_to_its_schedule),
+                                       T(a_new_file_says_the_same),
+                                       T(a_file_that_cannot_be_made_smaller_is_written_on),
+                                       cmocka_unit_test(without_a_journal_nothing_is_done)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
