@@ -779,9 +779,10 @@ static int show_lists(struct str json, const char *const *members, const struct 
 
 int show_times(struct str json, struct buf *out)
 {
-    static const char *const members[] = {"times"};
+    static const char *const members[] = {"times", "local"};
+    static const struct column columns[] = {{"TIME", false}, {"LOCAL", false}};
 
-    return show_lists(json, members, pair, 1, out);
+    return show_lists(json, members, columns, 2, out);
 }
 
 int show_backfill(struct str json, struct buf *out)
