@@ -765,6 +765,9 @@ static int show_lists(struct str json, const char *const *members, const struct 
         json_free(tree);
         return ERR_PROTOCOL;
     }
+    while (n > 1 && json_get(tree, members[n - 1]) == NULL) {
+        n--; /* an older dispatcher's */
+    }
     grid_init(&t, columns, n);
     for (int row = 0; row < n_rows; row++) {
         for (size_t i = 0; i < n; i++) {
@@ -780,9 +783,8 @@ static int show_lists(struct str json, const char *const *members, const struct 
 int show_times(struct str json, struct buf *out)
 {
     static const char *const members[] = {"times", "local"};
-    static const struct column columns[] = {{"TIME", false}, {"LOCAL", false}};
 
-    return show_lists(json, members, columns, 2, out);
+    return show_lists(json, members, pair, 2, out);
 }
 
 int show_backfill(struct str json, struct buf *out)

@@ -113,7 +113,7 @@ void schedule_judge_job(const struct schedule_context *x, struct mistakes *m,
         m->is_out_of_memory = true;
     } else if (rc != ERR_OK) {
         mistake_add(m, path, n == NULL ? line : find_line(n, why.p), "%s", why.p);
-    } else if (n != NULL && x->cron_check != NULL) {
+    } else if (n != NULL && !x->is_of_store) {
         refuse_idle_members(m, path, n);
     }
     free(s->tenant);
@@ -414,7 +414,8 @@ void config_schedule_free(struct config_schedule *s)
 static int decode_tree(struct mistakes *m, struct str name, const struct node *tree,
                        config_cron_check cron_check, struct config_schedule **ret)
 {
-    struct schedule_context x = {.cron_check = cron_check, .now = clock_wall()};
+    struct schedule_context x = {
+        .cron_check = cron_check, .now = clock_wall(), .is_of_store = cron_check == NULL};
     struct config_schedule *s = calloc(1, sizeof *s);
     char *text = str_dup(name);
     int rc = ERR_NOMEM;

@@ -131,7 +131,8 @@ static void begin(struct schedules *s, struct httpd_req *r, const struct verb *v
         return;
     }
     if (one == NULL) {
-        schedules_refuse_unknown(r);
+        struct problem_more unknown = {.detail = SCHEDULES_UNKNOWN};
+        problem_answer(r, PROBLEM_NOT_FOUND, &unknown);
         return;
     }
     struct schedules_op *op = schedules_op_new(s, r, name);
