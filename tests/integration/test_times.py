@@ -224,7 +224,7 @@ def test_from_and_until_are_out_and_count_bounds(stack):
     assert ask(stack, "@hourly", **asked).json()["times"] == [f"2026-01-01T0{h}:00:00Z" for h in (1, 2, 3)]
     assert ask(stack, "@hourly", **asked, count=2).json()["times"] == [f"2026-01-01T0{h}:00:00Z" for h in (1, 2)]
     assert len(ask(stack, "* * * * * *", count=1000, **{"from": "1970-01-01T00:00:00Z"}).json()["times"]) == 1000
-    assert ask(stack, "0 0 1 1 *", **asked, **{"exclude": None, "start": None}).json() == {"times": []}
+    assert ask(stack, "0 0 1 1 *", **asked, **{"exclude": None, "start": None}).json() == {"times": [], "local": []}
 
 
 @pytest.mark.parametrize("document,word", [
