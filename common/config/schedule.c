@@ -317,7 +317,7 @@ const struct table schedule_table = TABLE("schedule", schedule_fields, NULL);
 
 static void check_expressions(const struct schedule_context *x, struct mistakes *m,
                               const struct path *path, const char *key, const struct node *n,
-                              char *const *list, size_t n_list, const char *timezone)
+                              char *const *list, size_t n_list)
 {
     struct path at_key = {path, key, 0};
     const struct node *value = node_get(n, key);
@@ -327,7 +327,7 @@ static void check_expressions(const struct schedule_context *x, struct mistakes 
     for (size_t i = 0; i < n_list && x->cron_check != NULL; i++) {
         struct path at_item = {&at_key, NULL, i};
         char why[WHY_SIZE] = "";
-        if (list[i] != NULL && x->cron_check(list[i], timezone, why, sizeof why) != ERR_OK) {
+        if (list[i] != NULL && x->cron_check(list[i], "UTC", why, sizeof why) != ERR_OK) {
             mistake_add(m, is_list ? &at_item : &at_key, item == NULL ? n->line : item->line, "%s",
                         why[0] == '\0' ? "no cron expression" : why);
         }
@@ -343,21 +343,20 @@ static void check_bounds(struct mistakes *m, const struct path *path, const stru
     }
 }
 
-/* The zone is said once, where it stands. */
-static void check_expressions_in_zone(const struct schedule_context *x, struct mistakes *m,
-                                      const struct path *path, const struct node *n,
-                                      const struct config_schedule *s)
+/* The zone is judged once, where it stands, and not with each expression. */
+static void check_times(const struct schedule_context *x, struct mistakes *m,
+                        const struct path *path, const struct node *n,
+                        const struct config_schedule *s)
 {
     char why[WHY_SIZE] = "";
-    const char *zone = s->timezone;
+    bool is_zone = s->timezone != NULL && value_timezone(str_of(s->timezone)) == NULL;
 
-    if (x->cron_check != NULL && zone != NULL && value_timezone(str_of(zone)) == NULL &&
-        sense_check_zone(zone, why, sizeof why) != ERR_OK) {
+    if (x->cron_check != NULL && is_zone &&
+        sense_check_zone(s->timezone, why, sizeof why) != ERR_OK) {
         sense_say(m, path, n, "timezone", why);
-        zone = "UTC";
     }
-    check_expressions(x, m, path, "cron", n, s->crons, s->n_crons, zone);
-    check_expressions(x, m, path, "exclude", n, s->excludes, s->n_excludes, zone);
+    check_expressions(x, m, path, "cron", n, s->crons, s->n_crons);
+    check_expressions(x, m, path, "exclude", n, s->excludes, s->n_excludes);
 }
 
 static void check_job(const struct schedule_context *x, struct mistakes *m, const struct path *path,
@@ -388,7 +387,7 @@ void schedule_decode(const struct schedule_context *x, struct mistakes *m, const
     size_t before = m->n;
     table_decode(&schedule_table, m, path, n, /* is_partial= */ false, s);
     check_bounds(m, path, n, s);
-    check_expressions_in_zone(x, m, path, n, s);
+    check_times(x, m, path, n, s);
     if (x->cron_check != NULL && m->n == before && !m->is_out_of_memory) {
         sense_check(m, path, n, s);
     }
@@ -505,7 +504,7 @@ static void decode_preview(const struct schedule_context *x, struct mistakes *m,
         mistake_add(m, NULL, n->line, "until is not after from");
     }
     check_bounds(m, NULL, n, s);
-    check_expressions_in_zone(x, m, NULL, n, s);
+    check_times(x, m, NULL, n, s);
 }
 
 int config_preview_decode(struct str json, struct wall now, config_cron_check cron_check,
