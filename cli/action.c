@@ -29,7 +29,7 @@ static const char *wrong_flag(const struct action_table *t, const struct args *a
     return NULL;
 }
 
-static bool is_name(const char *text)
+bool action_is_name(const char *text)
 {
     bool is_path = strcmp(text, ".") == 0 || strcmp(text, "..") == 0;
 
@@ -44,7 +44,7 @@ static int make_path(struct cli *c, const struct action_table *t, const struct a
     for (const char *p = k->path; *p != '\0'; p++) {
         if (*p != '*') {
             buf_char(path, *p);
-        } else if (is_name(a->words[word])) {
+        } else if (action_is_name(a->words[word])) {
             buf_text(path, a->words[word++]);
         } else {
             return cli_misused(c, "\"%s\" is not a name", a->words[word]);
@@ -127,6 +127,9 @@ static int run(struct cli *c, const struct action_table *t, const struct action 
     if (a->n_words < k->least_words + 1 || a->n_words > k->most_words + 1) {
         return cli_misused(c, "usage: sluice %s %s%s%s; see sluice %s --help", t->command, k->word,
                            k->words[0] == '\0' ? "" : " ", k->words, t->command);
+    }
+    if (k->run != NULL) {
+        return k->run(c, a);
     }
     code = make_path(c, t, k, a, &path);
     if (code == CLI_OK && k->body != NULL) {

@@ -17,6 +17,8 @@ struct action {
     /* What an answer with a document is for people. NULL: the id of a job. */
     int (*print)(struct cli *c, const struct args *a, const struct client_answer *answer);
     bool is_once; /* repeated it does more; else it says what is to be */
+    /* Does all of it instead; NULL: one request. Gives the exit code. */
+    int (*run)(struct cli *c, const struct args *a);
 };
 
 /* A flag, and the actions that take it, by spaces. */
@@ -37,6 +39,8 @@ struct action_table {
 
 /* Runs the action that the words name. Gives the exit code. */
 int action_run(struct cli *c, const struct action_table *t, const struct args *a);
+/* Whether it can stand in a path as a name. */
+bool action_is_name(const char *text);
 /* For action.body: a file's bytes, "-": standard input. */
 int action_read(struct cli *c, const char *file, struct buf *out);
 /* For action.body: {"note": …} of --note, which may be missing. */

@@ -57,6 +57,9 @@ int dead_run(struct cli *c, const struct args *a);
 int overview_tenants(struct cli *c, const struct args *a);
 int tenants_run(struct cli *c, const struct args *a);
 int overview_schedules(struct cli *c, const struct args *a);
+struct cJSON;
+/* All of them, page by page; *all, NULL before, is to be freed with json_free in any case. */
+int overview_read_schedules(struct cli *c, struct cJSON **all);
 int schedules_run(struct cli *c, const struct args *a);
 int crontab_run(struct cli *c, const struct args *a);
 int overview_health(struct cli *c, const struct args *a);

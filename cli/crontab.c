@@ -14,32 +14,31 @@ struct check {
     struct buf mistakes;
 };
 
-static size_t next_times(const struct config_schedule *s, size_t n, struct wall to[NEXT_MAX])
+/* The next times of an entry, and its zone; the zone is the caller's to free. */
+static size_t next_times(const struct config_schedule *s, size_t n, struct wall to[NEXT_MAX],
+                         struct zone **ret_zone)
 {
     struct cron *cron = NULL;
-    struct zone *zone = NULL;
     struct wall at = clock_wall();
     size_t i = 0;
 
+    *ret_zone = NULL;
     if (cron_parse(s->crons[0], &cron, NULL, 0) == ERR_OK &&
-        zone_load(s->timezone, &zone) == ERR_OK) {
-        while (i < n && cron_next(cron, zone, (struct cron_rules){0}, at, &at) == ERR_OK) {
+        zone_load(s->timezone, ret_zone) == ERR_OK) {
+        while (i < n && cron_next(cron, *ret_zone, (struct cron_rules){0}, at, &at) == ERR_OK) {
             to[i++] = at;
         }
     }
     cron_free(cron);
-    zone_free(zone);
     return i;
 }
 
 /* A line for each time. */
 static void print_times(const struct config *c, size_t n, struct buf *out)
 {
-    static const struct column columns[] = {{"SCHEDULE", false},
-                                            {"TENANT", false},
-                                            {"NEXT", false},
-                                            {"CRON", false},
-                                            {"TIMEZONE", false}};
+    static const struct column columns[] = {{"SCHEDULE", false}, {"TENANT", false},
+                                            {"NEXT", false},     {"LOCAL", false},
+                                            {"CRON", false},     {"TIMEZONE", false}};
     struct wall times[NEXT_MAX];
     char text[WALL_TEXT_SIZE];
     struct grid t;
@@ -47,15 +46,19 @@ static void print_times(const struct config *c, size_t n, struct buf *out)
     grid_init(&t, columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < c->n_schedules; i++) {
         const struct config_schedule *s = &c->schedules[i];
-        size_t n_times = next_times(s, n, times);
+        struct zone *zone;
+        size_t n_times = next_times(s, n, times, &zone);
         for (size_t k = 0; k < n_times; k++) {
             wall_format_seconds(times[k], text);
             grid_add(&t, str_of(s->name));
             grid_add(&t, str_of(s->tenant));
             grid_add(&t, str_of(text));
+            zone_format(zone, times[k], text);
+            grid_add(&t, str_of(text));
             grid_add(&t, str_of(s->crons[0]));
             grid_add(&t, str_of(s->timezone));
         }
+        zone_free(zone);
     }
     grid_print(&t, out);
     grid_fini(&t);
@@ -80,7 +83,8 @@ static void print_entry(const struct config_schedule *s, size_t n, struct buf *o
         {"cron", s->crons[0]}, {"timezone", s->timezone}, {"tenant", s->tenant}};
     struct wall times[NEXT_MAX];
     char text[WALL_TEXT_SIZE];
-    size_t n_times = next_times(s, n, times);
+    struct zone *zone;
+    size_t n_times = next_times(s, n, times, &zone);
 
     buf_json_str(out, str_of(s->name));
     buf_text(out, ":{");
@@ -94,7 +98,13 @@ static void print_entry(const struct config_schedule *s, size_t n, struct buf *o
         wall_format_seconds(times[i], text);
         buf_printf(out, "%s\"%s\"", i == 0 ? "" : ",", text);
     }
+    buf_text(out, "],\"local\":[");
+    for (size_t i = 0; i < n_times; i++) {
+        zone_format(zone, times[i], text);
+        buf_printf(out, "%s\"%s\"", i == 0 ? "" : ",", text);
+    }
     buf_text(out, "]}");
+    zone_free(zone);
 }
 
 static void print_json(const struct check *k, size_t n, struct buf *out)

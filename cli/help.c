@@ -110,6 +110,7 @@ static const struct flag tenants_flags[] = {
 static const struct flag schedules_flags[] = {
     {"--note", NULL, 0, FLAG_TEXT, "TEXT", "pause: why; everybody sees it"},
     {"--idempotency-key", "--key-id", 0, FLAG_TEXT, "KEY", "run: the same key is the same job"},
+    {"--all-ahead", NULL, 0, FLAG_SWITCH, NULL, "rewind: each that waits for the clock"},
     {"--from", NULL, 0, FLAG_TEXT, "TIME",
      "backfill: the first time; preview: only what is later (now)"},
     {"--until", NULL, 0, FLAG_TEXT, "TIME", "backfill, preview: only what is earlier"},
@@ -125,7 +126,7 @@ static const struct flag schedules_flags[] = {
 
 static const struct flag crontab_flags[] = {
     {"--config", NULL, 0, FLAG_TEXT, "FILE", "its tenants are those that the entries may name"},
-    {"--next", NULL, 0, FLAG_WHOLE, "N", "print the next N times of each entry, in UTC"},
+    {"--next", NULL, 0, FLAG_WHOLE, "N", "print the next N times of each entry, in UTC and local"},
 };
 
 static const struct flag keys_flags[] = {

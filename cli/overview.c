@@ -81,17 +81,25 @@ static int read_page(struct cli *c, struct buf *at, cJSON **all)
     return code;
 }
 
+int overview_read_schedules(struct cli *c, cJSON **all)
+{
+    struct buf at = {0};
+    int code;
+
+    do {
+        code = read_page(c, &at, all);
+    } while (code == CLI_OK && at.n > 0);
+    buf_fini(&at);
+    return code;
+}
+
 int overview_schedules(struct cli *c, const struct args *a)
 {
     cJSON *all = NULL;
-    struct buf at = {0};
     struct buf text = {0};
-    int code;
 
     (void)a;
-    do {
-        code = read_page(c, &at, &all);
-    } while (code == CLI_OK && at.n > 0);
+    int code = overview_read_schedules(c, &all);
     if (code == CLI_OK) {
         (void)cJSON_ReplaceItemInObjectCaseSensitive(all, "cursor", cJSON_CreateNull());
         char *json = cJSON_PrintUnformatted(all);
@@ -100,7 +108,6 @@ int overview_schedules(struct cli *c, const struct args *a)
         cJSON_free(json);
     }
     cJSON_Delete(all);
-    buf_fini(&at);
     buf_fini(&text);
     return code;
 }

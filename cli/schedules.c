@@ -2,11 +2,12 @@
 /* schedules — the schedules at run time, asked of a dispatcher. */
 #include "action.h"
 #include "json.h"
+#include "reply.h"
 #include "show.h"
 
 #include <cjson/cJSON.h>
 
-enum { NAME = 1, FILE_WORD = 2, EXPRESSIONS_MAX = 100 };
+enum { NAME = 1, FILE_WORD = 2, EXPRESSIONS_MAX = 100, NAMES_MAX = 100 };
 
 /* --- documents -------------------------------------------------------------------------------- */
 
@@ -143,26 +144,129 @@ static int print_history(struct cli *c, const struct args *a, const struct clien
     return print_list(c, answer, "fires", show_history, "it has not fired yet");
 }
 
+/* --- rewind ----------------------------------------------------------------------------------- */
+
+/* One that does not wait for the clock is no mistake when all are asked. Adds it to `out` when it
+ * was rewound. */
+static int rewind_one(struct cli *c, const char *name, bool is_of_all, struct buf *out)
+{
+    struct buf path = {0};
+    struct client_answer answer = {0};
+    struct reply_problem problem = {0};
+
+    buf_printf(&path, "/v1/schedules/%s/rewind", name);
+    struct ask order = {.base = c->dispatcher,
+                        .method = "POST",
+                        .path = buf_failed(&path) ? "" : path.p,
+                        .is_harmless = true};
+    int code = ask_send(c, &order, &answer);
+    if (code != CLI_OK) {
+        (void)ask_explain(c, &order, &answer, code);
+    } else if (answer.status < 400) {
+        buf_text(out, out->n > 0 ? "\n" : "");
+        buf_text(out, name);
+    } else {
+        reply_problem_read(&answer, &problem);
+        bool is_none = str_is(problem.word, STR("not_ahead")) ||
+                       str_is(problem.word, STR("not_found")); /* deleted meanwhile */
+        if (!is_of_all || !is_none) {
+            code = ask_refused(c, &answer);
+        }
+        reply_problem_fini(&problem);
+    }
+    client_answer_fini(&answer);
+    buf_fini(&path);
+    return code;
+}
+
+static int rewind_named(struct cli *c, const struct args *a, struct buf *out)
+{
+    int code = CLI_OK;
+
+    for (size_t i = 1; i < a->n_words; i++) {
+        int one = action_is_name(a->words[i])
+                      ? rewind_one(c, a->words[i], /* is_of_all= */ false, out)
+                      : cli_misused(c, "\"%s\" is not a name", a->words[i]);
+        code = code == CLI_OK ? one : code;
+    }
+    return code;
+}
+
+static int rewind_all(struct cli *c, struct buf *out)
+{
+    struct cJSON *all = NULL;
+    const cJSON *one;
+    int code = overview_read_schedules(c, &all);
+
+    cJSON_ArrayForEach(one, json_get(all, "schedules"))
+    {
+        code = code == CLI_OK ? rewind_one(c, one->string, /* is_of_all= */ true, out) : code;
+    }
+    json_free(all);
+    return code;
+}
+
+/* {"rewound": […]}, or a name a line. */
+static int put_rewound(struct cli *c, const struct buf *names, int code)
+{
+    struct str rest = buf_as_str(names);
+    struct buf out = {0};
+    struct str name;
+
+    buf_text(&out, c->is_json ? "{\"rewound\":[" : "");
+    for (size_t i = 0; rest.n > 0 && str_cut(&rest, '\n', &name); i++) {
+        if (c->is_json) {
+            buf_text(&out, i == 0 ? "" : ",");
+            buf_json_str(&out, name);
+        } else {
+            buf_printf(&out, "%.*s rewound\n", STR_ARG(name));
+        }
+    }
+    buf_text(&out, c->is_json ? "]}\n" : "");
+    code = cli_put_buf(c, &out, code);
+    buf_fini(&out);
+    return code;
+}
+
+static int run_rewind(struct cli *c, const struct args *a)
+{
+    bool is_of_all = args_has(a, "--all-ahead");
+    struct buf names = {0};
+
+    if (is_of_all != (a->n_words == 1)) {
+        return cli_misused(c, "name the schedules, or say --all-ahead");
+    }
+    int code = is_of_all ? rewind_all(c, &names) : rewind_named(c, a, &names);
+    if (is_of_all && code == CLI_OK && names.n == 0 && !c->is_json) {
+        cli_say(c, "no schedule waits for the clock");
+    }
+    code = code == CLI_OK || names.n > 0 ? put_rewound(c, &names, code) : code;
+    buf_fini(&names);
+    return code;
+}
+
 /* --- the command ------------------------------------------------------------------------------ */
 
 #define AT "/v1/schedules/*"
 
 static const struct action actions[] = {
-    {"show", "NAME", 1, 1, "GET", AT, NULL, print_schedule, false},
-    {"put", "NAME FILE", 2, 2, "PUT", AT, put_body, print_schedule, false},
-    {"delete", "NAME", 1, 1, "DELETE", AT, NULL, print_schedule, false},
-    {"pause", "NAME", 1, 1, "POST", AT "/pause", action_note, print_schedule, false},
-    {"resume", "NAME", 1, 1, "POST", AT "/resume", NULL, print_schedule, false},
-    {"run", "NAME", 1, 1, "POST", AT "/run", NULL, NULL, true},
+    {"show", "NAME", 1, 1, "GET", AT, NULL, print_schedule, false, NULL},
+    {"put", "NAME FILE", 2, 2, "PUT", AT, put_body, print_schedule, false, NULL},
+    {"delete", "NAME", 1, 1, "DELETE", AT, NULL, print_schedule, false, NULL},
+    {"pause", "NAME", 1, 1, "POST", AT "/pause", action_note, print_schedule, false, NULL},
+    {"resume", "NAME", 1, 1, "POST", AT "/resume", NULL, print_schedule, false, NULL},
+    {"rewind", "NAME… | --all-ahead", 0, NAMES_MAX, NULL, NULL, NULL, NULL, false, run_rewind},
+    {"run", "NAME", 1, 1, "POST", AT "/run", NULL, NULL, true, NULL},
     {"backfill", "NAME --from TIME --until TIME", 1, 1, "POST", AT "/backfill", backfill_body,
-     print_backfill, false},
-    {"history", "NAME", 1, 1, "GET", AT "/history", NULL, print_history, false},
+     print_backfill, false, NULL},
+    {"history", "NAME", 1, 1, "GET", AT "/history", NULL, print_history, false, NULL},
     {"preview", "EXPRESSION…", 1, EXPRESSIONS_MAX, "POST", "/v1/schedules/preview", preview_body,
-     print_times, false},
+     print_times, false, NULL},
 };
 
 static const struct action_flag flags[] = {{"--note", "pause", NULL},
                                            {"--idempotency-key", "run", NULL},
+                                           {"--all-ahead", "rewind", NULL},
                                            {"--from", "backfill preview", NULL},
                                            {"--until", "backfill preview", NULL},
                                            {"--timezone", "preview", NULL},

@@ -765,6 +765,9 @@ static int show_lists(struct str json, const char *const *members, const struct 
         json_free(tree);
         return ERR_PROTOCOL;
     }
+    while (n > 1 && json_get(tree, members[n - 1]) == NULL) {
+        n--; /* an older dispatcher's */
+    }
     grid_init(&t, columns, n);
     for (int row = 0; row < n_rows; row++) {
         for (size_t i = 0; i < n; i++) {
@@ -779,9 +782,9 @@ static int show_lists(struct str json, const char *const *members, const struct 
 
 int show_times(struct str json, struct buf *out)
 {
-    static const char *const members[] = {"times"};
+    static const char *const members[] = {"times", "local"};
 
-    return show_lists(json, members, pair, 1, out);
+    return show_lists(json, members, pair, 2, out);
 }
 
 int show_backfill(struct str json, struct buf *out)

@@ -103,15 +103,16 @@ static int print_document(struct cli *c, const struct args *a, const struct clie
 #define AT_INSTANCE "/v1/tenants/*/instances/*"
 
 static const struct action actions[] = {
-    {"show", "TENANT", 1, 1, "GET", AT_TENANT, NULL, print_tenant, false},
-    {"put", "TENANT", 1, 1, "PUT", AT_TENANT, put_body, print_tenant, false},
-    {"delete", "TENANT", 1, 1, "DELETE", AT_TENANT, NULL, print_tenant, false},
-    {"pause", "TENANT", 1, 1, "POST", AT_TENANT "/pause", action_note, print_tenant, false},
-    {"resume", "TENANT", 1, 1, "POST", AT_TENANT "/resume", NULL, print_tenant, false},
-    {"add", "TENANT INSTANCE URL", 2, 3, "PUT", AT_INSTANCE, add_body, print_instance, false},
-    {"remove", "TENANT INSTANCE", 2, 2, "DELETE", AT_INSTANCE, NULL, print_instance, false},
-    {"drain", "TENANT INSTANCE", 2, 2, "POST", AT_INSTANCE "/drain", NULL, print_instance, false},
-    {"restore", "", 0, 0, "POST", "/v1/registry/restore", NULL, print_document, false},
+    {"show", "TENANT", 1, 1, "GET", AT_TENANT, NULL, print_tenant, false, NULL},
+    {"put", "TENANT", 1, 1, "PUT", AT_TENANT, put_body, print_tenant, false, NULL},
+    {"delete", "TENANT", 1, 1, "DELETE", AT_TENANT, NULL, print_tenant, false, NULL},
+    {"pause", "TENANT", 1, 1, "POST", AT_TENANT "/pause", action_note, print_tenant, false, NULL},
+    {"resume", "TENANT", 1, 1, "POST", AT_TENANT "/resume", NULL, print_tenant, false, NULL},
+    {"add", "TENANT INSTANCE URL", 2, 3, "PUT", AT_INSTANCE, add_body, print_instance, false, NULL},
+    {"remove", "TENANT INSTANCE", 2, 2, "DELETE", AT_INSTANCE, NULL, print_instance, false, NULL},
+    {"drain", "TENANT INSTANCE", 2, 2, "POST", AT_INSTANCE "/drain", NULL, print_instance, false,
+     NULL},
+    {"restore", "", 0, 0, "POST", "/v1/registry/restore", NULL, print_document, false, NULL},
 };
 
 static const struct action_flag flags[] = {{"--file", "put add", NULL},

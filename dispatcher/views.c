@@ -281,7 +281,7 @@ static bool answer_one(struct dispatcher *d, struct httpd_req *r, struct str pat
     } else if (str_starts(path, schedules)) {
         struct str name = {path.p + schedules.n, path.n - schedules.n};
         if (name.n == 0 || !schedules_print(d->schedules, name, &body)) {
-            problem_answer(r, PROBLEM_NOT_FOUND, NULL);
+            schedules_refuse_unknown(r);
             return true;
         }
     } else {

@@ -13,7 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STORE_PATIENCE_MS = 4500, AGAIN_MS = 100, ROUTE_LOOK_MS = 20, ROUTE_PATIENCE_MS = 3000 };
+enum {
+    STORE_PATIENCE_MS = 4500,
+    AGAIN_MS = 100,
+    ROUTE_LOOK_MS = 20,
+    ROUTE_PATIENCE_MS = 3000,
+    MARK_LATER_MS = 100
+};
 
 enum step { STEP_QUOTA, STEP_ROUTE, STEP_ACCEPT, STEP_PUBLISH, STEP_UNDO, STEP_MARK };
 
@@ -24,6 +30,7 @@ struct submission {
     struct caller caller;
     char waiter[WAITER_NAME_SIZE]; /* "" for an asynchronous one */
     bool is_waiting;               /* the caller is the waiters' */
+    bool is_marked_later;          /* confirmed; its mark may turn out to be needless */
     bool is_gone;                  /* the caller hung up before it was answered */
     struct registry_entry *tenant;
     struct job_message message; /* borrows from `own`, `channel` and `body` */
@@ -178,7 +185,19 @@ static void on_marked(const char *state, void *arg)
 
 static void mark(struct submission *s)
 {
+    if (s->is_marked_later) {
+        s->is_marked_later = false;
+        s->step_began = loop_now(s->ingress->loop);
+    }
     marks_add(s->ingress->marks, s->message.id, s->tenant->tenant->lost_after_ms, on_marked, s);
+}
+
+/* Most calls are over within a moment: then nobody needs to know that they stood. Not of one whose
+ * key or place in a line others may ask for. */
+static bool may_be_marked_later(const struct submission *s)
+{
+    return s->is_waiting && s->caller.mode == CALLER_SYNC && s->due_in_ms == 0 &&
+           s->message.key.n == 0 && s->message.ordering_key.n == 0;
 }
 
 static void on_confirmed(enum bus_outcome outcome, void *arg)
@@ -200,7 +219,12 @@ static void on_confirmed(enum bus_outcome outcome, void *arg)
     }
     s->step = STEP_MARK;
     s->step_began = loop_now(s->ingress->loop);
-    mark(s);
+    s->is_marked_later = may_be_marked_later(s);
+    if (s->is_marked_later) {
+        loop_timer_set(s->timer, MARK_LATER_MS);
+    } else {
+        mark(s);
+    }
 }
 
 static void publish(struct submission *s)
@@ -440,6 +464,9 @@ static void on_timer(struct loop_timer *t, void *arg)
         find_route(s);
     } else if (s->step == STEP_UNDO) {
         undo(s);
+    } else if (s->step == STEP_MARK && s->is_waiting &&
+               !waiter_is_there(s->ingress, s->caller.id, s->waiter)) {
+        accepted(s, NULL); /* answered, or it left: what becomes of the job is said by now */
     } else if (s->step == STEP_MARK) {
         mark(s);
     } else {

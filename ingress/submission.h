@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* submission — a request on its way to becoming an accepted job:
  *
- *   accept script ─new─► publish ─confirmed─► mark ─► 202, or the caller waits
+ *   accept script ─new─► publish ─confirmed─► mark ─► 202, or the caller waits (marked a little
+ *        │                  │                          later, if it still does)
  *        │                  └─unknown─► undo ─undone─► 503
  *        │                               └─lost───► accepted after all
  *        ├─replay──► the answer of the job that holds the key

@@ -350,7 +350,7 @@ struct waiter *waiter_add(struct ingress *g, const struct caller *c, const char 
     return w;
 }
 
-static struct waiter *find(struct ingress *g, const char *id, const char *name)
+static struct waiter *find(const struct ingress *g, const char *id, const char *name)
 {
     struct waiters *all = map_get(&g->waiting, str_of(id));
 
@@ -362,6 +362,13 @@ static struct waiter *find(struct ingress *g, const char *id, const char *name)
         }
     }
     return NULL;
+}
+
+bool waiter_is_there(const struct ingress *g, const char *id, const char *name)
+{
+    const struct waiter *w = find(g, id, name);
+
+    return w != NULL && w->caller.request != NULL;
 }
 
 bool waiter_take(struct ingress *g, const char *id, const char *name, struct caller *ret)

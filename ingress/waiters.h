@@ -26,6 +26,8 @@ void waiter_read(struct waiter *w);
 /* Takes the caller back, e.g. because the job was not accepted; the waiter ends. False: the caller
  * has left or was answered already. */
 bool waiter_take(struct ingress *g, const char *id, const char *name, struct caller *ret);
+/* Whether the caller still waits for its answer. */
+bool waiter_is_there(const struct ingress *g, const char *id, const char *name);
 /* An announcement from the reply channel. */
 void waiters_on_message(struct ingress *g, struct str message);
 /* The store is back: everybody reads again. */

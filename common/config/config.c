@@ -236,7 +236,8 @@ static void load_schedules(struct loading *l, const struct node *root)
 {
     struct node *map = section(l, root, "schedules", NODE_MAP);
     struct path at_schedules = {.key = "schedules"};
-    struct schedule_context x = {&l->tenants, l->cron_check, l->now};
+    struct schedule_context x = {
+        .tenants = &l->tenants, .cron_check = l->cron_check, .now = l->now};
 
     if (map == NULL) {
         return;
@@ -312,7 +313,8 @@ static char *resolve(const char *config_path, const char *path)
 
 static void load_crontab(struct loading *l, const struct path *path, const struct node *n)
 {
-    struct schedule_context x = {&l->tenants, l->cron_check, l->now};
+    struct schedule_context x = {
+        .tenants = &l->tenants, .cron_check = l->cron_check, .now = l->now};
     struct mistakes m = {.out = l->m.out};
     struct buf text = {0};
 
@@ -499,7 +501,8 @@ int config_load_crontab(const char *path, const char *file, struct str text,
 
     if (rc == ERR_OK) {
         load_file(&l);
-        struct schedule_context x = {known_tenants(&l, &names), cron_check, l.now};
+        struct schedule_context x = {
+            .tenants = known_tenants(&l, &names), .cron_check = cron_check, .now = l.now};
         l.m.file = file;
         crontab_read(&x, &l.m, text, &l.schedules);
     }

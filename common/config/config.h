@@ -123,7 +123,8 @@ struct tenant *config_tenant(const struct config *c, struct str name);
 
 /* Decodes one schedule, as it stands under its name in the configuration (what PUT /v1/schedules
  * takes), with one line a mistake. Whether its tenant exists is the caller's to check.
- * cron_check: may be NULL. Returns 0, ERR_SYNTAX, ERR_INVALID, ERR_NOMEM. */
+ * cron_check: NULL: it was judged when it was put, by rules that may have been others; only its
+ * form is judged again. Returns 0, ERR_SYNTAX, ERR_INVALID, ERR_NOMEM. */
 MUST_CHECK int config_schedule_decode(struct str name, struct str json,
                                       config_cron_check cron_check, struct config_schedule **ret,
                                       struct buf *ret_mistakes);

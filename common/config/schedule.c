@@ -3,6 +3,7 @@
  * it, as it judges POST /v1/jobs. Only whether its tenant is configured is said here. */
 #include "config/schedule.h"
 
+#include "config/sense.h"
 #include "job/document.h"
 
 #include <stdlib.h>
@@ -75,6 +76,29 @@ static int find_line(const struct node *job, const char *why)
     return line;
 }
 
+/* Of a job that is made again and again, each time by the schedule. */
+static void refuse_idle_members(struct mistakes *m, const struct path *path, const struct node *n)
+{
+    static const char *const idle[][2] = {
+        {"idempotency_key", "a schedule's job has one of its own: its id, the same for an instant; "
+                            "leave this out"},
+        {"delay_s", "a schedule's job is due at its instant: move the times of cron, or set the "
+                    "schedule's jitter_s"},
+        {"not_before", "a schedule's job is due at its instant: set the schedule's start"},
+        {"expires_at", "a schedule makes a job at each instant, and this is one moment: set ttl_s, "
+                       "or the schedule's end"},
+        {"callback", "a schedule's job calls nobody back: leave this out"},
+    };
+
+    for (size_t i = 0; i < COUNT(idle); i++) {
+        struct path at = {path, idle[i][0], 0};
+        const struct node *member = node_get(n, idle[i][0]);
+        if (member != NULL) {
+            mistake_add(m, &at, member->key_line, "%s", idle[i][1]);
+        }
+    }
+}
+
 void schedule_judge_job(const struct schedule_context *x, struct mistakes *m,
                         const struct path *path, const struct node *n, int line,
                         struct config_schedule *s)
@@ -89,6 +113,8 @@ void schedule_judge_job(const struct schedule_context *x, struct mistakes *m,
         m->is_out_of_memory = true;
     } else if (rc != ERR_OK) {
         mistake_add(m, path, n == NULL ? line : find_line(n, why.p), "%s", why.p);
+    } else if (n != NULL && !x->is_of_store) {
+        refuse_idle_members(m, path, n);
     }
     free(s->tenant);
     s->tenant = job.tenant;
@@ -206,16 +232,6 @@ static const struct field_custom job_custom = {
 
 /* The schedule */
 
-static void check_bounds(struct mistakes *m, const struct path *path, const struct node *n,
-                         const void *base)
-{
-    const struct config_schedule *s = base;
-
-    if (s->start_ms != 0 && s->end_ms != 0 && s->start_ms >= s->end_ms) {
-        mistake_add(m, path, n->line, "it ends before it starts");
-    }
-}
-
 static const struct field schedule_fields[] = {
     {.key = "cron",
      .type = FIELD_TEXTS,
@@ -297,11 +313,11 @@ static const struct field schedule_fields[] = {
      .preset = "0",
      .help = "a delay of each fire, up to this"},
 };
-const struct table schedule_table = TABLE("schedule", schedule_fields, check_bounds);
+const struct table schedule_table = TABLE("schedule", schedule_fields, NULL);
 
 static void check_expressions(const struct schedule_context *x, struct mistakes *m,
                               const struct path *path, const char *key, const struct node *n,
-                              char *const *list, size_t n_list, const char *timezone)
+                              char *const *list, size_t n_list)
 {
     struct path at_key = {path, key, 0};
     const struct node *value = node_get(n, key);
@@ -311,12 +327,36 @@ static void check_expressions(const struct schedule_context *x, struct mistakes 
     for (size_t i = 0; i < n_list && x->cron_check != NULL; i++) {
         struct path at_item = {&at_key, NULL, i};
         char why[WHY_SIZE] = "";
-        if (list[i] != NULL && x->cron_check(list[i], timezone, why, sizeof why) != ERR_OK) {
+        if (list[i] != NULL && x->cron_check(list[i], "UTC", why, sizeof why) != ERR_OK) {
             mistake_add(m, is_list ? &at_item : &at_key, item == NULL ? n->line : item->line, "%s",
                         why[0] == '\0' ? "no cron expression" : why);
         }
         item = item == NULL ? NULL : item->next;
     }
+}
+
+static void check_bounds(struct mistakes *m, const struct path *path, const struct node *n,
+                         const struct config_schedule *s)
+{
+    if (s->start_ms != 0 && s->end_ms != 0 && s->start_ms > s->end_ms) {
+        sense_say(m, path, n, "end", "it ends before it starts");
+    }
+}
+
+/* The zone is judged once, where it stands, and not with each expression. */
+static void check_times(const struct schedule_context *x, struct mistakes *m,
+                        const struct path *path, const struct node *n,
+                        const struct config_schedule *s)
+{
+    char why[WHY_SIZE] = "";
+    bool is_zone = s->timezone != NULL && value_timezone(str_of(s->timezone)) == NULL;
+
+    if (x->cron_check != NULL && is_zone &&
+        sense_check_zone(s->timezone, why, sizeof why) != ERR_OK) {
+        sense_say(m, path, n, "timezone", why);
+    }
+    check_expressions(x, m, path, "cron", n, s->crons, s->n_crons);
+    check_expressions(x, m, path, "exclude", n, s->excludes, s->n_excludes);
 }
 
 static void check_job(const struct schedule_context *x, struct mistakes *m, const struct path *path,
@@ -344,9 +384,13 @@ void schedule_decode(const struct schedule_context *x, struct mistakes *m, const
         field_wrong_kind(m, path, n, "a map");
         return;
     }
+    size_t before = m->n;
     table_decode(&schedule_table, m, path, n, /* is_partial= */ false, s);
-    check_expressions(x, m, path, "cron", n, s->crons, s->n_crons, s->timezone);
-    check_expressions(x, m, path, "exclude", n, s->excludes, s->n_excludes, s->timezone);
+    check_bounds(m, path, n, s);
+    check_times(x, m, path, n, s);
+    if (x->cron_check != NULL && m->n == before && !m->is_out_of_memory) {
+        sense_check(m, path, n, s);
+    }
     check_job(x, m, path, n, s);
 }
 
@@ -369,7 +413,8 @@ void config_schedule_free(struct config_schedule *s)
 static int decode_tree(struct mistakes *m, struct str name, const struct node *tree,
                        config_cron_check cron_check, struct config_schedule **ret)
 {
-    struct schedule_context x = {.cron_check = cron_check, .now = clock_wall()};
+    struct schedule_context x = {
+        .cron_check = cron_check, .now = clock_wall(), .is_of_store = cron_check == NULL};
     struct config_schedule *s = calloc(1, sizeof *s);
     char *text = str_dup(name);
     int rc = ERR_NOMEM;
@@ -427,8 +472,7 @@ static struct table preview_table(struct field fields[PREVIEW_FIELDS])
         fields[i] = *table_find(&schedule_table, time_keys[i]);
     }
     memcpy(fields + COUNT(time_keys), preview_fields, sizeof preview_fields);
-    return (struct table){
-        .name = "preview", .fields = fields, .n_fields = PREVIEW_FIELDS, .check = check_bounds};
+    return (struct table){.name = "preview", .fields = fields, .n_fields = PREVIEW_FIELDS};
 }
 
 static bool is_given(const struct node *map, const char *key)
@@ -459,8 +503,8 @@ static void decode_preview(const struct schedule_context *x, struct mistakes *m,
     if (p->until_ms <= p->from_ms) {
         mistake_add(m, NULL, n->line, "until is not after from");
     }
-    check_expressions(x, m, NULL, "cron", n, s->crons, s->n_crons, s->timezone);
-    check_expressions(x, m, NULL, "exclude", n, s->excludes, s->n_excludes, s->timezone);
+    check_bounds(m, NULL, n, s);
+    check_times(x, m, NULL, n, s);
 }
 
 int config_preview_decode(struct str json, struct wall now, config_cron_check cron_check,

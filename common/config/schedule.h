@@ -13,7 +13,8 @@ extern const struct table schedule_table;
 struct schedule_context {
     const struct map *tenants; /* known names; NULL: any */
     config_cron_check cron_check;
-    struct wall now; /* bounds a job's not_before */
+    struct wall now;  /* bounds a job's not_before */
+    bool is_of_store; /* it was judged when it was put: what is refused since then is taken still */
 };
 
 /* Decodes into zeroed memory. */
@@ -21,7 +22,7 @@ void schedule_decode(const struct schedule_context *x, struct mistakes *m, const
                      const char *name, const struct node *n, struct config_schedule *s);
 void schedule_fini(struct config_schedule *s);
 /* Judges s->job_json as POST /v1/jobs does, with its tenant known too, and fills s->tenant. Says at
- * most one mistake about the document.
+ * most one mistake about the document; of one that is sound, each member that has no effect here.
  * n: the job as it stood, so that a mistake gets its member's line; NULL: all are at `line`.
  * path: of the job; NULL: the document as a whole. */
 void schedule_judge_job(const struct schedule_context *x, struct mistakes *m,

@@ -761,20 +761,67 @@ bool cron_matches(const struct cron *c, const struct zone *z, struct cron_rules 
     return next_local(c, local_s, year_of(local_s)) == local_s;
 }
 
-int cron_check(const char *expression, const char *timezone, char *why, size_t why_size)
+static bool is_full(const struct cron *c, enum field f)
+{
+    const struct field_kind *k = &kinds[f];
+    uint64_t all = (((uint64_t)1 << k->period) - 1) << k->min;
+
+    return (c->values[f] & all) == all;
+}
+
+static bool has_all_values(const struct cron *wide, const struct cron *narrow, enum field f)
+{
+    return (narrow->values[f] & ~wide->values[f]) == 0;
+}
+
+/* Days of another form are not compared. */
+static bool has_same_days(const struct cron *a, const struct cron *b)
+{
+    return a->values[DAY] == b->values[DAY] && a->values[WEEKDAY] == b->values[WEEKDAY] &&
+           a->is_star[DAY] == b->is_star[DAY] && a->is_star[WEEKDAY] == b->is_star[WEEKDAY] &&
+           a->nearest == b->nearest && a->from_last == b->from_last &&
+           a->nearest_from_last == b->nearest_from_last && a->last == b->last &&
+           memcmp(a->nth, b->nth, sizeof a->nth) == 0;
+}
+
+bool cron_is_always(const struct cron *c)
+{
+    if (c->every_s > 0) {
+        return c->every_s == 1;
+    }
+    return (!c->has_seconds || is_full(c, SECOND)) && is_full(c, MINUTE) && is_full(c, HOUR) &&
+           is_full(c, DAY) && is_full(c, MONTH) && is_full(c, WEEKDAY);
+}
+
+bool cron_covers(const struct cron *wide, const struct cron *narrow)
+{
+    bool is_any_day = is_full(wide, DAY) && is_full(wide, WEEKDAY);
+
+    if (wide->every_s > 0 || narrow->every_s > 0) {
+        return cron_is_always(wide);
+    }
+    return (!wide->has_seconds || has_all_values(wide, narrow, SECOND)) &&
+           has_all_values(wide, narrow, MINUTE) && has_all_values(wide, narrow, HOUR) &&
+           has_all_values(wide, narrow, MONTH) && (is_any_day || has_same_days(wide, narrow));
+}
+
+int cron_zone_check(const char *name, char *why, size_t why_size)
 {
     struct problem p = {why, why_size};
-    struct cron *c = NULL;
     struct zone *z = NULL;
+    int err = zone_load(name, &z);
+
+    zone_free(z);
+    return err == ERR_OK ? ERR_OK
+                         : refuse(p, err, "the time zone cannot be used: %s", err_text(err));
+}
+
+int cron_check(const char *expression, const char *timezone, char *why, size_t why_size)
+{
+    struct cron *c = NULL;
     int err = cron_parse(expression, &c, why, why_size);
 
-    if (err == ERR_OK) {
-        err = zone_load(timezone == NULL ? "UTC" : timezone, &z);
-        if (err != ERR_OK) {
-            err = refuse(p, err, "the time zone cannot be used: %s", err_text(err));
-        }
-    }
     cron_free(c);
-    zone_free(z);
-    return err;
+    return err != ERR_OK ? err
+                         : cron_zone_check(timezone == NULL ? "UTC" : timezone, why, why_size);
 }

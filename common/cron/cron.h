@@ -89,6 +89,17 @@ bool cron_matches(const struct cron *c, const struct zone *z, struct cron_rules 
 /* Whether cron_next obeys cron_rules for it (see above); for display. */
 bool cron_is_interval(const struct cron *c);
 
+/* Whether it matches at every instant. */
+bool cron_is_always(const struct cron *c);
+
+/* Whether each time of the wall clock that `narrow` names is one that `wide` matches. False, too,
+ * where that is not seen from their fields: when the days of both are restricted, and not by the
+ * same words; of @every. */
+bool cron_covers(const struct cron *wide, const struct cron *narrow);
+
+/* Whether the zone can be used. Returns 0, or what zone_load says, with a sentence in `why`. */
+MUST_CHECK int cron_zone_check(const char *name, char *why, size_t why_size);
+
 /* A config_cron_check: whether the expression and the zone are sound. timezone: NULL is UTC.
  * Returns 0, or what cron_parse or zone_load says, with a sentence in `why`. */
 MUST_CHECK int cron_check(const char *expression, const char *timezone, char *why, size_t why_size);

@@ -588,3 +588,15 @@ int32_t zone_offset_s(const struct zone *z, struct wall when)
 {
     return zone_span_at(z, civil_floor_div(when.ms, 1000)).offset_s;
 }
+
+void zone_format(const struct zone *z, struct wall when, char out[WALL_TEXT_SIZE])
+{
+    int minutes = zone_offset_s(z, when) / 60;
+    unsigned int shown = (unsigned int)(minutes < 0 ? -minutes : minutes);
+    char local[WALL_TEXT_SIZE];
+
+    wall_format_seconds((struct wall){when.ms + (int64_t)minutes * 60000}, local);
+    local[strlen(local) - 1] = '\0'; /* the Z */
+    (void)snprintf(out, WALL_TEXT_SIZE, "%.19s%c%02u:%02u", local, minutes < 0 ? '-' : '+',
+                   shown / 60, shown % 60);
+}

@@ -49,3 +49,7 @@ struct zone_span zone_span_at(const struct zone *z, int64_t when_s);
 
 /* Seconds east of UTC at that instant. */
 int32_t zone_offset_s(const struct zone *z, struct wall when);
+
+/* RFC 3339 as the zone's wall clock shows it, whole seconds: "2026-03-29T03:00:00+02:00". An offset
+ * with seconds, of times long ago, is cut to minutes, and the time with it. */
+void zone_format(const struct zone *z, struct wall when, char out[WALL_TEXT_SIZE]);

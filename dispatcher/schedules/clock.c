@@ -5,7 +5,12 @@
 #include "base/log.h"
 #include "inside.h"
 
-enum { AHEAD_MS = 1000, READING_MS = 100 };
+enum { AHEAD_MS = 1000, READING_MS = 100, AGAIN_MAX = 2000 };
+
+bool schedule_is_ahead(struct wall cursor, struct wall now)
+{
+    return cursor.ms > now.ms + AHEAD_MS;
+}
 
 void schedules_see_clock(struct schedules *s)
 {
@@ -38,12 +43,32 @@ size_t schedules_ahead(const struct schedules *s, struct wall now, struct wall *
     ret_until->ms = 0;
     while (map_next(&s->by_name, &cursor, &name, &value)) {
         const struct schedule *one = value;
-        if (one->is_cursor_known && one->cursor.ms > now.ms + AHEAD_MS) {
+        if (one->is_cursor_known && schedule_is_ahead(one->cursor, now)) {
             ret_until->ms = one->cursor.ms > ret_until->ms ? one->cursor.ms : ret_until->ms;
             n++;
         }
     }
     return n;
+}
+
+/* Any dispatcher may have rewound them, and none of them is due before the clock is past its cursor
+ * as it is known here. So they are read again, so many at a time. */
+static void read_again(struct schedules *s, struct wall now)
+{
+    struct schedule *found[AGAIN_MAX];
+    struct schedule **order = schedules_in_order(s);
+    size_t n_all = order == NULL ? 0 : s->by_name.n;
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_all && n < AGAIN_MAX; i++) {
+        s->next_again = s->next_again + 1 < n_all ? s->next_again + 1 : 0;
+        struct schedule *one = order[s->next_again];
+        if (one->is_cursor_known && !one->is_asking && schedule_is_ahead(one->cursor, now)) {
+            found[n++] = one;
+        }
+    }
+    schedules_read_cursors(s, found,
+                           n); /* each is answered in a turn to come, or looked at again */
 }
 
 void schedules_say_ahead(struct schedules *s)
@@ -54,7 +79,8 @@ void schedules_say_ahead(struct schedules *s)
     if (!s->may_be_ahead) {
         return; /* all of them would be looked at, each time */
     }
-    size_t n = schedules_ahead(s, clock_wall(), &until);
+    struct wall now = clock_wall();
+    size_t n = schedules_ahead(s, now, &until);
     if (n > 0 && !s->is_ahead) {
         wall_format_seconds(until, text);
         log_event(LOG_WARN, "schedules_ahead",
@@ -66,4 +92,7 @@ void schedules_say_ahead(struct schedules *s)
     }
     s->is_ahead = n > 0;
     s->may_be_ahead = n > 0;
+    if (n > 0) {
+        read_again(s, now);
+    }
 }

@@ -71,11 +71,24 @@ static const struct verb {
              {"POST", "resume", CONFIG_ADMIN | CONFIG_SUBMIT, begin_resume},
              {"POST", "run", CONFIG_ADMIN | CONFIG_SUBMIT, schedules_run},
              {"POST", "backfill", CONFIG_ADMIN | CONFIG_SUBMIT, schedules_backfill},
+             {"POST", "rewind", CONFIG_ADMIN | CONFIG_SUBMIT, schedules_rewind},
              {"GET", "history", CONFIG_ADMIN | CONFIG_READ, schedules_history}};
 
 static struct str prefix(void)
 {
     return STR("/v1/schedules/");
+}
+
+void schedules_refuse_unknown(struct httpd_req *r)
+{
+    struct str path = httpd_path(r);
+    bool is_word = memchr(path.p + prefix().n, '/', path.n - prefix().n) != NULL;
+    struct problem_more more = {
+        .detail = is_word ? "Of a schedule there is history to GET, and pause, resume, run, "
+                            "backfill and rewind to POST."
+                          : SCHEDULES_UNKNOWN};
+
+    problem_answer(r, PROBLEM_NOT_FOUND, &more);
 }
 
 static const struct verb *verb_of(struct str path, struct str *ret_name)
@@ -122,7 +135,8 @@ static void begin(struct schedules *s, struct httpd_req *r, const struct verb *v
         return;
     }
     if (one == NULL) {
-        problem_answer(r, PROBLEM_NOT_FOUND, NULL);
+        struct problem_more unknown = {.detail = SCHEDULES_UNKNOWN};
+        problem_answer(r, PROBLEM_NOT_FOUND, &unknown);
         return;
     }
     struct schedules_op *op = schedules_op_new(s, r, name);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of schedules share, each from the files above it in this list:
  *   schedules.c   their life, and their turns
- *   control.c     what an operator says; op.c: one such request; run.c, backfill.c, history.c
+ *   control.c     what an operator says; op.c: one such request; run.c, backfill.c, rewind.c,
+ *                 history.c
  *   put.c         PUT and DELETE; restore.c: what the store has lost
  *   cursors.c     reads how far each was handled
  *   fire.c        moves the cursor, with a job or without
@@ -73,6 +74,8 @@ struct schedules {
     bool may_be_ahead; /* a cursor was found ahead of the clock, or the clock was set, since it was
                           last seen that none is */
     bool is_ahead;     /* it has been said that some wait for the clock */
+    size_t
+        next_again; /* of those that wait: where, in their order, reading their cursors goes on */
 };
 
 /* --- set.c ---------------------------------------------------------------------------------- */
@@ -138,6 +141,11 @@ MUST_CHECK int schedules_read_facts(struct schedules *s, struct schedule *const 
 /* Those of them that follow `after`, at most `limit`; likewise. */
 struct schedule **schedules_page(struct schedules *s, struct str after, size_t limit,
                                  size_t *ret_n);
+
+/* --- clock.c --------------------------------------------------------------------------------- */
+
+/* Whether what has that cursor waits for the clock. Pure. */
+bool schedule_is_ahead(struct wall cursor, struct wall now);
 
 /* --- cursors.c ------------------------------------------------------------------------------ */
 

@@ -68,7 +68,7 @@ void schedules_op_fail(struct schedules_op *op, int rc)
     if (rc == ERR_NOMEM) {
         schedules_op_refuse(op, PROBLEM_INTERNAL, "Out of memory.");
     } else if (rc == ERR_MISSING) {
-        schedules_op_refuse(op, PROBLEM_NOT_FOUND, NULL);
+        schedules_op_refuse(op, PROBLEM_NOT_FOUND, SCHEDULES_UNKNOWN);
     } else {
         schedules_op_refuse(
             op, PROBLEM_UNAVAILABLE,

@@ -18,8 +18,8 @@ struct schedules_op {
     char name[VALUE_NAME_MAX + 1];
     char job[JOB_ID_SIZE];           /* run: the one that is made */
     size_t limit;                    /* of a list: how many, behind `name` */
-    char tenant[VALUE_NAME_MAX + 1]; /* backfill: whose schedule it is, */
-    struct wall *instants;           /* which, */
+    char tenant[VALUE_NAME_MAX + 1]; /* backfill, rewind: whose schedule it is */
+    struct wall *instants;           /* backfill: which, */
     size_t n_instants;
     size_t n_made; /* and how many of them are done */
 };
@@ -54,4 +54,5 @@ MUST_CHECK int schedules_make_job(struct schedules_op *op, const struct schedule
 
 void schedules_run(struct schedules_op *op, const struct schedule *s);
 void schedules_backfill(struct schedules_op *op, const struct schedule *s);
+void schedules_rewind(struct schedules_op *op, const struct schedule *s);
 void schedules_history(struct schedules_op *op, const struct schedule *s);

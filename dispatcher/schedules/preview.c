@@ -5,7 +5,7 @@
 #include "daemon/problem.h"
 #include "schedules.h"
 
-static void print(const struct wall *times, size_t n, const struct wall *looked, struct buf *out)
+static void print_times(const struct wall *times, size_t n, struct buf *out)
 {
     char text[WALL_TEXT_SIZE];
 
@@ -15,11 +15,28 @@ static void print(const struct wall *times, size_t n, const struct wall *looked,
         buf_printf(out, "%s\"%s\"", i == 0 ? "" : ",", text);
     }
     buf_char(out, ']');
-    if (looked != NULL) {
-        wall_format_seconds(*looked, text);
-        buf_printf(out, ",\"looked_until\":\"%s\"", text);
+}
+
+/* The same, as the clocks of the place show them. */
+static void print_local(const struct zone *zone, const struct wall *times, size_t n,
+                        struct buf *out)
+{
+    char text[WALL_TEXT_SIZE];
+
+    buf_text(out, ",\"local\":[");
+    for (size_t i = 0; i < n; i++) {
+        zone_format(zone, times[i], text);
+        buf_printf(out, "%s\"%s\"", i == 0 ? "" : ",", text);
     }
-    buf_char(out, '}');
+    buf_char(out, ']');
+}
+
+static void print_looked(struct wall looked, struct buf *out)
+{
+    char text[WALL_TEXT_SIZE];
+
+    wall_format_seconds(looked, text);
+    buf_printf(out, ",\"looked_until\":\"%s\"", text);
 }
 
 static int list(const struct config_preview *p, struct buf *out)
@@ -37,7 +54,12 @@ static int list(const struct config_preview *p, struct buf *out)
     if (rc == ERR_OK) {
         int ended = schedule_list(&s, (struct wall){p->from_ms}, (struct wall){p->until_ms},
                                   p->count, times, &n, &looked);
-        print(times, n, ended == ERR_LIMIT ? &looked : NULL, out);
+        print_times(times, n, out);
+        print_local(zone, times, n, out);
+        if (ended == ERR_LIMIT) {
+            print_looked(looked, out);
+        }
+        buf_char(out, '}');
         rc = buf_failed(out) ? ERR_NOMEM : ERR_OK;
     }
     schedule_times_fini(&s);

@@ -87,7 +87,8 @@ static void show(struct put *p)
     if (p->req != NULL && schedules_print(p->owner, str_of(p->name), &body)) {
         answer_body(p->req, p->is_new ? 201 : 200, &body);
     } else if (p->req != NULL) {
-        struct problem_more more = {.detail = "It was deleted meanwhile."};
+        struct problem_more more = {
+            .detail = "It was deleted meanwhile: put it again if it is still wanted."};
         problem_answer(p->req, PROBLEM_NOT_FOUND, &more);
         buf_fini(&body);
     }
@@ -298,7 +299,7 @@ static void say(struct put *p)
         bool is_of_file = map_get(&all->of_file, w.name) != NULL;
         refuse(p, is_of_file ? PROBLEM_OWNED_BY_FILE : PROBLEM_NOT_FOUND,
                is_of_file ? "The schedule stands in the configuration: take it out there."
-                          : "There is no such schedule.");
+                          : SCHEDULES_UNKNOWN);
         return;
     }
     p->ended[0] = '\0';
@@ -466,7 +467,7 @@ bool schedules_store_request(struct schedules *s, struct httpd_req *r)
     } else if (!str_is(method, STR("DELETE"))) {
         refuse_method(r, STR("GET, HEAD, PUT, DELETE"));
     } else if (!tenant_name_is_valid(name)) { /* the same rule */
-        problem_answer(r, PROBLEM_NOT_FOUND, NULL);
+        schedules_refuse_unknown(r);
     } else if (!refuse_stranger(s, r)) {
         begin(s, r, name, NULL);
     }

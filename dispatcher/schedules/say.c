@@ -40,9 +40,10 @@ static int64_t runs_left(const struct schedule *s)
 
 static void print_one(const struct schedule *s, bool has_document, struct buf *out)
 {
+    bool will_fire = s->facts.paused_ms == 0 && runs_left(s) != 0;
     struct wall next = {0};
 
-    if (runs_left(s) == 0 || schedule_next(&s->times, clock_wall(), &next) != ERR_OK) {
+    if (!will_fire || schedule_next(&s->times, clock_wall(), &next) != ERR_OK) {
         next.ms = 0;
     }
     buf_text(out, "{\"cron\":");

@@ -77,7 +77,7 @@ size_t schedules_ahead(const struct schedules *s, struct wall now, struct wall *
 /* Every turn, whoever leads: notes when the wall clock was set. */
 void schedules_see_clock(struct schedules *s);
 /* The leader's, now and then: says when schedules begin to wait for the clock, and when they no
- * longer do. O(n). */
+ * longer do; asks the store whether somebody rewound those that do. O(n). */
 void schedules_say_ahead(struct schedules *s);
 /* Whether it was read which were put over HTTP, once since the start: before that nothing fires,
  * and nothing is said of any. */
@@ -93,6 +93,12 @@ bool schedules_print(struct schedules *s, struct str name, struct buf *out);
 /* {"schedules": {…}, "cursor": …}: at most `limit` of those whose names come after `after`. */
 void schedules_print_page(struct schedules *s, struct str after, size_t limit, struct buf *out);
 
+/* For a 404's detail: there is no schedule of that name. */
+#define SCHEDULES_UNKNOWN                                                                          \
+    "There is no schedule of this name: GET /v1/schedules lists them. One that was put through "   \
+    "another dispatcher is known here within a second."
+/* Answers 404 to a request below /v1/schedules/. */
+void schedules_refuse_unknown(struct httpd_req *r);
 /* The list of schedules, PUT and DELETE of one. False: not a request of this kind; nothing was
  * answered. */
 bool schedules_store_request(struct schedules *s, struct httpd_req *r);

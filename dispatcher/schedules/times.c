@@ -1,41 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cron/walk.h"
 #include "job/document.h"
 #include "schedules.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    EXCLUDED_MAX = 10000,
-    PASS_MAX = 1000,
-    LATE_MS = 1500,
-    /* Looks at an expression of a list's: 20 ms as a rule, a second of those that cost most. */
-    LOOKS_MAX = 50000
-};
+enum { EXCLUDED_MAX = 10000, PASS_MAX = 1000, LATE_MS = 1500 };
 
 /* --- life ------------------------------------------------------------------------------------- */
-
-static int parse_all(char **texts, size_t n, struct cron ***ret, size_t *ret_n)
-{
-    char why[160];
-    struct cron **crons = calloc(n + 1, sizeof *crons);
-    int rc = crons == NULL ? ERR_NOMEM : ERR_OK;
-
-    *ret = crons;
-    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
-        rc = cron_parse(texts[i], &crons[i], why, sizeof why);
-        *ret_n += rc == ERR_OK ? 1 : 0;
-    }
-    return rc;
-}
-
-static void free_crons(struct cron **crons, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        cron_free(crons[i]);
-    }
-    free(crons);
-}
 
 static uint64_t seed_of(const char *name)
 {
@@ -59,77 +32,45 @@ int schedule_times_init(struct schedule_times *s, const struct config_schedule *
     s->jitter_ms = c->jitter_ms;
     s->jitter_seed = seed_of(c->name);
     s->zone = zone;
-    int rc = parse_all(c->crons, c->n_crons, &s->crons, &s->n_crons);
+    int rc = cron_list_parse(c->crons, c->n_crons, &s->crons, &s->n_crons);
     if (rc == ERR_OK) {
-        rc = parse_all(c->excludes, c->n_excludes, &s->excludes, &s->n_excludes);
+        rc = cron_list_parse(c->excludes, c->n_excludes, &s->excludes, &s->n_excludes);
     }
     return rc;
 }
 
 void schedule_times_fini(struct schedule_times *s)
 {
-    free_crons(s->crons, s->n_crons);
-    free_crons(s->excludes, s->n_excludes);
+    cron_list_free(s->crons, s->n_crons);
+    cron_list_free(s->excludes, s->n_excludes);
 }
 
 /* --- the next --------------------------------------------------------------------------------- */
 
-static bool is_excluded(const struct schedule_times *s, struct wall instant)
+static struct cron_walk walk_of(const struct schedule_times *s)
 {
-    for (size_t i = 0; i < s->n_excludes; i++) {
-        if (cron_matches(s->excludes[i], s->zone, s->rules, instant)) {
-            return true;
-        }
-    }
-    return false;
+    return (struct cron_walk){.crons = s->crons,
+                              .n_crons = s->n_crons,
+                              .excludes = s->excludes,
+                              .n_excludes = s->n_excludes,
+                              .zone = s->zone,
+                              .rules = s->rules,
+                              .start_ms = s->start_ms,
+                              .end_ms = s->end_ms};
 }
 
-/* The earliest of all its expressions. */
-static int earliest(const struct schedule_times *s, struct wall after, struct wall *ret)
-{
-    int found = ERR_MISSING;
-    struct wall t = {0};
-
-    for (size_t i = 0; i < s->n_crons; i++) {
-        if (cron_next(s->crons[i], s->zone, s->rules, after, &t) != ERR_OK) {
-            continue;
-        }
-        if (found != ERR_OK || t.ms < ret->ms) {
-            *ret = t;
-        }
-        found = ERR_OK;
-    }
-    return found;
-}
-
-/* Moves *at to the next instant that is not excluded. Returns 0; ERR_MISSING when there is none
- * until `until`; ERR_LIMIT when *left in a row are excluded: *at is then the last of these. What it
- * looked at is taken off *left. */
 static int advance_by(const struct schedule_times *s, struct wall until, int *left, struct wall *at)
 {
-    if (s->start_ms > 0 && at->ms < s->start_ms - 1) {
-        at->ms = s->start_ms - 1;
-    }
-    for (; *left > 0; --*left) {
-        struct wall next = {0};
-        if (earliest(s, *at, &next) != ERR_OK || next.ms > until.ms ||
-            (s->end_ms > 0 && next.ms > s->end_ms)) {
-            return ERR_MISSING;
-        }
-        *at = next;
-        if (!is_excluded(s, next)) {
-            return ERR_OK;
-        }
-    }
-    return ERR_LIMIT;
+    const struct cron_walk w = walk_of(s);
+
+    return cron_walk_next(&w, until, left, at);
 }
 
-/* How many instants may be looked at in one go. */
 static int looks_of(const struct schedule_times *s)
 {
-    size_t n = s->n_crons + s->n_excludes;
+    const struct cron_walk w = walk_of(s);
 
-    return LOOKS_MAX / (int)(n > 0 ? n : 1);
+    return cron_walk_looks(&w);
 }
 
 /* No further than EXCLUDED_MAX instants, or what so many expressions leave of it. */

@@ -77,10 +77,12 @@ def test_tenants_of_a_configuration(check, tab):
 def test_the_next_times(check, tab):
     path = tab(GOOD)
     names, *rows = check("check", path, "--next", 2).splitlines()
-    assert names.split() == ["SCHEDULE", "TENANT", "NEXT", "CRON", "TIMEZONE"]
+    assert names.split() == ["SCHEDULE", "TENANT", "NEXT", "LOCAL", "CRON", "TIMEZONE"]
     assert [row.split()[2][4:] for row in rows] == ["-02-29T01:15:00Z"] * 2 + ["-12-31T23:00:00Z"] * 2
     found = json.loads(check("check", path, "--next", 2, "--json"))["schedules"]
-    assert [t for s in found.values() for t in s["next"]] == [row.split()[2] for row in rows]
+    assert [row.split()[3][4:] for row in rows] == ["-02-29T02:15:00+01:00"] * 2 + ["-01-01T00:00:00+01:00"] * 2
+    for column, member in ((2, "next"), (3, "local")):
+        assert [t for s in found.values() for t in s[member]] == [row.split()[column] for row in rows]
     assert {(s["cron"], s["tenant"]) for s in found.values()} == {("15 2 29 2 *", "sample"), ("@yearly", "sample")}
 
 

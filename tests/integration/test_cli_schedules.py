@@ -25,7 +25,9 @@ job: {tenant: sample, request: {path: /weekly}}
 def cli(make_module_stack):
     stack = make_module_stack(lambda s: s.sample_config(
         schedules={"yearly": YEARLY, "broken": {**YEARLY, "job": {"tenant": "sample", "request": {"path": "/status/418"}}}}))
-    return Cli(stack)
+    found = Cli(stack)
+    found.redis = stack.redis
+    return found
 
 
 def rows(table):
@@ -39,6 +41,8 @@ def rows(table):
     (("put", "a"), "usage: sluice schedules put NAME FILE"), (("put", "a", "/nowhere"), "/nowhere"),
     (("resume", "yearly", "--note", "x"), "takes no --note"), (("run", "yearly", "--from", "x"), "takes no --from"),
     (("run", "yearly", "--idempotency-key", "ä"), "printable ASCII"), (("preview",), "preview EXPRESSION"),
+    (("rewind",), "--all-ahead"), (("rewind", "a", "--all-ahead"), "name the schedules"),
+    (("pause", "a", "--all-ahead"), "takes no --all-ahead"), (("rewind", "a/b"), "is not a name"),
     (("backfill", "yearly", "--from", "2026-01-01T00:00:00Z"), "--until TIME"),
     (("preview", "@daily", "--count", "0"), "from 1"), (("preview", "15", "2", "*", "*", "MON"), "quote one")])
 def test_misused(cli, words, says):
@@ -72,17 +76,21 @@ def test_a_list_goes_beyond_a_page(cli):
 
 def test_preview(cli):
     words = ("schedules", "preview", "0 30 2 29 3 *", "--timezone", "Europe/Berlin", "--from", "2026-01-01T00:00:00Z")
-    assert cli.text(*words, "--count", 2) == "2026-03-29T01:00:00Z\n2027-03-29T00:30:00Z\n"
-    assert cli.text(*words, "--count", 1, "--dst-gap", "skip") == "2027-03-29T00:30:00Z\n"
-    assert cli.json(*words, "--until", "2027-01-01T00:00:00Z") == {"times": ["2026-03-29T01:00:00Z"]}
+    assert cli.text(*words, "--count", 2) == (
+        "2026-03-29T01:00:00Z  2026-03-29T03:00:00+02:00\n2027-03-29T00:30:00Z  2027-03-29T02:30:00+02:00\n")
+    assert cli.text(*words, "--count", 1, "--dst-gap", "skip") .split()[0] == "2027-03-29T00:30:00Z"
+    assert cli.json(*words, "--until", "2027-01-01T00:00:00Z") == {
+        "times": ["2026-03-29T01:00:00Z"], "local": ["2026-03-29T03:00:00+02:00"]}
     out, said = cli.both(*words, "--until", "2026-03-01T00:00:00Z")
     assert out == b"" and "does not fire" in said
     two = cli.text("schedules", "preview", "30 2 25 10 *", "@yearly", "--timezone", "Europe/Berlin", "--dst-overlap", "twice",
                    "--from", "2026-06-01T00:00:00Z", "--count", 3)
-    assert two.split() == ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-12-31T23:00:00Z"]
+    assert two.split()[::2] == ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-12-31T23:00:00Z"]
     few = cli.text("schedules", "preview", "@daily", "--exclude", "0 0 2 * *", "--exclude", "0 0 3 * *",
                    "--from", "2026-05-01T00:00:00Z", "--count", 1)
-    assert few == "2026-05-04T00:00:00Z\n"
+    assert few.split() == ["2026-05-04T00:00:00Z", "2026-05-04T00:00:00+00:00"]
+    out, said = cli.both("schedules", "preview", "* * * * * *", "--exclude", "* * * * *", "--from", "2026-01-01T00:00:00Z")
+    assert out == b"" and "looked until 2026-01-01T" in said and "--from" in said
     assert "61" in cli.both("schedules", "preview", "61 * * * *", code=REFUSED)[1]
 
 
@@ -107,11 +115,40 @@ def test_put_and_delete(cli, tmp_path):
 def test_pause_and_resume(cli):
     shown = fields(cli.text("schedules", "pause", "yearly", "--note", 'new "tape"'))
     assert (shown["state"], shown["note"]) == ("paused", 'new "tape"') and shown["since"].endswith("Z")
-    assert {row[0]: row[2] for row in rows(cli.text("schedules"))}["yearly"] == "paused"
+    assert shown["next"] == "-"
+    listed = {row[0]: row for row in rows(cli.text("schedules"))}["yearly"]
+    assert (listed[2], listed[4]) == ("paused", "-")
     assert fields(cli.text("schedules", "pause", "yearly"))["state"] == "paused"
     shown = fields(cli.text("schedules", "resume", "yearly"))
-    assert shown["state"] == "active" and "note" not in shown
+    assert shown["state"] == "active" and "note" not in shown and shown["next"].endswith("Z")
     assert cli.json("schedules", "resume", "yearly")["paused"] is None
+
+
+def test_rewind(cli):
+    """What waits for the clock: its cursor lies ahead of it."""
+    def ahead(*names):
+        for name in names:
+            cli.redis.hset("{sample}:c", name, 4102444800000)
+
+    def is_ahead(name):
+        return int(cli.redis.hget("{sample}:c", name)) == 4102444800000
+
+    said = cli.both("schedules", "rewind", "yearly", code=REFUSED)[1]
+    assert "not_ahead" in said and "nothing to rewind" in said
+    ahead("yearly", "broken")
+    assert cli.text("schedules", "rewind", "yearly") == "yearly rewound\n"
+    assert not is_ahead("yearly") and is_ahead("broken")
+    ahead("yearly")
+    out, said = cli.both("schedules", "rewind", "nobody", "yearly", code=REFUSED)
+    assert out == b"yearly rewound\n" and "404" in said, "one that is refused keeps no other back"
+    ahead("yearly")
+    assert cli.text("schedules", "rewind", "--all-ahead") == "broken rewound\nyearly rewound\n"
+    assert not is_ahead("yearly") and not is_ahead("broken")
+    out, said = cli.both("schedules", "rewind", "--all-ahead")
+    assert out == b"" and "no schedule waits" in said
+    ahead("broken")
+    assert cli.json("schedules", "rewind", "--all-ahead") == {"rewound": ["broken"]}
+    assert cli.json("schedules", "rewind", "--all-ahead") == {"rewound": []}
 
 
 def test_run_and_history(cli):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import wait_until
-from harness.load import config_of
+from harness.load import config_of, expect_problem
 
 pytestmark = pytest.mark.slow  # a preloaded library and a sanitizer's do not go together
 
@@ -202,3 +202,48 @@ def test_the_clock_of_a_leader_is_set_and_it_dies(make_stack, step, has_acted):
         late = right.now()
         wait_until(lambda: all(fires(stack)[name][-1] > late for name in MANY), 60, "all go on")
         wait_until(lambda: said(stack, "schedules_caught_up", "dispatcher-2"), 20)
+
+
+@pytest.mark.timeout_s(180)
+def test_what_waits_for_a_clock_that_was_wrong_is_rewound(make_stack):
+    """By a dispatcher that does not lead, and the one that leads goes on from then. What had fired by the wrong clock has its
+    job: when its instant comes again there is no second."""
+    stack = make_stack(lambda stack: config_of(stack, {"sample": {}}, {
+        "tick": tick("/tick"), "daily": tick("/daily", cron="@daily"), "waits": tick("/waits"),
+    }, dispatcher={"leader_lease_s": LEASE_S}), dispatchers=2)
+    stack["dispatcher-2"].stop()
+    clock = Clock(stack)
+    wait_until(lambda: stack.metric("sluice_leader", "dispatcher") == 1, 60)
+    stack["dispatcher-2"].start()
+    wait_until(lambda: len(instants(stack, "/tick")) >= 2, 60)
+
+    def said_to(name):
+        return stack.http.post(f"{stack['dispatcher-2'].url}/v1/schedules/{name}/rewind", timeout=20)
+
+    # Forty seconds ahead, for some fires; then by the true clock again.
+    clock.set(40)
+    ahead = clock.now()
+    jumped = ahead - timedelta(seconds=3 * LEASE_S + 1)  # what lies before that, and was jumped over, has not fired
+    wait_until(lambda: max(instants(stack, "/tick")) > ahead + 3 * STEP, 60)
+    handled = max(instants(stack, "/tick"))
+    clock.set(0)
+    wait_until(lambda: said(stack, "schedules_ahead"), 20)
+    back = clock.now()
+    answer = said_to("tick")
+    assert answer.status_code == 200, answer.text
+    rewound = clock.now()
+    # It fires long before the clock is past what was handled.
+    wait_until(lambda: [t for t in instants(stack, "/tick") if back - STEP < t < min(rewound + 3 * STEP, jumped)], 15)
+    assert clock.now() < handled, "the test took too long to tell"
+    # Once more: it does not wait any more. "waits" was not asked for, "daily" has handled nothing ahead of the clock.
+    for name in ("tick", "daily"):
+        refused = expect_problem(said_to(name), 409, "not_ahead")
+        assert "nothing to rewind" in refused["detail"]
+    assert [t for t in instants(stack, "/waits") if back < t < jumped] == []
+    # Past what was handled by the wrong clock: each instant has one job, and none before the rewind was made up.
+    wait_until(lambda: max(instants(stack, "/tick")) > handled + 2 * STEP, 60)
+    found = instants(stack, "/tick")
+    assert len(found) == len(set(found))
+    assert stack.metric("sluice_schedules_ahead", "dispatcher") == 0
+    again = [t for t in found if rewound + STEP < t < handled]
+    assert again == [again[0] + n * STEP for n in range(len(again))] and again[0] < rewound + 3 * STEP, "one is left out"

@@ -109,9 +109,10 @@ def test_a_pause_holds_from_its_answer_on_and_nothing_is_made_up(stack, schedule
     schedules.passes("paused")
     for dispatcher in ("dispatcher", "dispatcher-2"):
         shown = schedules.show("paused", dispatcher=dispatcher)
-        assert (shown["fired"], shown["paused"]) == (fired, said["paused"])
+        assert (shown["fired"], shown["paused"], shown["next"]) == (fired, said["paused"], None)
     went_on = time.time()
-    assert schedules.said("paused", "resume")["paused"] is None
+    resumed = schedules.said("paused", "resume")
+    assert resumed["paused"] is None and resumed["next"] is not None
     wait_until(lambda: schedules.show("paused")["fired"] >= fired + 2, 30, "fires again")
     begun = instant(said["paused"]["since"]).timestamp()
     wait_until(lambda: max(schedules.instants("/paused")).timestamp() > went_on, 30)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Schedules over HTTP, at run time: put, replaced, deleted; two dispatchers; reloads; many of them."""
+import json
 import time
 from datetime import datetime, timedelta, timezone
 from signal import SIGCONT, SIGHUP, SIGSTOP
@@ -225,6 +226,61 @@ def test_mistakes_are_all_named(first, document, words):
     said = expect_problem(first.ask("PUT", "/wrong", json=document), 400, "invalid")
     assert all(word in said["detail"] for word in words), said
     assert not first.has("wrong")
+
+
+@pytest.mark.parametrize("more, says", [
+    ({"start": "2026-01-02T00:00:00Z", "end": "2026-01-01T00:00:00Z"}, "end: it ends before it starts"),
+    ({"cron": "0 0 29 2 *", "start": "2025-03-01T00:00:00Z", "end": "2028-02-28T00:00:00Z"}, "end: it would never fire"),
+    ({"cron": "0 3 * * *", "exclude": ["* * * * *"]}, "exclude: it would never fire"),
+    ({"cron": "0 3 * * MON", "exclude": ["15 3 * * MON", "* 3 * * MON"]}, "exclude: it would never fire"),
+    ({"cron": "0 * * * *", "exclude": ["0 0-11 * * *", "0 12-23 * * *"], "start": "2026-01-01T00:00:00Z",
+      "end": "2026-02-01T00:00:00Z"}, "exclude: it would never fire"),
+    ({"cron": "30 2 29 3 *", "timezone": "Europe/Berlin", "start": "2026-01-01T00:00:00Z", "end": "2026-12-31T00:00:00Z",
+      "dst_gap": "skip"}, "end: it would never fire"),
+    ({"job": {**yearly()["job"], "idempotency_key": "x", "delay_s": 5}}, "job.idempotency_key: a schedule's job has one of its own"),
+    ({"job": {**yearly()["job"], "idempotency_key": "x", "delay_s": 5}}, "job.delay_s: a schedule's job is due at its instant"),
+    ({"job": {**yearly()["job"], "not_before": "2027-01-01T00:00:00Z"}}, "job.not_before: "),
+    ({"job": {**yearly()["job"], "expires_at": "2027-01-01T00:00:00Z"}}, "job.expires_at: "),
+    ({"job": {**yearly()["job"], "callback": "https://127.0.0.1/x"}}, "job.callback: "),
+])
+def test_what_makes_no_sense_is_a_mistake(first, more, says):
+    said = expect_problem(first.ask("PUT", "/wrong", json={**yearly(), **more}), 400, "invalid")
+    assert says in said["detail"], said
+    assert not first.has("wrong")
+
+
+@pytest.mark.parametrize("more", [
+    {"end": "2001-01-01T00:00:00Z"},  # over; its instants can be backfilled
+    {"start": "9000-01-01T00:00:00Z"},
+    {"cron": "0 0 29 2 *", "start": "2028-02-29T00:00:00Z", "end": "2028-02-29T00:00:00Z"},
+    {"cron": "0 3 * * *", "exclude": ["* * 24-26 12 *"]},
+    # The instants that the gap moves are no 02:30.
+    {"cron": "30 2 * * *", "exclude": ["30 2 * * *"], "timezone": "Europe/Berlin"},
+    {"cron": "* * * * * *", "exclude": ["* 0-11 * * *", "* 12-23 * * *"]},  # that none is left takes too long to tell
+], ids=str)
+def test_what_may_fire_is_none(first, more):
+    first.put("sound", {**yearly(), **more})
+    first.delete("sound")
+
+
+def test_what_was_put_before_it_was_a_mistake_goes_on(stack, first):
+    """A document in the store that a PUT would refuse now: nobody's schedule ends by an update."""
+    document = {**yearly(), "exclude": ["* * * * *"]}
+    document["job"]["delay_s"] = 5
+    revision = stack.redis.hincrby("{sluice}:sd", ":rev", 1)
+    stack.redis.hset("{sluice}:sd", "older", json.dumps(document))
+    stack.redis.zadd("{sluice}:sr", {"older": revision})
+    wait_until(lambda: first.has("older"), 10)
+    first.delete("older")
+
+
+def test_refusals_say_what_to_do(first):
+    for method, path in (("GET", "/none"), ("DELETE", "/none"), ("DELETE", "/No%20Name"), ("POST", "/none/pause"),
+                         ("POST", "/none/rewind"), ("GET", "/none/history")):
+        assert "GET /v1/schedules lists" in expect_problem(first.ask(method, path), 404, "not_found")["detail"], path
+    assert "history" in expect_problem(first.ask("GET", "/filed/nothing"), 404, "not_found")["detail"]
+    assert "take it out there" in expect_problem(first.ask("DELETE", "/filed"), 409, "owned_by_file")["detail"]
+    assert "nothing to rewind" in expect_problem(first.ask("POST", "/filed/rewind"), 409, "not_ahead")["detail"]
 
 
 def test_requests_that_are_none(first):

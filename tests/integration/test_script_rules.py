@@ -98,6 +98,18 @@ def test_a_resume_makes_nothing_up(scripts):
     assert scripts.redis.hget("{t}:c", "s") == "50", "a cursor never moves back"
 
 
+def test_a_rewind_is_of_what_was_read(scripts):
+    """Somebody moved the cursor meanwhile: it stays."""
+    scripts.redis.hset("{t}:c", "s", "900")
+    assert scripts("rewind", "s", "800", "50") == ["behind", "900"]
+    assert scripts.redis.hget("{t}:c", "s") == "900"
+    assert scripts("rewind", "s", "900", "50") == ["rewound", "50"]
+    assert scripts.redis.hget("{t}:c", "s") == "50"
+    assert scripts("rewind", "s", "900", "70") == ["behind", "50"], "said twice"
+    assert scripts("rewind", "gone", "900", "50") == ["behind", ""]
+    assert scripts.redis.hget("{t}:c", "gone") is None
+
+
 def fire(scripts, n, overlap="allow", max_runs=0, **fields):
     """The n-th instant, whose job is f<n>."""
     pairs = [word for pair in fields.items() for word in pair]

@@ -4,6 +4,7 @@ walk over the clock (harness.clockwalk). Where a row says what is expected, by h
 import hashlib
 import random
 from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -29,8 +30,10 @@ def ask(stack, cron, **members):
 def preview(stack, cron, zone, since, until, **more):
     answer = ask(stack, cron, timezone=zone, until=until, count=1000, **{"from": since}, **more)
     assert answer.status_code == 200, answer.text
-    assert list(answer.json()) == ["times"]
-    return answer.json()["times"]
+    assert list(answer.json()) == ["times", "local"]
+    times = answer.json()["times"]
+    assert answer.json()["local"] == [at(t).astimezone(ZoneInfo(zone)).isoformat() for t in times]
+    return times
 
 
 def walk(cron, zone, since, until, dst_gap="run_after", dst_overlap="once", exclude=(), **bounds):
@@ -221,7 +224,7 @@ def test_from_and_until_are_out_and_count_bounds(stack):
     assert ask(stack, "@hourly", **asked).json()["times"] == [f"2026-01-01T0{h}:00:00Z" for h in (1, 2, 3)]
     assert ask(stack, "@hourly", **asked, count=2).json()["times"] == [f"2026-01-01T0{h}:00:00Z" for h in (1, 2)]
     assert len(ask(stack, "* * * * * *", count=1000, **{"from": "1970-01-01T00:00:00Z"}).json()["times"]) == 1000
-    assert ask(stack, "0 0 1 1 *", **asked, **{"exclude": None, "start": None}).json() == {"times": []}
+    assert ask(stack, "0 0 1 1 *", **asked, **{"exclude": None, "start": None}).json() == {"times": [], "local": []}
 
 
 @pytest.mark.parametrize("document,word", [
@@ -229,11 +232,11 @@ def test_from_and_until_are_out_and_count_bounds(stack):
     ({"cron": "0 0 30 2 *"}, "no month of any year"), ({"cron": "61 * * * *"}, "the minute must be"),
     ({"cron": ["* * * * *", "@every 0s"]}, "cron[1]: @every must be followed"),
     ({"cron": "* * * * *", "exclude": ["x"]}, "exclude[0]"),
-    ({"cron": "* * * * *", "timezone": "Europe/Bonn"}, "time zone"),
+    ({"cron": ["* * * * *", "@daily"], "timezone": "Europe/Bonn"}, "timezone: the time zone"),
     ({"cron": "* * * * *", "count": 0}, "count"), ({"cron": "* * * * *", "count": 1001}, "count"),
     ({"cron": "* * * * *", "from": "yesterday"}, "from"),
     ({"cron": "* * * * *", "from": "2026-01-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "until"),
-    ({"cron": "* * * * *", "start": "2026-01-02T00:00:00Z", "end": "2026-01-01T00:00:00Z"}, "ends before it starts"),
+    ({"cron": "* * * * *", "start": "2026-01-02T00:00:00Z", "end": "2026-01-01T00:00:00Z"}, "end: it ends before it starts"),
     ({"cron": "* * * * *", "dst_gap": "twice"}, "dst_gap"),
     ({"cron": "* * * * *", "job": {"tenant": "sample"}}, "job: unknown key"),
     ({"cron": "* * * * *", "coutn": 1}, "did you mean count"), ([], "a map"),
@@ -242,6 +245,28 @@ def test_mistakes_are_said(stack, document, word):
     answer = stack.http.post(stack.dispatcher_url + "/v1/schedules/preview", json=document)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:sluice:problem:invalid")
     assert word in answer.json()["detail"]
+
+
+def test_a_wrong_zone_is_said_once_beside_wrong_expressions(stack):
+    answer = stack.http.post(stack.dispatcher_url + "/v1/schedules/preview",
+                             json={"cron": ["@daily", "61 * * * *"], "exclude": ["@daily"], "timezone": "Europe/Bonn"})
+    first, second = answer.json()["detail"].split("; ")
+    assert first.startswith("timezone: ") and second.startswith("cron[1]: ")
+
+
+@pytest.mark.parametrize("zone, since, local", [
+    ("Europe/Berlin", "2026-03-29T00:30:00Z", ["2026-03-29T03:00:00+02:00", "2026-03-29T04:00:00+02:00"]),
+    ("Europe/Berlin", "2026-10-24T23:30:00Z", ["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]),
+    ("America/St_Johns", "2026-01-01T00:00:00Z", ["2025-12-31T21:00:00-03:30", "2025-12-31T22:00:00-03:30"]),
+    ("Asia/Kathmandu", "2026-01-01T00:00:00Z", ["2026-01-01T06:00:00+05:45", "2026-01-01T07:00:00+05:45"]),
+    ("UTC", "2026-01-01T00:30:00Z", ["2026-01-01T01:00:00+00:00", "2026-01-01T02:00:00+00:00"]),
+    # Before standard time the offset had seconds (-0:01:15): it is cut to minutes, and the time with it.
+    ("Europe/London", "1800-01-01T00:00:00Z", ["1800-01-01T00:00:15-00:01", "1800-01-01T01:00:15-00:01"]),
+])
+def test_the_same_instants_by_local_clocks(stack, zone, since, local):
+    answer = ask(stack, "0 * * * *", timezone=zone, count=2, **{"from": since}).json()
+    assert answer["local"] == local
+    assert [at(text) for text in local] == [at(text) for text in answer["times"]]
 
 
 def test_what_is_no_json_is_said(stack):

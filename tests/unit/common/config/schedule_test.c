@@ -188,7 +188,9 @@ static void test_far_times(void **state)
 
     (void)state;
     judge(now, NULL, yaml, &mistakes);
-    assert_null(mistakes.p);
+    assert_string_equal(mistakes.p, "c:5: job.not_before: a schedule's job is due at its instant: "
+                                    "set the schedule's start\n");
+    buf_clear(&mistakes);
     now.ms--;
     judge(now, NULL, yaml, &mistakes);
     assert_string_equal(mistakes.p, "c:5: job: not_before must be at most 366 days ahead.\n");
@@ -273,8 +275,8 @@ static void test_cron_check(void **state)
                                                 "\"timezone\":\"Asia/Tokyo\"," JOB "}"),
                                             check_cron, &s, &mistakes),
                      ERR_INVALID);
-    assert_string_equal(mistakes.p, "cron[1]: no expression (Asia/Tokyo)\n"
-                                    "exclude[0]: no expression (Asia/Tokyo)\n");
+    assert_string_equal(mistakes.p, "cron[1]: no expression (UTC)\n"
+                                    "exclude[0]: no expression (UTC)\n");
     buf_clear(&mistakes);
     assert_int_equal(config_schedule_decode(STR("a"), STR("{\"cron\":\"bad\"," JOB "}"), check_cron,
                                             &s, &mistakes),
@@ -325,6 +327,80 @@ static void test_preview(void **state)
     config_preview_free(NULL);
 }
 
+/* A zone is judged where it stands, and expressions of an unknown one all the same. */
+static void test_zones(void **state)
+{
+    struct config_schedule *s = NULL;
+    struct buf mistakes = {0};
+
+    (void)state;
+    assert_int_equal(config_schedule_decode(STR("a"),
+                                            STR("{\"cron\":[\"ok\",\"bad\"],"
+                                                "\"timezone\":\"Europe/Bonn\"," JOB "}"),
+                                            check_cron, &s, &mistakes),
+                     ERR_INVALID);
+    assert_string_equal(mistakes.p, "timezone: the time zone cannot be used: not there\n"
+                                    "cron[1]: no expression (UTC)\n");
+    buf_fini(&mistakes);
+}
+
+#define DAILY "\"cron\":\"0 3 * * *\"," JOB
+
+static const struct sense_case {
+    const char *json;
+    const char *mistake; /* NULL: none */
+} sense_cases[] = {
+    {"{" DAILY ",\"end\":\"2001-01-01T00:00:00Z\"}", NULL},
+    {"{" DAILY ",\"start\":\"2026-01-01T03:00:00Z\",\"end\":\"2026-01-01T03:00:00Z\"}", NULL},
+    {"{" DAILY ",\"start\":\"2026-01-01T04:00:00Z\",\"end\":\"2026-01-02T02:00:00Z\"}",
+     "end: it would never fire: cron has no instant from start to end\n"},
+    {"{" DAILY ",\"start\":\"2026-01-02T00:00:00Z\",\"end\":\"2026-01-01T00:00:00Z\"}",
+     "end: it ends before it starts\n"},
+    {"{" DAILY ",\"start\":\"9999-12-31T12:00:00Z\"}",
+     "start: it would never fire: cron has no instant from start to end\n"},
+    {"{" DAILY ",\"exclude\":[\"0 3 * * MON\"]}", NULL},
+    {"{" DAILY ",\"exclude\":[\"0 3 * * *\"]}",
+     "exclude: it would never fire: each of its instants is excluded\n"},
+    {"{" DAILY ",\"exclude\":[\"0 3 * * *\"],\"timezone\":\"Europe/Berlin\"}", NULL},
+    /* Of an expression that is wrong nothing more is said. */
+    {"{\"cron\":\"bad\"," JOB ",\"exclude\":[\"* * * * *\"]}", "cron: no expression (UTC)\n"},
+    {"{\"cron\":\"0 3 * * *\",\"job\":{\"tenant\":\"erp\",\"request\":{\"path\":\"/r\"},"
+     "\"delay_s\":5,\"idempotency_key\":\"k\"}}",
+     "job.idempotency_key: a schedule's job has one of its own: its id, the same for an instant; "
+     "leave this out\n"
+     "job.delay_s: a schedule's job is due at its instant: move the times of cron, or set the "
+     "schedule's jitter_s\n"},
+};
+
+static void test_sense(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof sense_cases / sizeof *sense_cases; i++) {
+        const struct sense_case *c = &sense_cases[i];
+        struct config_schedule *s = NULL;
+        struct buf mistakes = {0};
+        int rc = config_schedule_decode(STR("a"), str_of(c->json), check_cron, &s, &mistakes);
+
+        print_message("case: %s\n", c->json);
+        assert_int_equal(rc, c->mistake == NULL ? ERR_OK : ERR_INVALID);
+        assert_string_equal(mistakes.p == NULL ? "" : mistakes.p,
+                            c->mistake == NULL ? "" : c->mistake);
+        config_schedule_free(s);
+        buf_fini(&mistakes);
+    }
+    /* What was put before one of these was a mistake is taken still. */
+    struct config_schedule *s = decode("{" DAILY "}");
+    config_schedule_free(s);
+    assert_int_equal(
+        config_schedule_decode(STR("a"),
+                               STR("{\"cron\":\"0 3 * * *\",\"exclude\":[\"* * * * *\"],"
+                                   "\"job\":{\"tenant\":\"erp\",\"request\":{\"path\":"
+                                   "\"/r\"},\"delay_s\":5}}"),
+                               NULL, &s, NULL),
+        ERR_OK);
+    config_schedule_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_jobs),       cmocka_unit_test(test_far_times),
         cmocka_unit_test(test_lines),      cmocka_unit_test(test_unknown_tenant),
         cmocka_unit_test(test_cron_check), cmocka_unit_test(test_preview),
+        cmocka_unit_test(test_zones),      cmocka_unit_test(test_sense),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -500,6 +500,36 @@ static void cut_and_broken_files_are_survived(void **state)
     assert_true(n_refused > 100);
 }
 
+static const struct text_case {
+    const char *zone;
+    const char *at;
+    const char *text;
+} text_cases[] = {
+    {"UTC", "2026-01-01T00:00:00.999Z", "2026-01-01T00:00:00+00:00"},
+    {"Europe/Berlin", "2026-03-29T00:59:59Z", "2026-03-29T01:59:59+01:00"},
+    {"Europe/Berlin", "2026-03-29T01:00:00Z", "2026-03-29T03:00:00+02:00"},
+    {"America/St_Johns", "2026-01-01T00:00:00Z", "2025-12-31T20:30:00-03:30"},
+    {"Pacific/Kiritimati", "2026-12-31T10:00:00Z", "2027-01-01T00:00:00+14:00"},
+    {"Europe/London", "1800-01-01T00:00:00Z", "1799-12-31T23:59:00-00:01"},
+};
+
+static void instants_have_their_local_text(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof text_cases / sizeof *text_cases; i++) {
+        const struct text_case *c = &text_cases[i];
+        struct zone *z = NULL;
+        struct wall at;
+        char text[WALL_TEXT_SIZE];
+
+        assert_int_equal(zone_load(c->zone, &z), 0);
+        assert_int_equal(wall_parse(c->at, strlen(c->at), &at), 0);
+        zone_format(z, at, text);
+        assert_string_equal(text, c->text);
+        zone_free(z);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -513,6 +543,7 @@ int main(void)
         cmocka_unit_test(wrong_footers_are_refused),
         cmocka_unit_test(version_1_is_read),
         cmocka_unit_test(cut_and_broken_files_are_survived),
+        cmocka_unit_test(instants_have_their_local_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
