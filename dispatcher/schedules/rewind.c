@@ -22,13 +22,13 @@ static void on_rewound(int rc, const struct store_value *v, void *arg)
     }
 }
 
-static void rewind_cursor(struct schedules_op *op, struct str cursor, struct wall now)
+static void rewind_cursor(struct schedules_op *op, struct str cursor, struct wall past)
 {
     struct store_args a = {.n = 0};
 
     store_args_add(&a, str_of(op->name));
     store_args_add(&a, cursor);
-    store_args_number(&a, now.ms);
+    store_args_number(&a, past.ms);
     int rc = store_call_tenant(op->schedules->dispatcher->store, STORE_REWIND, str_of(op->tenant),
                                a.at, a.n, on_rewound, op);
     if (rc != ERR_OK) {
@@ -53,7 +53,7 @@ static void judge(struct schedules_op *op, struct str cursor)
     if (s == NULL || strcmp(s->job.tenant, op->tenant) != 0) { /* whom the key was judged by */
         schedules_op_fail(op, ERR_MISSING);
     } else if (str_to_i64(cursor, &at.ms) == ERR_OK && schedule_is_ahead(at, now)) {
-        rewind_cursor(op, cursor, now);
+        rewind_cursor(op, cursor, schedule_past(&s->times, now));
     } else {
         refuse(op);
     }

@@ -335,37 +335,56 @@ def test_a_backfill_of_no_such_range_is_refused(schedules, document):
 
 @pytest.mark.slow
 @pytest.mark.timeout_s(180)
-def test_jitter_with_pauses_runs_bounds_and_backfills(stack, schedules):
-    """One instant, and sixty schedules that fire within ten seconds of it. A pause takes away whose moment it holds."""
-    kinds = {kind: [f"{kind}-{n:02}" for n in range(20)] for kind in ("short", "long", "free")}
-    everyone = sum(kinds.values(), [])
-    span, at = 10, int(time.time()) + 10
+def halve(stack, schedules, span):
+    """Sixty schedules that fire within `span` seconds of one instant; two thirds are paused in its midst, half of those go on at once.
+    Gives the names by kind, the instant, and what had fired at the pause; None: this machine was too slow for the span."""
+    kinds = {kind: [f"{kind}-{span}-{n:02}" for n in range(20)] for kind in ("short", "long", "free")}
+    at = int(time.time()) + span
     cron = time.strftime("%S %M * * * *", time.gmtime(at))
+    for name in sum(kinds.values(), []):
+        bound = {"max_runs": 1} if name.startswith("short") else {}
+        answer = stack.http.put(schedules.url(name), json=plan(name, cron, jitter_s=span, **bound), timeout=10)
+        assert answer.status_code == 201, answer.text
+    if time.time() >= at:
+        return None
+    wait_until(lambda: time.time() > at + span / 10, 2 * span)
+    fired = {}
+    for name in kinds["short"] + kinds["long"]:
+        fired[name] = schedules.said(name, "pause")["fired"]
+        if name in kinds["short"]:
+            schedules.said(name, "resume")
+    return (kinds, at, fired) if time.time() < at + span / 2 else None
+
+
+def test_jitter_with_pauses_runs_bounds_and_backfills(stack, schedules):
+    """A pause takes away whose moment it holds, and no other."""
+    for span in (10, 30, 90):
+        halved = halve(stack, schedules, span)
+        if halved:
+            break
+    assert halved, "this machine is too slow for any of this"
+    kinds, at, fired = halved
+    everyone = sum(kinds.values(), [])
 
     def instants(name, without=None):
         return [instant(r["scheduled_time"]).timestamp() for r in schedules.receipts(f"/{name}") if r["job"] != without]
 
-    for name in everyone:
-        bound = {"max_runs": 1} if name.startswith("short") else {}
-        answer = stack.http.put(schedules.url(name), json=plan(name, cron, jitter_s=span, **bound), timeout=10)
-        assert answer.status_code == 201, answer.text
-    assert time.time() < at, "the schedules came too late"
-    wait_until(lambda: time.time() > at + 1, 30)
-    fired = {name: schedules.said(name, "pause")["fired"] for name in kinds["short"] + kinds["long"]}
-    for name in kinds["short"]:
-        schedules.said(name, "resume")
-    assert time.time() < at + span / 2, "too slow: most moments have passed"
     assert all(sum(1 - fired[name] for name in kinds[kind]) >= 5 for kind in ("short", "long")), "or this says nothing"
     by_hand = {name: schedules.said(name, "run")["id"] for name in kinds["short"][:3]}  # neither counted nor bounded
 
-    wait_until(lambda: time.time() > at + span + 1, 30)
+    wait_until(lambda: time.time() > at + span + 1, 2 * span)
     for name in kinds["long"]:
         schedules.said(name, "resume")
-    for name in kinds["short"] + kinds["free"]:
+    for name in kinds["free"] + [name for name in kinds["short"] if fired[name]]:
         wait_until(lambda: instants(name, by_hand.get(name)) == [at], 20, f"the fire of {name}")
         assert schedules.show(name)["fired"] == 1
+    # Those of a short pause go on; but for one, perhaps, whose moment fell into these milliseconds.
+    went_on = [name for name in kinds["short"] if not fired[name] and schedules.show(name)["fired"] == 1]
+    assert len(went_on) * 3 > sum(1 - fired[name] for name in kinds["short"]) * 2, went_on
+    for name in went_on:
+        wait_until(lambda: instants(name, by_hand.get(name)) == [at], 20, f"the fire of {name}")
     for name in by_hand:
-        wait_until(lambda: len(instants(name)) == 2, 20, "the run by hand")
+        wait_until(lambda: any(r["job"] == by_hand[name] for r in schedules.receipts(f"/{name}")), 20, "the run by hand")
     # What the pause took is not made up; a backfill makes it, and nothing that has fired.
     for name in kinds["long"]:
         assert (schedules.show(name)["fired"], len(instants(name))) == (fired[name], fired[name])
@@ -373,8 +392,9 @@ def test_jitter_with_pauses_runs_bounds_and_backfills(stack, schedules):
         assert schedules.said(name, "backfill", window)["times"] == [text_of(at * 1000)]
     for name in kinds["long"]:
         wait_until(lambda: instants(name) == [at], 20, f"the backfilled of {name}")
+    for name in kinds["short"] + kinds["free"]:
+        assert instants(name, by_hand.get(name)) == [at] * schedules.show(name)["fired"]
     for name in everyone:
-        assert instants(name, by_hand.get(name)) == [at]
         assert stack.http.delete(schedules.url(name), timeout=10).status_code == 204
 
 
