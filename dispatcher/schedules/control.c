@@ -79,18 +79,6 @@ static struct str prefix(void)
     return STR("/v1/schedules/");
 }
 
-void schedules_refuse_unknown(struct httpd_req *r)
-{
-    struct str path = httpd_path(r);
-    bool is_word = memchr(path.p + prefix().n, '/', path.n - prefix().n) != NULL;
-    struct problem_more more = {
-        .detail = is_word ? "Of a schedule there is history to GET, and pause, resume, run, "
-                            "backfill and rewind to POST."
-                          : SCHEDULES_UNKNOWN};
-
-    problem_answer(r, PROBLEM_NOT_FOUND, &more);
-}
-
 static const struct verb *verb_of(struct str path, struct str *ret_name)
 {
     struct str rest = {path.p + prefix().n, path.n - prefix().n};

@@ -57,6 +57,19 @@ static void refuse(struct schedules_op *op, enum problem p, const char *detail)
     }
 }
 
+void schedules_refuse_unknown(struct httpd_req *r)
+{
+    struct str path = httpd_path(r);
+    size_t at = STR("/v1/schedules/").n;
+    bool is_word = memchr(path.p + at, '/', path.n - at) != NULL;
+    struct problem_more more = {
+        .detail = is_word ? "Of a schedule there is history to GET, and pause, resume, run, "
+                            "backfill and rewind to POST."
+                          : SCHEDULES_UNKNOWN};
+
+    problem_answer(r, PROBLEM_NOT_FOUND, &more);
+}
+
 void schedules_op_refuse(struct schedules_op *op, enum problem p, const char *detail)
 {
     refuse(op, p, detail);

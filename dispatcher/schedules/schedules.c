@@ -31,11 +31,6 @@ static void leave_for_later(struct schedule *s, struct wall now)
     }
 }
 
-bool schedules_are_known(const struct schedules *s)
-{
-    return schedules_store_was_read(s->store);
-}
-
 void schedules_turn(struct schedules *s)
 {
     struct schedule *unknown[ASKING_MAX];

@@ -34,6 +34,11 @@ void schedule_look_again(struct schedule *s, struct wall when)
     schedules_due_set(&s->owner->due, s, when);
 }
 
+bool schedules_are_known(const struct schedules *s)
+{
+    return schedules_store_was_read(s->store);
+}
+
 void schedules_look_again(struct schedules *s)
 {
     size_t cursor = 0;
