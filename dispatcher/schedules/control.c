@@ -17,7 +17,8 @@ static void on_governed(int rc, const struct store_value *v, void *arg)
     struct schedules_op *op = arg;
 
     if (schedules_op_went_well(op, rc, v)) {
-        if (str_is(store_word(v, 0), STR("goes_on")) && !op->schedules->is_freed) {
+        if (str_is(store_word(v, 0), STR("goes_on")) && !op->schedules->is_freed &&
+            schedules_store_is_read(op->schedules->store)) {
             schedules_keep_resumed(op->schedules->keep, str_of(op->name));
         }
         schedules_op_show(op); /* a pause is kept when it is shown */

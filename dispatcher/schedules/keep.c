@@ -262,6 +262,7 @@ static void say(struct schedules_keep *k, char kind, struct str name, int64_t nu
     await(k);
 }
 
+/* What cannot be read any more is left out: moved to -1. */
 static int copy_all(struct journal_rewrite *w, const struct map *m, int64_t *moved, size_t *n)
 {
     size_t cursor = 0;
@@ -270,20 +271,40 @@ static int copy_all(struct journal_rewrite *w, const struct map *m, int64_t *mov
     int rc = ERR_OK;
 
     while (rc == ERR_OK && map_next(m, &cursor, &field, &value)) {
-        rc = journal_rewrite_copy(w, value, &moved[(*n)++]);
+        int64_t *at = &moved[(*n)++];
+        rc = journal_rewrite_copy(w, value, at);
+        if (rc == ERR_SYNTAX) {
+            *at = -1;
+            rc = ERR_OK;
+        }
     }
     return rc;
 }
 
-/* In the order in which copy_all went. */
-static void move_all(const struct map *m, const int64_t *moved, size_t *n)
+/* In the order in which copy_all went. What was left out of what lives is said again by whoever has
+ * it. */
+static void move_all(struct schedules_keep *k, const struct map *m, const int64_t *moved, size_t *n)
 {
     size_t cursor = 0;
     struct str field;
     void *value;
 
     while (map_next(m, &cursor, &field, &value)) {
-        ((struct journal_place *)value)->at = moved[(*n)++];
+        char copy[FIELD_SIZE]; /* the map frees its own */
+        int64_t at = moved[(*n)++];
+        if (at >= 0) {
+            ((struct journal_place *)value)->at = at;
+            continue;
+        }
+        (void)str_keep(field, copy, sizeof copy);
+        log_event(LOG_ERROR, "journal_unreadable",
+                  "file=" FILE_NAME " record=\"%s\" msg=\"it was left out\"", copy);
+        if (m == &k->living) {
+            drop_living(k, str_of(copy));
+            k->is_incomplete = true;
+        } else {
+            drop_lost(k, str_of(copy));
+        }
     }
 }
 
@@ -318,8 +339,8 @@ static int rewrite(struct schedules_keep *k)
     rc = journal_rewrite_end(w, rc);
     if (rc == ERR_OK) {
         n = 0;
-        move_all(&k->lost, moved, &n);
-        move_all(&k->living, moved, &n);
+        move_all(k, &k->lost, moved, &n);
+        move_all(k, &k->living, moved, &n);
     }
     free(moved);
     return rc;
@@ -415,17 +436,30 @@ void schedules_keep_put(struct schedules_keep *k, struct str name, int64_t revis
     }
 }
 
-void schedules_keep_deleted(struct schedules_keep *k, struct str name)
+/* The revision of what was put; 0 when it can no longer be read. */
+static int64_t revision_of(struct schedules_keep *k, const struct journal_place *p)
+{
+    struct buf bytes = {0};
+    struct journal_record r = {.number = 0};
+    int64_t revision = journal_get(k->journal, p, &bytes, &r) == ERR_OK ? r.number : 0;
+
+    buf_fini(&bytes);
+    return revision;
+}
+
+void schedules_keep_deleted(struct schedules_keep *k, struct str name, int64_t revision)
 {
     char text[FIELD_SIZE];
     struct str field = field_of(SCHEDULES_KEEP_PUT, name, text);
+    const struct journal_place *p = is_deaf(k) ? NULL : map_get(&k->living, field);
 
-    if (!is_deaf(k) && map_get(&k->living, field) != NULL) {
+    if (p != NULL && revision_of(k, p) < revision) {
         say(k, 'D', field, 0, STR(""));
     }
 }
 
-void schedules_keep_only(struct schedules_keep *k, const struct map *names, int64_t revision)
+void schedules_keep_only(struct schedules_keep *k, const struct map *names, int64_t revision,
+                         int64_t floor)
 {
     size_t cursor = 0;
     struct str field;
@@ -439,8 +473,9 @@ void schedules_keep_only(struct schedules_keep *k, const struct map *names, int6
         char copy[FIELD_SIZE]; /* the map frees its own */
         struct str name = {field.p + 2, field.n - 2};
         if (field.p[0] == SCHEDULES_KEEP_PUT && map_get(names, name) == NULL) {
+            bool is_lost = is_back || revision_of(k, value) > floor;
             (void)str_keep(field, copy, sizeof copy);
-            say(k, is_back ? 'L' : 'D', str_of(copy), 0, STR(""));
+            say(k, is_lost ? 'L' : 'D', str_of(copy), 0, STR(""));
         }
     }
     if (is_back) {

@@ -39,10 +39,12 @@ void schedules_keep_life(struct schedules_keep *k, const char *epoch);
  * that name is lost no longer. Nothing is done when it is known already. */
 void schedules_keep_put(struct schedules_keep *k, struct str name, int64_t revision,
                         struct str document);
-void schedules_keep_deleted(struct schedules_keep *k, struct str name);
-/* `names` is all that the store has, at `revision`: what else was put is deleted, or lost when the
- * store had come further before. */
-void schedules_keep_only(struct schedules_keep *k, const struct map *names, int64_t revision);
+/* revision: of the deletion. A later document stands. */
+void schedules_keep_deleted(struct schedules_keep *k, struct str name, int64_t revision);
+/* `names` is all that the store has, at `revision`, and every deletion after `floor` was said. What
+ * else was put is lost, when it is of a later revision; else it was deleted. */
+void schedules_keep_only(struct schedules_keep *k, const struct map *names, int64_t revision,
+                         int64_t floor);
 /* The store's ':restored'. */
 void schedules_keep_restored(struct schedules_keep *k, int64_t restored);
 /* text: as the store has it. */

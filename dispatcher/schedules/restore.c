@@ -209,7 +209,7 @@ static int read_lost(struct restore *r, size_t kind, const char *name, struct bu
     return rc;
 }
 
-static int put_pauses(struct restore *r)
+static int put_pauses(struct restore *r, bool *ret_is_sent)
 {
     struct buf bytes = {0};
     struct str value;
@@ -221,11 +221,12 @@ static int put_pauses(struct restore *r)
         rc = rc == ERR_OK ? put_pause(r, str_of(name), value) : rc == ERR_MISSING ? ERR_OK : rc;
     }
     buf_fini(&bytes);
-    if (r->awaited > 0) {
+    *ret_is_sent = r->awaited > 0;
+    if (*ret_is_sent) {
         r->rc = rc; /* what was sent is awaited, and says the rest */
         return ERR_OK;
     }
-    return rc != ERR_OK ? rc : go_on(r);
+    return rc;
 }
 
 static void on_documents(int rc, enum schedules_said said, int64_t revision, void *arg)
@@ -235,7 +236,7 @@ static void on_documents(int rc, enum schedules_said said, int64_t revision, voi
     on_page(arg, rc);
 }
 
-static int put_documents(struct restore *r)
+static int put_documents(struct restore *r, bool *ret_is_sent)
 {
     struct buf bytes[PAGE] = {{0}};
     struct str texts[2 * PAGE];
@@ -253,9 +254,9 @@ static int put_documents(struct restore *r)
         }
         rc = rc == ERR_MISSING ? ERR_OK : rc;
     }
-    if (rc == ERR_OK) {
-        rc = n == 0 ? go_on(r)
-                    : schedules_store_restore(r->owner->store, texts, 2 * n, on_documents, r);
+    if (rc == ERR_OK && n > 0) {
+        rc = schedules_store_restore(r->owner->store, texts, 2 * n, on_documents, r);
+        *ret_is_sent = rc == ERR_OK;
     }
     for (size_t i = 0; i < PAGE; i++) {
         buf_fini(&bytes[i]);
@@ -278,13 +279,20 @@ static void on_done(int rc, enum schedules_said said, int64_t revision, void *ar
 
 static int go_on(struct restore *r)
 {
-    if (r->at[PAUSES] < r->n[PAUSES]) {
-        return put_pauses(r);
+    bool is_sent = false;
+    int rc = ERR_OK;
+
+    /* A page may have nothing left to send. */
+    while (rc == ERR_OK && !is_sent && r->at[PAUSES] < r->n[PAUSES]) {
+        rc = put_pauses(r, &is_sent);
     }
-    if (r->at[DOCUMENTS] < r->n[DOCUMENTS]) {
-        return put_documents(r);
+    while (rc == ERR_OK && !is_sent && r->at[DOCUMENTS] < r->n[DOCUMENTS]) {
+        rc = put_documents(r, &is_sent);
     }
-    return schedules_store_restore(r->owner->store, NULL, 0, on_done, r);
+    if (rc == ERR_OK && !is_sent) {
+        rc = schedules_store_restore(r->owner->store, NULL, 0, on_done, r);
+    }
+    return rc;
 }
 
 static int collect(struct restore *r, size_t kind)

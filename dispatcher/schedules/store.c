@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { EPOCH_SIZE = 64, HEAD = 5, ROW = 3, PAGE = 500, ARGS = 4 };
+enum { EPOCH_SIZE = 64, HEAD = 6, ROW = 3, PAGE = 500, ARGS = 4 };
 
 struct document {
     char *text;
@@ -26,6 +26,7 @@ struct schedules_store {
     int64_t generation;
     int64_t known;    /* read up to here; 0: nothing of this reading */
     int64_t restored; /* the store's, as it was read last */
+    int64_t floor;    /* deletions up to it are forgotten, likewise */
     int64_t began;    /* the store's revision when all began to be read */
     uint64_t reading;
     bool is_reading_all;
@@ -126,7 +127,7 @@ static void end_reading(struct schedules_store *t, int64_t revision)
         }
         free(gone);
     }
-    schedules_keep_only(t->keep, &t->documents, revision);
+    schedules_keep_only(t->keep, &t->documents, revision, t->floor);
 }
 
 static void tell_all(struct schedules_store *t)
@@ -139,7 +140,7 @@ static void tell_all(struct schedules_store *t)
         const struct document *d = value;
         schedules_keep_put(t->keep, name, d->revision, str_of(d->text));
     }
-    schedules_keep_only(t->keep, &t->documents, t->known);
+    schedules_keep_only(t->keep, &t->documents, t->known, t->floor);
 }
 
 /* All was read, up to the revision that the store has. */
@@ -173,6 +174,7 @@ static int take(struct schedules_store *t, const struct call *k, const struct st
         t->began = revision;
     }
     t->restored = store_number(v, 4);
+    t->floor = store_number(v, 5);
     schedules_keep_life(t->keep, t->epoch);
     for (size_t i = HEAD; rc == ERR_OK && i + ROW <= v->n_items; i += ROW) {
         struct str name = store_word(v, i);
@@ -180,7 +182,7 @@ static int take(struct schedules_store *t, const struct call *k, const struct st
         if (text.n > 0) {
             rc = keep(t, name, text, store_number(v, i + 1));
         } else {
-            schedules_keep_deleted(t->keep, name);
+            schedules_keep_deleted(t->keep, name, store_number(v, i + 1));
             if (map_get(&t->documents, name) != NULL) {
                 forget(t, name);
             }
@@ -282,6 +284,9 @@ int schedules_store_restore(struct schedules_store *t, const struct str *texts, 
     char seen[STR_I64_SIZE];
     struct str done[] = {STR("restored"), str_from_i64(t->restored, seen)};
 
+    if (!is_same_life(t)) {
+        return ERR_DOWN; /* of this one nothing was read yet */
+    }
     if (n_texts == 0) {
         return send(t, done, 2, cb, arg);
     }

@@ -17,7 +17,7 @@ class Scripts(Recovery):
                        *map(str, (known, known if safe is None else safe, most, *word)))
         if len(row) == 1:
             return row
-        rows = {name: (int(revision), text) for name, revision, text in zip(row[5::3], row[6::3], row[7::3])}
+        rows = {name: (int(revision), text) for name, revision, text in zip(row[6::3], row[7::3], row[8::3])}
         return int(row[0]), int(row[1]), int(row[2]), row[3], rows
 
 
@@ -35,7 +35,7 @@ def test_each_change_is_read_from_a_revision_on(scripts):
     assert scripts.say("del", "b", 2, known=3) == (4, 4, 3, "done", {"b": (4, "")})
     assert scripts.say("del", "b", 2, known=4) == (4, 4, 4, "done", {})
     assert scripts.say(known=1)[4] == {"a": (3, "A2"), "b": (4, "")}
-    assert scripts.say()[4] == {"a": (3, "A2")}
+    assert scripts.say()[4] == {"a": (3, "A2"), "b": (4, "")}  # who reads all hears of deletions, too
 
 
 def test_nobody_puts_over_what_he_has_not_seen(scripts):
@@ -73,7 +73,8 @@ def test_who_missed_a_deletion_reads_all_anew(scripts):
         scripts.say("del", name, revision, known=revision)
     assert scripts.redis.zcard("{sluice}:sx") == 10000
     revision, _, came_from, _, rows = scripts.say(known=2)
-    assert (came_from, rows) == (0, {"stays": (1, "A")})
+    living = {name: row for name, row in rows.items() if row[1]}
+    assert (came_from, living, len(rows)) == (0, {"stays": (1, "A")}, 10_001)
     assert scripts.say(known=1, safe=revision - 2)[2] == 1, "who began to read after them goes on"
 
 
@@ -93,7 +94,7 @@ def test_what_is_put_back_takes_nobodys_place(scripts):
     scripts.say("set", "b", 0, "B")
     scripts.say("del", "b", 2)
     words = ("restore", "a", "old A", "b", "old B", "c", "old C")
-    assert scripts.say(*words)[4] == {"a": (1, "A"), "c": (4, "old C")}
+    assert scripts.say(*words)[4] == {"a": (1, "A"), "b": (3, ""), "c": (4, "old C")}
     assert scripts.say(*words)[0] == 4  # sent again
     assert scripts.redis.hget("{sluice}:sd", ":restored") is None
     assert scripts.say("restored", "0")[0] == 5

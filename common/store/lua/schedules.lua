@@ -9,7 +9,7 @@
 --   restore name document …   each, unless one of that name was put or deleted in this life of the store
 --   restored seen             all that is to be put back was; seen: ':restored' as the caller knows it
 -- Gives {revision, revision that is read then, revision from which this reads (0: all of it, anew), what became of the word,
--- ':restored', name, revision, document ('' when deleted), …}, or {-1}: another epoch, everything was lost. The word: '' | done |
+-- ':restored', ':floor', name, revision, document ('' when deleted), …}, or {-1}: another epoch, everything was lost. The word: '' | done |
 -- raced (the document is another than the caller saw; nothing was changed). Sent again it changes nothing more.
 local GONE_MAX, BYTES_MAX = 10000, 4000000
 local docs, live, gone = KEYS[1], KEYS[2], KEYS[3]
@@ -81,7 +81,7 @@ if from > revision or (from > 0 and safe < floor) then
 end
 local names = redis.call('ZRANGEBYSCORE', live, '(' .. int(from), '+inf', 'WITHSCORES', 'LIMIT', 0, most)
 local upto, bytes = revision, 0
-local gives = {revision, 0, from, said, field(':restored')}
+local gives = {revision, 0, from, said, field(':restored'), floor}
 for i = 1, #names, 2 do
     local document = redis.call('HGET', docs, names[i])
     bytes = bytes + #document
@@ -94,12 +94,10 @@ for i = 1, #names, 2 do
     end
 end
 gives[2] = upto
-if from > 0 then
-    local left = redis.call('ZRANGEBYSCORE', gone, '(' .. int(from), int(upto), 'WITHSCORES')
-    for i = 1, #left, 2 do
-        gives[#gives + 1] = left[i]
-        gives[#gives + 1] = left[i + 1]
-        gives[#gives + 1] = ''
-    end
+local left = redis.call('ZRANGEBYSCORE', gone, from > 0 and '(' .. int(from) or '-inf', int(upto), 'WITHSCORES')
+for i = 1, #left, 2 do
+    gives[#gives + 1] = left[i]
+    gives[#gives + 1] = left[i + 1]
+    gives[#gives + 1] = ''
 end
 return gives

@@ -89,16 +89,22 @@ static void put(struct fixture *f, const char *name, int64_t revision, const cha
     schedules_keep_put(f->keep, str_of(name), revision, str_of(document));
 }
 
-/* What the store has, by names of one letter. */
-static void only(struct fixture *f, const char *names, int64_t revision)
+/* What the store has, by names of one letter; and up to where it has forgotten deletions. */
+static void only_since(struct fixture *f, const char *names, int64_t revision, int64_t floor)
 {
     struct map all = {0};
 
     for (; *names != '\0'; names++) {
         assert_int_equal(map_put(&all, (struct str){names, 1}, f), ERR_OK);
     }
-    schedules_keep_only(f->keep, &all, revision);
+    schedules_keep_only(f->keep, &all, revision, floor);
     map_fini(&all);
+}
+
+/* It has forgotten them all. */
+static void only(struct fixture *f, const char *names, int64_t revision)
+{
+    only_since(f, names, revision, 1000);
 }
 
 /* The lost of a kind in the order of names of one letter: "a=document " … */
@@ -133,7 +139,7 @@ static void another_epoch_loses_all_that_lived(void **state)
     put(f, "b", 2, "B");
     put(f, "a", 3, "A2");
     put(f, "c", 4, "C");
-    schedules_keep_deleted(f->keep, STR("c"));
+    schedules_keep_deleted(f->keep, STR("c"), 1000);
     again(f);
     schedules_keep_life(f->keep, "one");
     assert_string_equal(lost(f, 's'), "");
@@ -145,6 +151,24 @@ static void another_epoch_loses_all_that_lived(void **state)
     assert_string_equal(lost(f, 's'), "a=A2 b=B ");
 }
 
+static void what_was_put_and_not_deleted_is_lost(void **state)
+{
+    struct fixture *f = *state;
+
+    schedules_keep_life(f->keep, "one");
+    put(f, "a", 3, "A");
+    put(f, "b", 5, "B");
+    put(f, "c", 9, "C");
+    put(f, "d", 10, "D");
+    /* The store forgot 9 and 10, and went on to 10 by another's word. */
+    schedules_keep_deleted(f->keep, STR("b"), 6);
+    schedules_keep_deleted(f->keep, STR("c"), 4); /* an earlier one of that name */
+    only_since(f, "y", 10, 3);
+    assert_string_equal(lost(f, 's'), "c=C d=D ");
+    again(f);
+    assert_string_equal(lost(f, 's'), "c=C d=D ");
+}
+
 static void what_is_put_anew_is_lost_no_longer(void **state)
 {
     struct fixture *f = *state;
@@ -154,9 +178,9 @@ static void what_is_put_anew_is_lost_no_longer(void **state)
     put(f, "b", 2, "B");
     schedules_keep_life(f->keep, "two");
     put(f, "a", 1, "A");
-    schedules_keep_deleted(f->keep, STR("b")); /* what the new life never had */
+    schedules_keep_deleted(f->keep, STR("b"), 1000); /* what the new life never had */
     assert_string_equal(lost(f, 's'), "b=B ");
-    schedules_keep_deleted(f->keep, STR("a"));
+    schedules_keep_deleted(f->keep, STR("a"), 1000);
     again(f);
     assert_string_equal(lost(f, 's'), "b=B ");
 }
@@ -247,7 +271,7 @@ static void a_pause_belongs_to_its_schedule(void **state)
     schedules_keep_paused(f->keep, STR("d"), STR("t"), STR("4\toperator\tn"));
     schedules_keep_paused(f->keep, STR("e"), STR("t"), STR("5\toperator\tn"));
     schedules_keep_resumed(f->keep, STR("c"));
-    schedules_keep_deleted(f->keep, STR("d"));
+    schedules_keep_deleted(f->keep, STR("d"), 1000);
     schedules_keep_life(f->keep, "two");
     again(f);
     assert_string_equal(lost(f, 'p'),
@@ -330,7 +354,7 @@ static void without_a_journal_nothing_is_done(void **state)
     (void)state;
     schedules_keep_life(NULL, "one");
     schedules_keep_put(NULL, STR("a"), 1, STR("A"));
-    schedules_keep_deleted(NULL, STR("a"));
+    schedules_keep_deleted(NULL, STR("a"), 1000);
     schedules_keep_restored(NULL, 1);
     assert_false(schedules_keep_is_awaited(NULL));
     assert_false(schedules_keep_wants_all(NULL));
@@ -341,6 +365,7 @@ static void without_a_journal_nothing_is_done(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(another_epoch_loses_all_that_lived),
+                                       T(what_was_put_and_not_deleted_is_lost),
                                        T(what_is_put_anew_is_lost_no_longer),
                                        T(a_second_loss_adds_to_the_first),
                                        T(a_word_settles_what_was_lost_before_it),
