@@ -21,7 +21,15 @@ enum {
     MARK_LATER_MS = 100
 };
 
-enum step { STEP_QUOTA, STEP_ROUTE, STEP_ACCEPT, STEP_PUBLISH, STEP_UNDO, STEP_MARK };
+enum step {
+    STEP_QUOTA,
+    STEP_ROUTE,
+    STEP_ACCEPT,
+    STEP_PUBLISH,
+    STEP_UNDO,
+    STEP_CONFIRMED, /* its mark may turn out to be needless */
+    STEP_MARK
+};
 
 struct submission {
     struct ingress *ingress;
@@ -30,7 +38,7 @@ struct submission {
     struct caller caller;
     char waiter[WAITER_NAME_SIZE]; /* "" for an asynchronous one */
     bool is_waiting;               /* the caller is the waiters' */
-    bool is_marked_later;          /* confirmed; its mark may turn out to be needless */
+    bool is_marked_later;          /* not at once */
     bool is_gone;                  /* the caller hung up before it was answered */
     struct registry_entry *tenant;
     struct job_message message; /* borrows from `own`, `channel` and `body` */
@@ -172,6 +180,9 @@ static void on_marked(const char *state, void *arg)
     }
     if (RULE(mark_until_spoken) && state == NULL && !is_late) {
         loop_timer_set(s->timer, AGAIN_MS);
+    } else if ((state == NULL || state[0] == '\0') && s->is_marked_later) {
+        /* It stood, and runs perhaps. Its caller waits, whatever the store has forgotten since. */
+        accepted(s, NULL);
     } else if (state == NULL || state[0] == '\0') {
         /* Confirmed by the broker: it is never undone from here. */
         refuse_unknown(s);
@@ -185,8 +196,8 @@ static void on_marked(const char *state, void *arg)
 
 static void mark(struct submission *s)
 {
-    if (s->is_marked_later) {
-        s->is_marked_later = false;
+    if (s->step != STEP_MARK) {
+        s->step = STEP_MARK;
         s->step_began = loop_now(s->ingress->loop);
     }
     marks_add(s->ingress->marks, s->message.id, s->tenant->tenant->lost_after_ms, on_marked, s);
@@ -217,10 +228,9 @@ static void on_confirmed(enum bus_outcome outcome, void *arg)
         accepted(s, state_word(s));
         return;
     }
-    s->step = STEP_MARK;
-    s->step_began = loop_now(s->ingress->loop);
     s->is_marked_later = may_be_marked_later(s);
     if (s->is_marked_later) {
+        s->step = STEP_CONFIRMED;
         loop_timer_set(s->timer, MARK_LATER_MS);
     } else {
         mark(s);
@@ -464,10 +474,9 @@ static void on_timer(struct loop_timer *t, void *arg)
         find_route(s);
     } else if (s->step == STEP_UNDO) {
         undo(s);
-    } else if (s->step == STEP_MARK && s->is_waiting &&
-               !waiter_is_there(s->ingress, s->caller.id, s->waiter)) {
+    } else if (s->step == STEP_CONFIRMED && !waiter_is_there(s->ingress, s->caller.id, s->waiter)) {
         accepted(s, NULL); /* answered, or it left: what becomes of the job is said by now */
-    } else if (s->step == STEP_MARK) {
+    } else if (s->step == STEP_CONFIRMED || s->step == STEP_MARK) {
         mark(s);
     } else {
         accept_call(s);
