@@ -474,8 +474,11 @@ static void on_timer(struct loop_timer *t, void *arg)
         find_route(s);
     } else if (s->step == STEP_UNDO) {
         undo(s);
-    } else if (s->step == STEP_CONFIRMED && !waiter_is_there(s->ingress, s->caller.id, s->waiter)) {
-        accepted(s, NULL); /* answered, or it left: what becomes of the job is said by now */
+    } else if (s->step == STEP_CONFIRMED && !s->ingress->is_draining &&
+               !waiter_is_there(s->ingress, s->caller.id, s->waiter)) {
+        /* Answered, or it left: what becomes of the job is said by now. Only who was sent away by a
+         * process that stops was told that the job goes on. */
+        accepted(s, NULL);
     } else if (s->step == STEP_CONFIRMED || s->step == STEP_MARK) {
         mark(s);
     } else {

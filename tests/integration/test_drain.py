@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM: nothing new is taken, what was begun ends."""
-from signal import SIGTERM
+from signal import SIGCONT, SIGSTOP, SIGTERM
 
 import pytest
 
@@ -60,6 +60,22 @@ def test_what_does_not_end_in_time_is_said_with_its_id(make_stack):
     for job in jobs:
         assert stack.wait_job(job)["state"] == "succeeded"
         assert len(stack.receipts(job=job)) == 1
+
+
+def test_who_is_told_that_the_job_goes_on_is_told_the_truth(make_stack):
+    """A call whose mark has not come yet: unmarked the job would be undone after its accept lease."""
+    stack = make_stack(config(0))
+    stack["worker"].signal(SIGSTOP)
+    waits = start(together, 10, lambda n: stack.call("POST", f"/call/sample/brief/{n}", data=b"x"), range(10))
+    wait_until(lambda: len(list(stack.redis.scan_iter("{sample}:j:*"))) == 10, 20, every=0.001)
+    stack["ingress"].signal(SIGTERM)
+    jobs = [expect_problem(a, 503, "draining")["job"] for a in waits.result(20)]
+    assert ended(stack["ingress"]) == 0
+    assert {stack.redis.hget("{sample}:j:" + job.partition(".")[2], "st") for job in jobs} == {"queued"}
+    stack["worker"].signal(SIGCONT)
+    stack["ingress"].start()
+    for job in jobs:
+        assert stack.wait_job(job)["state"] == "succeeded"
 
 
 def test_a_worker_ends_what_it_runs(make_stack):
