@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens to an attempt whose outcome nobody knows (protocol.md, invariant 5), and to those of
 a worker that was killed."""
+from signal import SIGCONT, SIGSTOP
+
 import pytest
 
 from harness import wait_until
@@ -32,14 +34,27 @@ def records(stack):
     return {f"sample.{key.rpartition(':')[2]}": tuple(row) for key, row in zip(keys, rows)}
 
 
+def running(stack):
+    """What the records say is under way, as (job, attempt)."""
+    return {(job, n) for job, (state, n) in records(stack).items() if state == "running"}
+
+
 def cut_the_worker(stack, n_before, cut_before):
     """Kills the worker in the middle of its work; returns what it was running, as (job, attempt)."""
-    wait_until(lambda: len(stack.receipts()) >= n_before and stack.tenant.stats()["running"] >= LEAST_CUT,
-               60, "work under way", every=0.005)
+    def stands_in_its_work():
+        """Stopped with enough in hand, so that nothing of it ends between this look and the kill."""
+        if len(stack.receipts()) < n_before:
+            return False
+        stack["worker"].signal(SIGSTOP)
+        if len(running(stack) - cut_before) >= 2 * LEAST_CUT:
+            return True
+        stack["worker"].signal(SIGCONT)
+        return False
+
+    wait_until(stands_in_its_work, 60, "work under way", every=0.05)
     stack.kill("worker")
-    cut = {(job, n) for job, (state, n) in records(stack).items() if state == "running"}
     # Those of an earlier kill may not have been judged yet: they are not this one's.
-    cut -= cut_before
+    cut = running(stack) - cut_before
     assert len(cut) >= LEAST_CUT, f"only {len(cut)} attempts were running"
     stack["worker"].start()
     return cut
