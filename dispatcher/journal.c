@@ -21,6 +21,7 @@ enum {
     FRAME = 8,  /* length and checksum */
     FIXED = 11, /* kind, number, length of the name */
     CHUNK = 1024 * 1024,
+    ERASED = 64 * 1024 * 1024,   /* at once: some milliseconds */
     WAITS_MAX = 64 * 1024 * 1024 /* bytes: some minutes of a full disk */
 };
 
@@ -31,6 +32,8 @@ struct journal {
     int64_t end;      /* of what is safe in the file */
     struct buf waits; /* stands behind it */
     bool is_dir_due;  /* the name may not be safe yet */
+    int erased_fd;    /* of a file that has no name any more, or -1 */
+    int64_t erased_left;
 };
 
 struct journal_rewrite {
@@ -39,7 +42,11 @@ struct journal_rewrite {
     int fd;
     int64_t end; /* of what was written */
     struct buf waits;
-    struct buf bytes; /* of a record that is copied */
+    struct buf bytes; /* of what is copied */
+    int64_t from;     /* in the old file: what stands behind it is taken over as it is */
+    int64_t followed; /* up to here it was */
+    int64_t seen;     /* up to here the old one had come at the last step of that; 0: none */
+    int64_t shift;    /* of it; known with its first byte */
 };
 
 static struct str head(void)
@@ -383,7 +390,7 @@ int journal_open(const char *dir, const char *name, journal_cb cb, void *arg, st
     if (j == NULL) {
         return rc;
     }
-    j->fd = -1;
+    j->fd = j->erased_fd = -1;
     j->dir = str_dup(str_of(dir));
     buf_printf(&path, "%s/%s", dir, name);
     j->name = buf_take(&path, NULL);
@@ -410,6 +417,24 @@ out:
     return ERR_OK;
 }
 
+static void erase_all(struct journal *j)
+{
+    if (j->erased_fd >= 0) {
+        (void)close(j->erased_fd);
+        j->erased_fd = -1;
+    }
+}
+
+bool journal_erase_some(struct journal *j)
+{
+    j->erased_left -= ERASED;
+    if (j->erased_fd >= 0 &&
+        (j->erased_left <= 0 || ftruncate(j->erased_fd, j->erased_left) != 0)) {
+        erase_all(j);
+    }
+    return j->erased_fd >= 0;
+}
+
 void journal_close(struct journal *j)
 {
     if (j == NULL) {
@@ -418,6 +443,7 @@ void journal_close(struct journal *j)
     if (j->fd >= 0) {
         (void)close(j->fd); /* what counts was fsynced */
     }
+    erase_all(j);
     buf_fini(&j->waits);
     free(j->dir);
     free(j->name);
@@ -505,6 +531,7 @@ int journal_rewrite_begin(struct journal *j, struct journal_rewrite **ret)
     }
     w->journal = j;
     w->fd = -1;
+    w->from = w->followed = journal_size(j);
     w->name = beside(j->name, NEW_SUFFIX);
     buf_str(&w->waits, head());
     int rc = w->name == NULL || buf_failed(&w->waits) ? ERR_NOMEM : ERR_OK;
@@ -513,7 +540,8 @@ int journal_rewrite_begin(struct journal *j, struct journal_rewrite **ret)
         rc = w->fd < 0 || flock(w->fd, LOCK_EX | LOCK_NB) != 0 ? ERR_IO : ERR_OK;
     }
     if (rc != ERR_OK) {
-        return journal_rewrite_end(w, rc);
+        journal_rewrite_give_up(w);
+        return rc;
     }
     *ret = w;
     return ERR_OK;
@@ -555,29 +583,87 @@ int journal_rewrite_copy(struct journal_rewrite *w, const struct journal_place *
     return buf_failed(&w->waits) ? ERR_NOMEM : write_some(w, CHUNK);
 }
 
+int journal_rewrite_sync(struct journal_rewrite *w)
+{
+    int rc = write_some(w, 0);
+
+    return rc != ERR_OK ? rc : fdatasync(w->fd) == 0 ? ERR_OK : ERR_IO;
+}
+
+/* A piece of the old file, from w->followed on. */
+static int follow(struct journal_rewrite *w)
+{
+    int64_t left = w->journal->end - w->followed;
+
+    if (w->followed == w->from) {
+        w->shift = w->end + (int64_t)w->waits.n - w->from;
+    }
+    if (left <= 0) {
+        return ERR_OK;
+    }
+    size_t n = left > CHUNK ? CHUNK : (size_t)left;
+    char *to = buf_reserve(&w->waits, n);
+    int rc = to == NULL ? ERR_NOMEM : read_at(w->journal->fd, to, n, w->followed);
+    if (rc == ERR_OK) {
+        w->waits.n += n;
+        w->followed += (int64_t)n;
+    }
+    return rc == ERR_MISSING ? ERR_IO : rc;
+}
+
+int journal_rewrite_follow(struct journal_rewrite *w, bool *ret_more)
+{
+    int64_t end = w->journal->end;
+    int64_t to = w->followed + CHUNK + (w->seen > 0 ? end - w->seen : 0);
+    int rc = ERR_OK;
+
+    while (rc == ERR_OK && w->followed < end && w->followed < to) {
+        rc = follow(w);
+        rc = rc != ERR_OK ? rc : write_some(w, CHUNK);
+    }
+    w->seen = end;
+    *ret_more = end - w->followed > CHUNK;
+    return rc != ERR_OK ? rc : journal_rewrite_sync(w);
+}
+
+/* What is left, with what only waits. */
+static int follow_all(struct journal_rewrite *w)
+{
+    struct journal *j = w->journal;
+    int rc = follow(w);
+
+    while (rc == ERR_OK && w->followed < j->end) {
+        rc = write_some(w, CHUNK);
+        rc = rc != ERR_OK ? rc : follow(w);
+    }
+    if (rc == ERR_OK) {
+        size_t done = (size_t)(w->followed - j->end); /* what waited before the beginning */
+        buf_add(&w->waits, j->waits.p + done, j->waits.n - done);
+        rc = buf_failed(&w->waits) ? ERR_NOMEM : ERR_OK;
+    }
+    return rc;
+}
+
 /* The new file stands under the name; where its folder could not be made safe, the next flush is to
  * do it. */
 static void take_over(struct journal_rewrite *w)
 {
     struct journal *j = w->journal;
 
-    (void)close(j->fd); /* the file has no name any more */
+    erase_all(j);
+    j->erased_fd = j->fd; /* the file has no name any more */
+    j->erased_left = j->end;
     j->fd = w->fd;
     j->end = w->end;
-    buf_clear(&j->waits); /* all that counts of it was copied */
+    buf_clear(&j->waits); /* it is in the new one */
     w->fd = -1;
     j->is_dir_due = sync_dir(j->dir) != ERR_OK;
 }
 
-int journal_rewrite_end(struct journal_rewrite *w, int rc)
+void journal_rewrite_give_up(struct journal_rewrite *w)
 {
-    rc = rc != ERR_OK ? rc : write_some(w, 0);
-    rc = rc != ERR_OK ? rc : sync_file(w->fd);
-    if (rc == ERR_OK && rename(w->name, w->journal->name) != 0) {
-        rc = ERR_IO;
-    }
-    if (rc == ERR_OK) {
-        take_over(w);
+    if (w == NULL) {
+        return;
     }
     if (w->fd >= 0) {
         (void)close(w->fd);
@@ -587,5 +673,21 @@ int journal_rewrite_end(struct journal_rewrite *w, int rc)
     buf_fini(&w->bytes);
     free(w->name);
     free(w);
+}
+
+int journal_rewrite_end(struct journal_rewrite *w, int64_t *ret_shift)
+{
+    int rc = follow_all(w);
+
+    rc = rc != ERR_OK ? rc : write_some(w, 0);
+    rc = rc != ERR_OK ? rc : sync_file(w->fd);
+    if (rc == ERR_OK && rename(w->name, w->journal->name) != 0) {
+        rc = ERR_IO;
+    }
+    if (rc == ERR_OK) {
+        take_over(w);
+        *ret_shift = w->shift;
+    }
+    journal_rewrite_give_up(w); /* what is in place is no longer its own */
     return rc;
 }

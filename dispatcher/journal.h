@@ -64,13 +64,25 @@ MUST_CHECK int journal_get(struct journal *j, const struct journal_place *p, str
 /* Bytes, with those that wait. */
 int64_t journal_size(const struct journal *j);
 
-/* A new file in place of the old: records are put or copied into it, in order. The old one stands
- * until journal_rewrite_end has returned 0; from then on places are those of the new one. Nothing
- * is appended meanwhile. */
+/* A new file in place of the old, written in as many steps as one likes: records are put or copied
+ * into it, in order; what is appended meanwhile comes behind them by itself. The old one counts,
+ * and its places hold, until journal_rewrite_end has returned 0. */
 MUST_CHECK int journal_rewrite_begin(struct journal *j, struct journal_rewrite **ret);
 MUST_CHECK int journal_rewrite_put(struct journal_rewrite *w, const struct journal_record *r);
 MUST_CHECK int journal_rewrite_copy(struct journal_rewrite *w, const struct journal_place *from,
                                     int64_t *ret_at);
-/* rc: ERR_OK to put it in place, else it is given up. Frees `w`; returns rc, or ERR_IO, ERR_NOMEM.
+/* What is in it so far is made safe, so that the end need not wait for all of it. */
+MUST_CHECK int journal_rewrite_sync(struct journal_rewrite *w);
+/* After all that is put or copied: takes over a megabyte of what was appended and flushed, and as
+ * much as that has grown since the last step. false in *ret_more: so little is left that the end
+ * may take it. */
+MUST_CHECK int journal_rewrite_follow(struct journal_rewrite *w, bool *ret_more);
+/* Puts it in place, with all that was appended. Frees `w`; returns 0, ERR_IO, ERR_NOMEM: the old
+ * one stands. Places at what journal_size was at the beginning, or behind it, move by *ret_shift
+ * bytes.
  */
-MUST_CHECK int journal_rewrite_end(struct journal_rewrite *w, int rc);
+MUST_CHECK int journal_rewrite_end(struct journal_rewrite *w, int64_t *ret_shift);
+/* A file that was replaced takes its time to vanish: a piece of it. true: there is more. */
+bool journal_erase_some(struct journal *j);
+/* The old one stands. Frees `w`; NULL is accepted. */
+void journal_rewrite_give_up(struct journal_rewrite *w);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "compact.h"
 #include "journal.h"
 
 #include <inttypes.h>
@@ -32,8 +33,10 @@ struct schedules_keep {
     schedules_written_cb cb;
     void *arg;
     struct loop_timer *timer;
-    struct map living; /* field → struct journal_place, owned */
-    struct map lost;   /* likewise */
+    struct loop_timer *compacting;     /* its next step */
+    struct schedules_compact *compact; /* NULL: it is not being written anew */
+    struct map living;                 /* field → struct journal_place, owned */
+    struct map lost;                   /* likewise */
     size_t n_lost_put, n_lost_paused;
     int64_t bytes;      /* of both */
     int64_t worth_from; /* a smaller file is not written anew */
@@ -262,28 +265,8 @@ static void say(struct schedules_keep *k, char kind, struct str name, int64_t nu
     await(k);
 }
 
-/* What cannot be read any more is left out: moved to -1. */
-static int copy_all(struct journal_rewrite *w, const struct map *m, int64_t *moved, size_t *n)
-{
-    size_t cursor = 0;
-    struct str field;
-    void *value;
-    int rc = ERR_OK;
-
-    while (rc == ERR_OK && map_next(m, &cursor, &field, &value)) {
-        int64_t *at = &moved[(*n)++];
-        rc = journal_rewrite_copy(w, value, at);
-        if (rc == ERR_SYNTAX) {
-            *at = -1;
-            rc = ERR_OK;
-        }
-    }
-    return rc;
-}
-
-/* In the order in which copy_all went. What was left out of what lives is said again by whoever has
- * it. */
-static void move_all(struct schedules_keep *k, const struct map *m, const int64_t *moved, size_t *n)
+/* What could not be read is left out; if it lives, whoever has it says it again. */
+static void move_all(struct schedules_keep *k, const struct map *m)
 {
     size_t cursor = 0;
     struct str field;
@@ -291,9 +274,9 @@ static void move_all(struct schedules_keep *k, const struct map *m, const int64_
 
     while (map_next(m, &cursor, &field, &value)) {
         char copy[FIELD_SIZE]; /* the map frees its own */
-        int64_t at = moved[(*n)++];
-        if (at >= 0) {
-            ((struct journal_place *)value)->at = at;
+        struct journal_place *p = value;
+        p->at = schedules_compact_moved(k->compact, p->at);
+        if (p->at >= 0) {
             continue;
         }
         (void)str_keep(field, copy, sizeof copy);
@@ -308,58 +291,66 @@ static void move_all(struct schedules_keep *k, const struct map *m, const int64_
     }
 }
 
-/* What was lost, then the epoch, by which it is; what lives. */
-static int rewrite(struct schedules_keep *k)
-{
-    int64_t *moved = calloc(k->living.n + k->lost.n + 1, sizeof *moved);
-    struct journal_record epoch = {'E', 0, str_of(k->epoch), {"", 0}};
-    struct journal_record restored = {'R', k->restored, {"", 0}, {"", 0}};
-    struct journal_record revision = {'T', k->revision, {"", 0}, {"", 0}};
-    struct journal_rewrite *w;
-    size_t n = 0;
-    int rc = moved == NULL ? ERR_NOMEM : journal_rewrite_begin(k->journal, &w);
-
-    if (rc != ERR_OK) {
-        free(moved);
-        return rc;
-    }
-    /* Before what was lost: it is not settled by a word that was said before. */
-    rc = k->epoch[0] == '\0' ? ERR_OK : journal_rewrite_put(w, &epoch);
-    rc = rc != ERR_OK ? rc : journal_rewrite_put(w, &restored);
-    rc = rc != ERR_OK ? rc : copy_all(w, &k->lost, moved, &n);
-    size_t cursor = 0;
-    struct str field;
-    void *value;
-    while (rc == ERR_OK && map_next(&k->lost, &cursor, &field, &value)) {
-        struct journal_record lost = {'L', 0, field, {"", 0}};
-        rc = journal_rewrite_put(w, &lost);
-    }
-    rc = rc != ERR_OK ? rc : copy_all(w, &k->living, moved, &n);
-    rc = rc != ERR_OK ? rc : journal_rewrite_put(w, &revision);
-    rc = journal_rewrite_end(w, rc);
-    if (rc == ERR_OK) {
-        n = 0;
-        move_all(k, &k->lost, moved, &n);
-        move_all(k, &k->living, moved, &n);
-    }
-    free(moved);
-    return rc;
-}
-
 /* What cannot be written anew now, for want of room, say, is tried again when there is twice as
  * much: records are appended all the same. */
-static void rewrite_perhaps(struct schedules_keep *k)
+static void end_compact(struct schedules_keep *k, int rc)
 {
-    int64_t size = journal_size(k->journal);
-
-    if (size <= k->worth_from || size / WORTH <= k->bytes) {
-        return;
-    }
-    int rc = rewrite(k);
-    k->worth_from = rc == ERR_OK ? WORTH_BYTES : 2 * size;
+    k->worth_from = rc == ERR_OK ? WORTH_BYTES : 2 * journal_size(k->journal);
     if (rc != ERR_OK) {
         log_event(LOG_ERROR, "snapshot_failed",
                   "file=" FILE_NAME " err=%s msg=\"it cannot be made smaller\"", err_word(rc));
+    }
+    schedules_compact_free(k->compact);
+    k->compact = NULL;
+}
+
+static void compact_some(struct schedules_keep *k)
+{
+    bool is_done;
+    int rc = schedules_compact_step(k->compact, &is_done);
+
+    if (is_done) {
+        move_all(k, &k->lost);
+        move_all(k, &k->living);
+    }
+    if (is_done || rc != ERR_OK) {
+        end_compact(k, rc);
+    }
+}
+
+/* A step of the new file; once it is there, of the old one's end. */
+static void on_compact(struct loop_timer *t, void *arg)
+{
+    struct schedules_keep *k = arg;
+    bool is_more = true;
+
+    if (k->compact != NULL) {
+        compact_some(k);
+    } else {
+        is_more = journal_erase_some(k->journal);
+    }
+    if (is_more) {
+        loop_timer_set(t, 0);
+    }
+}
+
+static void compact_perhaps(struct schedules_keep *k)
+{
+    struct schedules_compact_from from = {.epoch = k->epoch,
+                                          .revision = k->revision,
+                                          .restored = k->restored,
+                                          .living = &k->living,
+                                          .lost = &k->lost};
+    int64_t size = journal_size(k->journal);
+
+    if (k->compact != NULL || size <= k->worth_from || size / WORTH <= k->bytes) {
+        return;
+    }
+    int rc = schedules_compact_begin(k->journal, &from, &k->compact);
+    if (rc != ERR_OK) {
+        end_compact(k, rc);
+    } else {
+        loop_timer_set(k->compacting, 0);
     }
 }
 
@@ -367,7 +358,6 @@ static void on_timer(struct loop_timer *t, void *arg)
 {
     struct schedules_keep *k = arg;
 
-    rewrite_perhaps(k); /* a new file holds what waits, too */
     int rc = journal_flush(k->journal);
     k->is_awaited = false;
     k->is_stale = rc != ERR_OK;
@@ -376,6 +366,7 @@ static void on_timer(struct loop_timer *t, void *arg)
         loop_timer_set(t, AGAIN_MS);
     } else {
         k->is_behind = false;
+        compact_perhaps(k);
     }
     k->cb(k->arg);
 }
@@ -602,6 +593,7 @@ int schedules_keep_open(struct loop *l, const char *dir, schedules_written_cb cb
     k->cb = cb;
     k->arg = arg;
     int rc = loop_timer_new(l, on_timer, k, &k->timer);
+    rc = rc != ERR_OK ? rc : loop_timer_new(l, on_compact, k, &k->compacting);
     rc = rc != ERR_OK ? rc : journal_open(dir, FILE_NAME, apply, k, &k->journal, &found, why);
     if (rc != ERR_OK) {
         schedules_keep_free(k);
@@ -617,10 +609,12 @@ void schedules_keep_free(struct schedules_keep *k)
     if (k == NULL) {
         return;
     }
+    schedules_compact_free(k->compact);
     if (k->journal != NULL && journal_flush(k->journal) != ERR_OK) {
         log_event(LOG_ERROR, "snapshot_failed", "file=" FILE_NAME " err=%s", err_word(ERR_IO));
     }
     loop_timer_free(k->timer);
+    loop_timer_free(k->compacting);
     journal_close(k->journal);
     empty(&k->living);
     empty(&k->lost);

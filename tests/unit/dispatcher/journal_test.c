@@ -322,7 +322,7 @@ static void a_new_file_takes_the_place_of_the_old(void **state)
     struct journal_record fresh = {'E', 3, STR("epoch"), STR("")};
     struct buf bytes = {0};
     struct journal_record r = {0};
-    int64_t at, at_waiting;
+    int64_t at, at_waiting, shift;
 
     (void)reopen(f);
     (void)append(f, 'S', 1, "dropped", "x");
@@ -333,7 +333,7 @@ static void a_new_file_takes_the_place_of_the_old(void **state)
     assert_int_equal(journal_rewrite_put(w, &fresh), ERR_OK);
     assert_int_equal(journal_rewrite_copy(w, &kept, &at), ERR_OK);
     assert_int_equal(journal_rewrite_copy(w, &waiting, &at_waiting), ERR_OK);
-    assert_int_equal(journal_rewrite_end(w, ERR_OK), ERR_OK);
+    assert_int_equal(journal_rewrite_end(w, &shift), ERR_OK);
     waiting.at = at_waiting;
     assert_int_equal(journal_get(f->journal, &waiting, &bytes, &r), ERR_OK);
     assert_true(str_is(r.text, STR("z")));
@@ -341,6 +341,64 @@ static void a_new_file_takes_the_place_of_the_old(void **state)
     flush(f);
     assert_string_equal(reopen(f), "E 3 epoch \nS 2 kept y\nS 3 waiting z\nS 4 after w\n");
     buf_fini(&bytes);
+}
+
+/* What it says of one piece of the tail, written or only waiting. */
+static void judge_moved(struct fixture *f, struct journal_place p, int64_t shift, char first)
+{
+    struct buf bytes = {0};
+    struct journal_record r = {0};
+
+    p.at += shift;
+    assert_int_equal(journal_get(f->journal, &p, &bytes, &r), ERR_OK);
+    assert_int_equal(r.text.p[0], first);
+    buf_fini(&bytes);
+}
+
+static void what_is_said_meanwhile_stands_behind(void **state)
+{
+    enum { N = 700000 };
+    struct fixture *f = *state;
+    struct journal_rewrite *w;
+    struct journal_place tail[5];
+    char *text = calloc(1, N + 1);
+    int64_t at, shift;
+    bool is_more = false;
+    int steps = 0;
+
+    assert_non_null(text);
+    (void)reopen(f);
+    struct journal_place kept = append(f, 'S', 1, "kept", "y");
+    (void)append(f, 'S', 2, "dropped", "z"); /* waits */
+    assert_int_equal(journal_rewrite_begin(f->journal, &w), ERR_OK);
+    for (int i = 0; i < 4; i++) {
+        memset(text, 'a' + i, N);
+        tail[i] = append(f, 'S', 10 + i, "tail", text);
+        if (i == 1) {
+            flush(f);
+            assert_int_equal(journal_rewrite_copy(w, &kept, &at), ERR_OK);
+            assert_int_equal(journal_rewrite_sync(w), ERR_OK);
+        }
+    }
+    flush(f);
+    do {
+        assert_int_equal(journal_rewrite_follow(w, &is_more), ERR_OK);
+        steps++;
+    } while (is_more);
+    assert_true(steps > 1);
+    tail[4] = append(f, 'S', 14, "waits", "e");
+    assert_int_equal(journal_rewrite_end(w, &shift), ERR_OK);
+    for (int i = 0; i < 5; i++) {
+        judge_moved(f, tail[i], shift, (char)('a' + i));
+    }
+    (void)append(f, 'S', 15, "after", "x");
+    flush(f);
+    const char *all = reopen(f);
+    assert_int_equal(strncmp(all, "S 1 kept y\nS 10 tail a", 22), 0);
+    assert_non_null(strstr(all, "\nS 13 tail d"));
+    assert_non_null(strstr(all, "\nS 14 waits e\nS 15 after x\n"));
+    assert_null(strstr(all, "dropped"));
+    free(text);
 }
 
 static void a_new_file_that_is_given_up_changes_nothing(void **state)
@@ -354,7 +412,7 @@ static void a_new_file_that_is_given_up_changes_nothing(void **state)
     int64_t at;
     assert_int_equal(journal_rewrite_begin(f->journal, &w), ERR_OK);
     assert_int_equal(journal_rewrite_copy(w, &p, &at), ERR_OK);
-    assert_int_equal(journal_rewrite_end(w, ERR_NOMEM), ERR_NOMEM);
+    journal_rewrite_give_up(w);
     (void)append(f, 'S', 2, "two", "y");
     flush(f);
     assert_string_equal(reopen(f), "S 1 one x\nS 2 two y\n");
@@ -401,6 +459,7 @@ int main(void)
                                        T(many_and_long_ones_are_read_in_pieces),
                                        T(what_is_too_long_is_refused),
                                        T(a_new_file_takes_the_place_of_the_old),
+                                       T(what_is_said_meanwhile_stands_behind),
                                        T(a_new_file_that_is_given_up_changes_nothing),
                                        T(a_second_process_does_not_get_it),
                                        T(a_folder_that_is_not_there_is_said)};

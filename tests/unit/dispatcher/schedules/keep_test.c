@@ -18,7 +18,7 @@ struct fixture {
     struct schedules_keep *keep;
     struct loop_timer *end;
     int n_written;
-    char lost[256];
+    struct buf lost;
 };
 
 static void on_written(void *arg)
@@ -78,6 +78,7 @@ static int teardown(void **state)
     schedules_keep_free(f->keep);
     loop_timer_free(f->end);
     loop_free(f->loop);
+    buf_fini(&f->lost);
     assert_int_equal(unlink(f->file), 0);
     assert_int_equal(rmdir(f->dir), 0);
     free(f);
@@ -114,18 +115,17 @@ static const char *lost(struct fixture *f, char kind)
     struct str text;
     size_t n = 0;
 
-    f->lost[0] = '\0';
+    buf_clear(&f->lost);
+    buf_text(&f->lost, "");
     for (char name[] = "a"; name[0] <= 'z'; name[0]++) {
         if (schedules_keep_get_lost(f->keep, kind, str_of(name), &bytes, &text) == ERR_OK) {
-            size_t used = strlen(f->lost);
-            (void)snprintf(f->lost + used, sizeof f->lost - used, "%s=%.*s ", name, (int)text.n,
-                           text.p);
+            buf_printf(&f->lost, "%s=%.*s ", name, STR_ARG(text));
             n++;
         }
     }
     assert_int_equal(schedules_keep_n_lost(f->keep, kind), n);
     buf_fini(&bytes);
-    return f->lost;
+    return f->lost.p == NULL ? "" : f->lost.p;
 }
 
 /* --- tests ------------------------------------------------------------------------------------ */
@@ -282,6 +282,14 @@ static void a_pause_belongs_to_its_schedule(void **state)
     assert_string_equal(lost(f, 'p'), "b=t\t2\toperator\tn ");
 }
 
+/* Some turns of the loop, so that a new file comes as far as it wants to. */
+static void turns(struct fixture *f, int n)
+{
+    for (int i = 0; i < n; i++) {
+        turn(f);
+    }
+}
+
 static void a_new_file_says_the_same(void **state)
 {
     struct fixture *f = *state;
@@ -304,7 +312,7 @@ static void a_new_file_says_the_same(void **state)
         turn(f);
     }
     put(f, "c", 30, "C");
-    turn(f);
+    turns(f, 20);
     assert_true(f->n_written > 10);
     assert_int_equal(stat(f->file, &st), 0);
     assert_true(st.st_size < 5000000);
@@ -318,6 +326,86 @@ static void a_new_file_says_the_same(void **state)
     }
     schedules_keep_life(f->keep, "three");
     assert_string_equal(lost(f, 's'), "a=A b=B c=C ");
+    free(text);
+}
+
+/* One thing drawn, said to both. */
+static void say_to_both(struct fixture *a, struct fixture *b, unsigned *seed, int revision,
+                        char *text, size_t n)
+{
+    char name[] = {(char)('a' + rand_r(seed) % 12), '\0'};
+    const char epoch[] = {(char)('A' + revision / 150), '\0'};
+    int what = rand_r(seed) % 20;
+    int at = revision - rand_r(seed) % 2 * 15; /* a store that forgot its last */
+    struct fixture *both[] = {a, b};
+
+    text[0] = text[n - 3] = (char)('a' + rand_r(seed) % 26);
+    for (int i = 0; i < 2; i++) {
+        struct schedules_keep *k = both[i]->keep;
+        schedules_keep_life(k, epoch);
+        if (what < 13) {
+            put(both[i], name, revision, text + (what < 10 ? 0 : n - 3));
+        } else if (what < 15) {
+            schedules_keep_deleted(k, str_of(name), 1000);
+        } else if (what < 17) {
+            schedules_keep_paused(k, str_of(name), STR("t"), (struct str){text, 3});
+        } else if (what < 18) {
+            schedules_keep_resumed(k, str_of(name));
+        } else if (what < 19) {
+            only_since(both[i], "abcdefgh", at, at - 20);
+        } else {
+            schedules_keep_restored(k, revision);
+        }
+    }
+}
+
+static void judge_the_same(struct fixture *a, struct fixture *b)
+{
+    assert_string_equal(lost(a, 's'), lost(b, 's'));
+    assert_string_equal(lost(a, 'p'), lost(b, 'p'));
+}
+
+/* Against one that never writes anew: the same things are said to both. */
+static void what_is_said_while_it_is_written_anew_counts(void **state)
+{
+    enum { N = 300000 };
+    struct fixture *f = *state, *never;
+    char blocked[128];
+    char *text = malloc(N + 1);
+    struct stat st, st_never;
+    unsigned seed = 7;
+
+    assert_non_null(text);
+    memset(text, 'x', N);
+    text[N] = '\0';
+    assert_int_equal(setup((void **)&never), 0);
+    (void)snprintf(blocked, sizeof blocked, "%s.new", never->file);
+    assert_int_equal(mkdir(blocked, 0700), 0);
+    for (int revision = 1; revision <= 600; revision++) {
+        say_to_both(f, never, &seed, revision, text, N);
+        if (rand_r(&seed) % 3 > 0) {
+            turn(f);
+            turn(never);
+        }
+        if (revision % 97 == 0) {
+            again(f); /* also with a new file half written */
+        }
+    }
+    turns(f, 100);
+    turn(never);
+    assert_int_equal(stat(f->file, &st), 0);
+    assert_int_equal(stat(never->file, &st_never), 0);
+    assert_true(st.st_size < st_never.st_size / 4);
+    for (int i = 0; i < 2; i++) {
+        judge_the_same(f, never);
+        again(f);
+        again(never);
+    }
+    schedules_keep_life(f->keep, "end");
+    schedules_keep_life(never->keep, "end");
+    judge_the_same(f, never);
+    assert_int_equal(rmdir(blocked), 0);
+    assert_int_equal(teardown((void **)&never), 0);
     free(text);
 }
 
@@ -373,6 +461,7 @@ int main(void)
                                        T(the_word_that_was_forgotten_settles_nothing),
                                        T(a_pause_belongs_to_its_schedule),
                                        T(a_new_file_says_the_same),
+                                       T(what_is_said_while_it_is_written_anew_counts),
                                        T(a_file_that_cannot_be_made_smaller_is_written_on),
                                        cmocka_unit_test(without_a_journal_nothing_is_done)};
 
