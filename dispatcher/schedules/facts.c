@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "inside.h"
-#include "keep.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,11 +89,7 @@ static void on_facts(int rc, const struct store_value *v, void *arg)
         struct schedule *s = map_get(&r->schedules->by_name, str_of(one->names[i]));
         if (s != NULL) {
             take(&s->facts, v, i * SCHEDULE_FACTS);
-            /* In a new life of the store that is said first (store.c). */
-            if (s->facts.paused_ms > 0 && schedules_store_is_read(r->schedules->store)) {
-                schedules_keep_paused(r->schedules->keep, str_of(s->name), str_of(s->job.tenant),
-                                      store_word(v, i * SCHEDULE_FACTS + PAUSED));
-            }
+            schedule_keep_pause(s, store_word(v, i * SCHEDULE_FACTS + PAUSED));
         }
     }
     reading_free(one);

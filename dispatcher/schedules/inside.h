@@ -6,6 +6,7 @@
  *   put.c         PUT and DELETE; restore.c: what the store has lost
  *   cursors.c     reads how far each was handled
  *   fire.c        moves the cursor, with a job or without
+ *   pauses.c      those that the disk has to hold
  *   facts.c       what the store counts of them; say.c: what is said of them; clock.c: of the clock
  *   set.c         which there are; due.c: when each is looked at; store.c: what was put;
  *   keep.c: the same on disk; zones.c, times.c, wallwatch.c
@@ -55,6 +56,14 @@ struct schedule {
     struct schedule_due due;
 };
 
+/* Where the look for pauses stands. */
+struct pause_look {
+    char
+        upto[SCHEDULE_FIELD_SIZE]; /* name of the last one that was looked at; "": from the first */
+    unsigned int rest;             /* rounds until it begins anew */
+    bool is_asking;
+};
+
 struct schedules {
     struct dispatcher *dispatcher;
     struct schedules_store *store;
@@ -74,6 +83,7 @@ struct schedules {
     bool may_be_ahead; /* a cursor was found ahead of the clock, or the clock was set, since it was
                           last seen that none is */
     bool is_ahead;     /* it has been said that some wait for the clock */
+    struct pause_look looking;
     size_t
         next_again; /* of those that wait: where, in their order, reading their cursors goes on */
 };
@@ -127,6 +137,13 @@ void schedule_asked(struct schedule *s, int rc);
 bool schedule_answered(struct schedule *s);
 /* Its cursor as the store has it; {NULL, 0}: it has none. */
 void schedule_take_cursor(struct schedule *s, struct str text);
+
+/* --- pauses.c ------------------------------------------------------------------------------- */
+
+/* The store has this pause of it ("" for none): the disk is to say the same. */
+void schedule_keep_pause(struct schedule *one, struct str text);
+/* Some more of them, a round. */
+void schedules_look_for_pauses(struct schedules *s);
 
 /* --- facts.c, say.c ------------------------------------------------------------------------- */
 

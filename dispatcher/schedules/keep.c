@@ -504,7 +504,22 @@ void schedules_keep_resumed(struct schedules_keep *k, struct str name)
     }
 }
 
+void schedules_keep_went_on(struct schedules_keep *k, struct str name)
+{
+    if (!is_deaf(k) && schedules_keep_is_paused(k, name)) {
+        char text[FIELD_SIZE];
+        say(k, 'D', field_of(SCHEDULES_KEEP_PAUSED, name, text), 0, STR(""));
+    }
+}
+
 /* --- what is asked ---------------------------------------------------------------------------- */
+
+bool schedules_keep_is_paused(const struct schedules_keep *k, struct str name)
+{
+    char text[FIELD_SIZE];
+
+    return k != NULL && map_get(&k->living, field_of(SCHEDULES_KEEP_PAUSED, name, text)) != NULL;
+}
 
 bool schedules_keep_is_awaited(const struct schedules_keep *k)
 {

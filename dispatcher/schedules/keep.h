@@ -50,7 +50,12 @@ void schedules_keep_restored(struct schedules_keep *k, int64_t restored);
 /* text: as the store has it. */
 void schedules_keep_paused(struct schedules_keep *k, struct str name, struct str tenant,
                            struct str text);
+/* By a person: also what was lost. */
 void schedules_keep_resumed(struct schedules_keep *k, struct str name);
+/* The store has no pause of it: what was lost waits on. */
+void schedules_keep_went_on(struct schedules_keep *k, struct str name);
+/* Whether it has a pause that is not lost. */
+bool schedules_keep_is_paused(const struct schedules_keep *k, struct str name);
 
 /* Something was said that will be written in the next turn: then cb comes. */
 bool schedules_keep_is_awaited(const struct schedules_keep *k);

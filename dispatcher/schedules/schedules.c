@@ -63,6 +63,7 @@ void schedules_round(struct schedules *s)
 {
     schedules_store_turn(s->store);
     schedules_go_on_ending(s);
+    schedules_look_for_pauses(s);
 }
 
 void schedules_begin(struct schedules *s)

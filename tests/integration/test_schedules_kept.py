@@ -267,3 +267,37 @@ def test_the_journal_does_not_grow_for_ever(stack, schedules):
     forget(stack, kept(2, "not restored"))
     assert restore(stack)["schedules"] == ["s0", "s1"]
     assert stack.redis.hget("{sluice}:sd", "s1").count("79xxx") == 1
+
+
+def journalled_pause(stack, name):
+    """Whether the last that the first dispatcher's journal says of the schedule's pause is that there is one."""
+    data = (stack.directory / "state-dispatcher" / "schedules.journal").read_bytes()
+    field = b"p " + name.encode()
+    last = data.rfind(field)
+    return last >= 0 and data[last - 11:last - 10] == b"S"
+
+
+@pytest.mark.timeout_s(180)
+def test_pauses_that_others_said_are_kept_too(make_stack):
+    """Another dispatcher's, and one after a failure, that nobody showed here; and what another took back."""
+    stack = make_stack(lambda s: config_of(s, {"sample": {}}, {}, worker={"lease_s": 2}, dispatcher={"leader_lease_s": 3}), dispatchers=2)
+    stack["dispatcher"].env["SLUICE_CFG_DISPATCHER_STATE_DIR"] = str(stack.directory / "state-dispatcher")
+    stack.restart("dispatcher")
+    schedules, other = Schedules(stack), Schedules(stack, "dispatcher-2")
+    for name in ("mine", "theirs", "both"):
+        other.put(name, yearly())
+    other.put("fails", {**every_second("/fails?status=404"), "pause_on_failure": True})
+    wait_until(lambda: schedules.names() == ["both", "fails", "mine", "theirs"], 20)
+    schedules.ask("POST", "/mine/pause", 200, json={"note": "mine"})
+    schedules.ask("POST", "/both/pause", 200, json={"note": "both"})
+    other.ask("POST", "/theirs/pause", 200, json={"note": "theirs"})
+    other.ask("POST", "/both/resume", 200)
+    wait_until(lambda: other.get("fails")["paused"], 30, "paused by its failure")
+    wait_until(lambda: [journalled_pause(stack, n) for n in ("mine", "theirs", "both", "fails")] == [True, True, False, True],
+               60, "the journal has heard of it")
+    stack.redis.flushall()
+    wait_until(lambda: snapshot(stack)["schedules"] == 4, 20, "the loss is seen")
+    # With nothing in the store its pauses are lost, not taken back.
+    assert restore(stack) == restored("restored", ["both", "fails", "mine", "theirs"], ["fails", "mine", "theirs"])
+    assert {n: (schedules.get(n)["paused"] or {}).get("by") for n in ("both", "fails", "mine", "theirs")} == {
+        "both": None, "fails": "failure", "mine": "operator", "theirs": "operator"}

@@ -1,4 +1,4 @@
--- ARGV: 1 epoch, 2 schedule, 3 'pause' or 'resume', 4 note of a pause ('' for the usual one), 5 the moment up to which
+-- ARGV: 1 epoch, 2 schedule, 3 'pause', 'resume' or 'look', 4 note of a pause ('' for the usual one), 5 the moment up to which
 -- instants have had their moment to fire: at a resume the cursor stands at it at least, so that nothing is made up, whoever led
 -- meanwhile, and what still waits for its moment (jitter) fires.
 -- Said twice it changes nothing but the note; a pause after a failure becomes the operator's. Gives {'paused'}, {'goes_on'} or
@@ -8,6 +8,9 @@ if tenant.get('ep') ~= EPOCH then
     return {'memory'}
 end
 local paused = redis.call('HGET', T .. 'c', schedule .. ':paused')
+if ARGV[3] == 'look' then
+    return {paused and 'paused' or 'goes_on'}
+end
 if ARGV[3] == 'pause' then
     local since, by, note = string.match(paused or '', '^(%d+)\t(%a+)\t(.*)$')
     if not since or by ~= 'operator' or ARGV[4] ~= '' then

@@ -271,11 +271,16 @@ static void a_pause_belongs_to_its_schedule(void **state)
     schedules_keep_paused(f->keep, STR("d"), STR("t"), STR("4\toperator\tn"));
     schedules_keep_paused(f->keep, STR("e"), STR("t"), STR("5\toperator\tn"));
     schedules_keep_resumed(f->keep, STR("c"));
+    schedules_keep_paused(f->keep, STR("f"), STR("t"), STR("6\toperator\tn"));
+    assert_true(schedules_keep_is_paused(f->keep, STR("f")));
+    schedules_keep_went_on(f->keep, STR("f"));
+    assert_false(schedules_keep_is_paused(f->keep, STR("f")));
     schedules_keep_deleted(f->keep, STR("d"), 1000);
     schedules_keep_life(f->keep, "two");
     again(f);
     assert_string_equal(lost(f, 'p'),
                         "a=t\t1\toperator\tn b=t\t2\toperator\tn e=t\t5\toperator\tn ");
+    schedules_keep_went_on(f->keep, STR("b")); /* the new life's has none: that one is lost */
     put(f, "a", 1, "another");                 /* is not paused */
     schedules_keep_resumed(f->keep, STR("e")); /* by a person, since */
     again(f);
