@@ -379,6 +379,17 @@ static int load(struct journal *j, journal_cb cb, void *arg, struct journal_foun
     return rc == ERR_MISSING || rc == ERR_SYNTAX ? cut(j, size, rc == ERR_MISSING, found) : rc;
 }
 
+/* What a process that was killed left of a new file. */
+static void remove_new(const struct journal *j)
+{
+    char *name = beside(j->name, NEW_SUFFIX);
+
+    if (name != NULL) {
+        (void)unlink(name); /* there is none, mostly */
+    }
+    free(name);
+}
+
 int journal_open(const char *dir, const char *name, journal_cb cb, void *arg, struct journal **ret,
                  struct journal_found *ret_found, struct buf *why)
 {
@@ -403,6 +414,9 @@ int journal_open(const char *dir, const char *name, journal_cb cb, void *arg, st
         rc = errno == EWOULDBLOCK ? ERR_BUSY : ERR_IO;
     }
     rc = rc != ERR_OK ? rc : load(j, cb, arg, &found);
+    if (rc == ERR_OK) {
+        remove_new(j);
+    }
 out:
     if (rc != ERR_OK) {
         buf_printf(why, "%s/%s: %s", dir, name,

@@ -418,6 +418,22 @@ static void a_new_file_that_is_given_up_changes_nothing(void **state)
     assert_string_equal(reopen(f), "S 1 one x\nS 2 two y\n");
 }
 
+static void what_was_left_of_a_new_file_goes(void **state)
+{
+    struct fixture *f = *state;
+    char name[96];
+
+    (void)reopen(f);
+    (void)append(f, 'S', 1, "one", "x");
+    flush(f);
+    (void)snprintf(name, sizeof name, "%s/j.new", f->dir);
+    FILE *left = fopen(name, "w");
+    assert_non_null(left);
+    assert_int_equal(fclose(left), 0);
+    assert_string_equal(reopen(f), "S 1 one x\n");
+    assert_int_not_equal(access(name, F_OK), 0);
+}
+
 static void a_second_process_does_not_get_it(void **state)
 {
     struct fixture *f = *state;
@@ -461,6 +477,7 @@ int main(void)
                                        T(a_new_file_takes_the_place_of_the_old),
                                        T(what_is_said_meanwhile_stands_behind),
                                        T(a_new_file_that_is_given_up_changes_nothing),
+                                       T(what_was_left_of_a_new_file_goes),
                                        T(a_second_process_does_not_get_it),
                                        T(a_folder_that_is_not_there_is_said)};
 
