@@ -3,15 +3,19 @@
 
 #include "job/id.h"
 
-static void lay_out(const struct job_message *m, struct job_fields *fields, struct bus_message *out)
+/* All that is said of a job is one header: the broker takes a table apart at each publish, and puts
+ * it together at each delivery, field by field. */
+#define PACKED "j"
+
+/* `packed` is what the header borrows from. */
+static int lay_out(const struct job_message *m, struct buf *packed, struct bus_message *out)
 {
-    job_message_fields(m, fields);
+    job_message_pack(m, packed);
     out->id = m->id;
     out->body = m->body;
-    out->n_headers = fields->n;
-    for (size_t i = 0; i < fields->n; i++) {
-        out->headers[i] = (struct bus_header){fields->at[i].name, fields->at[i].value};
-    }
+    out->n_headers = 1;
+    out->headers[0] = (struct bus_header){PACKED, buf_as_str(packed)};
+    return buf_failed(packed) ? ERR_NOMEM : ERR_OK;
 }
 
 enum { ROUTE_SIZE = 16 };
@@ -41,16 +45,18 @@ static int publish_to(struct bus_link *k, const struct job_message *m, const cha
     char route[ROUTE_SIZE];
     char exchange[TOPOLOGY_KEY_SIZE];
     char key[TOPOLOGY_KEY_SIZE];
-    struct job_fields fields;
+    struct buf packed = {0};
     struct bus_message out;
 
     int rc = names_of(m, tenant, route);
     if (rc != ERR_OK) {
         return rc;
     }
-    lay_out(m, &fields, &out);
     topology_delay(delay_ms, tenant, lane != NULL ? lane : route, exchange, key);
-    return bus_publish(k, exchange, key, &out, cb, arg);
+    rc = lay_out(m, &packed, &out);
+    rc = rc != ERR_OK ? rc : bus_publish(k, exchange, key, &out, cb, arg);
+    buf_fini(&packed);
+    return rc;
 }
 
 int wire_publish(struct bus_link *k, const struct job_message *m, int64_t delay_ms,
@@ -70,28 +76,42 @@ int wire_publish_shelf(struct bus_link *k, const struct job_message *m, bus_outc
 {
     char tenant[JOB_TENANT_MAX + 1];
     char route[ROUTE_SIZE];
-    struct job_fields fields;
+    struct buf packed = {0};
     struct bus_message out;
 
     int rc = names_of(m, tenant, route);
     if (rc != ERR_OK) {
         return rc;
     }
-    lay_out(m, &fields, &out);
-    return bus_publish(k, TOPOLOGY_SHELF, tenant, &out, cb, arg);
+    rc = lay_out(m, &packed, &out);
+    rc = rc != ERR_OK ? rc : bus_publish(k, TOPOLOGY_SHELF, tenant, &out, cb, arg);
+    buf_fini(&packed);
+    return rc;
+}
+
+/* A header for each field: as it was before, and as it is written by hand. */
+static int read_fields(const struct bus_message *in, struct job_message *m)
+{
+    int rc = ERR_OK;
+
+    for (size_t i = 0; rc == ERR_OK && i < in->n_headers; i++) {
+        rc = job_message_read(m, str_of(in->headers[i].name), in->headers[i].value);
+    }
+    return rc != ERR_OK ? rc : job_message_check(m);
 }
 
 int wire_read(const struct bus_delivery *d, struct job_message *ret)
 {
     const struct bus_message *in = bus_delivery_message(d);
     struct job_message m = {.id = in->id, .body = in->body};
+    struct str packed = bus_delivery_header(d, PACKED);
+    int rc = packed.p == NULL ? read_fields(in, &m) : job_message_unpack(packed, in->body, &m);
 
-    for (size_t i = 0; i < in->n_headers; i++) {
-        int rc = job_message_read(&m, str_of(in->headers[i].name), in->headers[i].value);
-        if (rc != ERR_OK) {
-            return rc;
-        }
+    if (rc == ERR_OK && !str_is(m.id, in->id)) {
+        rc = ERR_PROTOCOL;
     }
-    *ret = m;
-    return job_message_check(&m);
+    if (rc == ERR_OK) {
+        *ret = m;
+    }
+    return rc;
 }

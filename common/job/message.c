@@ -4,20 +4,33 @@
 #include "base/panic.h"
 #include "job/id.h"
 
-static void add(struct job_fields *f, const char *name, struct str value)
+enum { FIELDS_MAX = 32, NUMBERS_SIZE = 8 * 24 };
+
+struct field {
+    const char *name;
+    struct str value;
+};
+
+struct fields {
+    struct field at[FIELDS_MAX];
+    size_t n;
+    char numbers[NUMBERS_SIZE]; /* the text of numbers; `at` points into it */
+};
+
+static void add(struct fields *f, const char *name, struct str value)
 {
-    CHECK(f->n < JOB_FIELDS_MAX);
-    f->at[f->n++] = (struct job_field){name, value};
+    CHECK(f->n < FIELDS_MAX);
+    f->at[f->n++] = (struct field){name, value};
 }
 
-static void add_text(struct job_fields *f, const char *name, struct str value)
+static void add_text(struct fields *f, const char *name, struct str value)
 {
     if (value.n > 0) {
         add(f, name, value);
     }
 }
 
-static void add_number(struct job_fields *f, size_t *used, const char *name, int64_t value)
+static void add_number(struct fields *f, size_t *used, const char *name, int64_t value)
 {
     char *at = f->numbers + *used;
 
@@ -30,7 +43,8 @@ static void add_number(struct job_fields *f, size_t *used, const char *name, int
     add(f, name, text);
 }
 
-void job_message_fields(const struct job_message *m, struct job_fields *ret)
+/* Empty ones are left out. They borrow from the message and from `ret` itself. */
+static void lay_out(const struct job_message *m, struct fields *ret)
 {
     size_t used = 0;
 
@@ -112,9 +126,9 @@ static void pack_field(struct buf *b, const char *name, struct str value)
 
 void job_message_pack(const struct job_message *m, struct buf *ret_head)
 {
-    struct job_fields fields;
+    struct fields fields;
 
-    job_message_fields(m, &fields);
+    lay_out(m, &fields);
     size_t n = packed_size("id", m->id);
     for (size_t i = 0; i < fields.n; i++) {
         n += packed_size(fields.at[i].name, fields.at[i].value);

@@ -38,23 +38,6 @@ struct job_message {
     struct str body;
 };
 
-enum { JOB_FIELDS_MAX = 32, JOB_NUMBERS_SIZE = 8 * 24 };
-
-struct job_field {
-    const char *name;
-    struct str value;
-};
-
-struct job_fields {
-    struct job_field at[JOB_FIELDS_MAX];
-    size_t n;
-    char numbers[JOB_NUMBERS_SIZE]; /* the text of numbers; `at` may point into it */
-};
-
-/* Lays the message out as header fields (all but id and body); empty ones are left out. The fields
- * borrow from the message and from `ret` itself: do not copy the struct. */
-void job_message_fields(const struct job_message *m, struct job_fields *ret);
-
 /* Reads a field into the message (borrowed). Unknown names are ignored: a newer release may write
  * them. Returns 0, or ERR_SYNTAX for a number that is none. */
 MUST_CHECK int job_message_read(struct job_message *m, struct str name, struct str value);
@@ -68,7 +51,7 @@ struct str job_message_kind(const struct job_message *m);
 /* The priority where it is not the usual one: "high", "low", or empty. */
 struct str job_message_priority(const struct job_message *m);
 
-/* The same fields as one text for Redis, id included ("name length\nvalue\n" runs), and back. The
- * message borrows from `head` and `body`. */
+/* All but the body as one text ("name length\nvalue\n" runs; empty fields are left out), and back.
+ * The message borrows from `head` and `body`. */
 void job_message_pack(const struct job_message *m, struct buf *ret_head);
 MUST_CHECK int job_message_unpack(struct str head, struct str body, struct job_message *ret);
