@@ -439,14 +439,26 @@ static void erase_all(struct journal *j)
     }
 }
 
-bool journal_erase_some(struct journal *j)
+/* Nobody else has it by a name, and what took its place is safe. */
+static bool may_be_cut(const struct journal *j)
+{
+    struct stat st;
+
+    return !j->is_dir_due && fstat(j->erased_fd, &st) == 0 && st.st_nlink == 0;
+}
+
+bool journal_is_erasing(const struct journal *j)
+{
+    return j->erased_fd >= 0;
+}
+
+void journal_erase_some(struct journal *j)
 {
     j->erased_left -= ERASED;
     if (j->erased_fd >= 0 &&
-        (j->erased_left <= 0 || ftruncate(j->erased_fd, j->erased_left) != 0)) {
+        (j->erased_left <= 0 || !may_be_cut(j) || ftruncate(j->erased_fd, j->erased_left) != 0)) {
         erase_all(j);
     }
-    return j->erased_fd >= 0;
 }
 
 void journal_close(struct journal *j)

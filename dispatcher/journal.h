@@ -82,7 +82,9 @@ MUST_CHECK int journal_rewrite_follow(struct journal_rewrite *w, bool *ret_more)
  * bytes.
  */
 MUST_CHECK int journal_rewrite_end(struct journal_rewrite *w, int64_t *ret_shift);
-/* A file that was replaced takes its time to vanish: a piece of it. true: there is more. */
-bool journal_erase_some(struct journal *j);
+/* A file that was replaced takes its time to vanish, unless somebody has linked it: a piece of it.
+ */
+void journal_erase_some(struct journal *j);
+bool journal_is_erasing(const struct journal *j);
 /* The old one stands. Frees `w`; NULL is accepted. */
 void journal_rewrite_give_up(struct journal_rewrite *w);

@@ -94,10 +94,13 @@ static int say_lost(struct schedules_compact *c, const struct item *i)
 {
     struct journal_place p = place_of(i);
     struct journal_record r;
-    int rc = i->to < 0 ? ERR_SYNTAX : journal_get(c->journal, &p, &c->bytes, &r);
 
+    if (i->to < 0) {
+        return ERR_OK;
+    }
+    int rc = journal_get(c->journal, &p, &c->bytes, &r);
     if (rc != ERR_OK) {
-        return rc == ERR_SYNTAX ? ERR_OK : rc;
+        return rc == ERR_SYNTAX ? ERR_IO : rc; /* it was copied: without the word it would live */
     }
     struct journal_record lost = {'L', 0, r.name, {"", 0}};
     return journal_rewrite_put(c->rewrite, &lost);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "inside.h"
 
+#include "job/id.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,6 +21,7 @@ enum { READ_MAX = 100 }; /* schedules in one question */
 
 struct reading {
     struct round *round;
+    char tenant[JOB_TENANT_MAX + 1];
     size_t n;
     char *names[READ_MAX]; /* owned: a schedule may be another object by the answer */
 };
@@ -87,7 +90,7 @@ static void on_facts(int rc, const struct store_value *v, void *arg)
 
     for (size_t i = 0; rc == ERR_OK && !r->schedules->is_freed && i < one->n; i++) {
         struct schedule *s = map_get(&r->schedules->by_name, str_of(one->names[i]));
-        if (s != NULL) {
+        if (s != NULL && strcmp(s->job.tenant, one->tenant) == 0) { /* it may be another's by now */
             take(&s->facts, v, i * SCHEDULE_FACTS);
             schedule_keep_pause(s, store_word(v, i * SCHEDULE_FACTS + PAUSED));
         }
@@ -105,6 +108,7 @@ static int ask(struct reading *one, struct schedule *const *list, size_t n)
     char key[96];
 
     (void)snprintf(key, sizeof key, "{%s}:c", list[0]->job.tenant);
+    (void)str_put(str_of(list[0]->job.tenant), one->tenant, sizeof one->tenant, 0);
     words[1] = str_of(key);
     for (; one->n < n; one->n++) {
         size_t i = one->n;

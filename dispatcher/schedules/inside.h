@@ -61,6 +61,10 @@ struct pause_look {
     char
         upto[SCHEDULE_FIELD_SIZE]; /* name of the last one that was looked at; "": from the first */
     unsigned int rest;             /* rounds until it begins anew */
+    unsigned int patience;         /* rounds without an order of the names */
+    uint64_t began;                /* of the store's readings, this look's */
+    uint64_t settled;              /* likewise: what it had forgotten is known; 0: none yet */
+    bool is_whole;                 /* nothing of this one has failed */
     bool is_asking;
 };
 

@@ -2,7 +2,7 @@
 /* Records of the journal, each by name and number:
  *   S "s name" revision, or "p name"   it was put, or paused: the text says what
  *   D "s name" | "p name"              it was deleted, or resumed
- *   L "s name"                         the store forgot it
+ *   L "s name", or "p name"            the store forgot it (with its pause)
  *   E epoch                            another life of the store: all that lived is lost
  *   R "" revision                      the store's ':restored': what was lost is settled
  *   T "" revision                      how far the store has come (said by a new file)
@@ -173,13 +173,26 @@ static void apply_gone(struct schedules_keep *k, struct str field)
     }
 }
 
-static int apply_lost(struct schedules_keep *k, struct str field)
+static int apply_one_lost(struct schedules_keep *k, struct str field)
 {
     struct journal_place *p = map_get(&k->living, field);
     int rc = p == NULL ? ERR_OK : lose(k, field, p);
 
     if (p != NULL && rc == ERR_OK) {
         (void)map_remove(&k->living, field); /* it moved */
+    }
+    return rc;
+}
+
+/* With its pause. */
+static int apply_lost(struct schedules_keep *k, struct str field)
+{
+    char other[FIELD_SIZE];
+    struct str name = {field.p + 2, field.n - 2};
+    int rc = apply_one_lost(k, field);
+
+    if (rc == ERR_OK && field.p[0] == SCHEDULES_KEEP_PUT) {
+        rc = apply_one_lost(k, field_of(SCHEDULES_KEEP_PAUSED, name, other));
     }
     return rc;
 }
@@ -322,14 +335,13 @@ static void compact_some(struct schedules_keep *k)
 static void on_compact(struct loop_timer *t, void *arg)
 {
     struct schedules_keep *k = arg;
-    bool is_more = true;
 
     if (k->compact != NULL) {
         compact_some(k);
     } else {
-        is_more = journal_erase_some(k->journal);
+        journal_erase_some(k->journal);
     }
-    if (is_more) {
+    if (k->compact != NULL || journal_is_erasing(k->journal)) {
         loop_timer_set(t, 0);
     }
 }
@@ -343,7 +355,8 @@ static void compact_perhaps(struct schedules_keep *k)
                                           .lost = &k->lost};
     int64_t size = journal_size(k->journal);
 
-    if (k->compact != NULL || size <= k->worth_from || size / WORTH <= k->bytes) {
+    bool is_busy = k->compact != NULL || journal_is_erasing(k->journal);
+    if (is_busy || size <= k->worth_from || size / WORTH <= k->bytes) {
         return;
     }
     int rc = schedules_compact_begin(k->journal, &from, &k->compact);
@@ -359,6 +372,11 @@ static void on_timer(struct loop_timer *t, void *arg)
     struct schedules_keep *k = arg;
 
     int rc = journal_flush(k->journal);
+
+    if (rc != ERR_OK && k->compact != NULL) {
+        end_compact(k, rc); /* it may have taken the room */
+        rc = journal_flush(k->journal);
+    }
     k->is_awaited = false;
     k->is_stale = rc != ERR_OK;
     if (rc != ERR_OK) {
@@ -366,8 +384,8 @@ static void on_timer(struct loop_timer *t, void *arg)
         loop_timer_set(t, AGAIN_MS);
     } else {
         k->is_behind = false;
-        compact_perhaps(k);
     }
+    compact_perhaps(k); /* what waits is in the new file, too */
     k->cb(k->arg);
 }
 
@@ -504,11 +522,12 @@ void schedules_keep_resumed(struct schedules_keep *k, struct str name)
     }
 }
 
-void schedules_keep_went_on(struct schedules_keep *k, struct str name)
+void schedules_keep_went_on(struct schedules_keep *k, struct str name, bool may_be_forgotten)
 {
     if (!is_deaf(k) && schedules_keep_is_paused(k, name)) {
         char text[FIELD_SIZE];
-        say(k, 'D', field_of(SCHEDULES_KEEP_PAUSED, name, text), 0, STR(""));
+        say(k, may_be_forgotten ? 'L' : 'D', field_of(SCHEDULES_KEEP_PAUSED, name, text), 0,
+            STR(""));
     }
 }
 

@@ -52,8 +52,8 @@ void schedules_keep_paused(struct schedules_keep *k, struct str name, struct str
                            struct str text);
 /* By a person: also what was lost. */
 void schedules_keep_resumed(struct schedules_keep *k, struct str name);
-/* The store has no pause of it: what was lost waits on. */
-void schedules_keep_went_on(struct schedules_keep *k, struct str name);
+/* The store has no pause of it: what was lost waits on. may_be_forgotten: it is lost, too. */
+void schedules_keep_went_on(struct schedules_keep *k, struct str name, bool may_be_forgotten);
 /* Whether it has a pause that is not lost. */
 bool schedules_keep_is_paused(const struct schedules_keep *k, struct str name);
 

@@ -30,7 +30,10 @@ static void on_looked(int rc, const struct store_value *v, void *arg)
 
     if (rc == ERR_OK && str_is(store_word(v, 0), STR("goes_on")) && !s->is_freed &&
         schedules_store_is_read(s->store)) {
-        schedules_keep_went_on(s->keep, str_of(d->name));
+        /* Until all were looked at since the store came back, it may have come back without. */
+        struct pause_look *l = &s->looking;
+        bool may_be_forgotten = l->settled > 0 && l->settled != schedules_store_reading(s->store);
+        schedules_keep_went_on(s->keep, str_of(d->name), may_be_forgotten);
     }
     doubt_free(d);
     schedules_let_go(s);
@@ -80,10 +83,20 @@ void schedule_keep_pause(struct schedule *one, struct str text)
 
 static void on_page(int rc, void *arg)
 {
-    struct schedules *s = arg;
+    struct pause_look *l = &((struct schedules *)arg)->looking;
 
-    (void)rc; /* what was not read is, the next time */
-    s->looking.is_asking = false;
+    l->is_whole = l->is_whole && rc == ERR_OK;
+    l->is_asking = false;
+}
+
+/* Of all of them anew; by now all that was asked of the last time was answered. */
+static void begin(struct pause_look *l, uint64_t reading)
+{
+    if (l->is_whole) {
+        l->settled = l->began;
+    }
+    l->began = reading;
+    l->is_whole = true;
 }
 
 void schedules_look_for_pauses(struct schedules *s)
@@ -94,13 +107,25 @@ void schedules_look_for_pauses(struct schedules *s)
     if (s->keep == NULL || l->is_asking || !schedules_store_is_read(s->store)) {
         return;
     }
+    if (l->settled == 0) { /* what is gone at the start was taken back while this was down */
+        l->settled = schedules_store_reading(s->store);
+    }
     if (l->rest > 0) {
         l->rest--;
         return;
     }
+    /* Names that come and go all the time are not put in order for this each time. */
+    if (s->order == NULL && l->patience++ < REST) {
+        return;
+    }
+    l->patience = 0;
+    if (l->upto[0] == '\0') {
+        begin(l, schedules_store_reading(s->store));
+    }
     struct schedule **page = schedules_page(s, str_of(l->upto), LOOKED_AT, &n);
     bool is_over = n < LOOKED_AT || !str_keep(str_of(page[n - 1]->name), l->upto, sizeof l->upto);
     l->is_asking = n > 0 && schedules_read_facts(s, page, n, on_page, s) == ERR_OK;
+    l->is_whole = l->is_whole && (n == 0 || l->is_asking);
     if (is_over) {
         l->upto[0] = '\0';
         l->rest = REST;

@@ -301,3 +301,16 @@ def test_pauses_that_others_said_are_kept_too(make_stack):
     assert restore(stack) == restored("restored", ["both", "fails", "mine", "theirs"], ["fails", "mine", "theirs"])
     assert {n: (schedules.get(n)["paused"] or {}).get("by") for n in ("both", "fails", "mine", "theirs")} == {
         "both": None, "fails": "failure", "mine": "operator", "theirs": "operator"}
+
+
+def test_a_pause_that_the_store_forgot_is_not_taken_for_one_taken_back(stack, schedules):
+    """It came back with the same epoch, but older: a fail-over, a backup that was put back."""
+    schedules.put("a", yearly())
+    schedules.ask("POST", "/a/pause", 200, json={"note": "not now"})
+    stack.redis.hdel("{sample}:c", "a:paused")
+    stack.kill("redis")
+    stack.start("redis")
+    wait_until(lambda: snapshot(stack) == kept(0, "not restored"), 40, "it is missed")
+    assert schedules.get("a")["paused"] is None
+    assert restore(stack) == restored("restored", (), ["a"])
+    assert schedules.get("a")["paused"]["note"] == "not now" and snapshot(stack) == kept()

@@ -273,14 +273,15 @@ static void a_pause_belongs_to_its_schedule(void **state)
     schedules_keep_resumed(f->keep, STR("c"));
     schedules_keep_paused(f->keep, STR("f"), STR("t"), STR("6\toperator\tn"));
     assert_true(schedules_keep_is_paused(f->keep, STR("f")));
-    schedules_keep_went_on(f->keep, STR("f"));
+    schedules_keep_went_on(f->keep, STR("f"), false);
     assert_false(schedules_keep_is_paused(f->keep, STR("f")));
     schedules_keep_deleted(f->keep, STR("d"), 1000);
     schedules_keep_life(f->keep, "two");
     again(f);
     assert_string_equal(lost(f, 'p'),
                         "a=t\t1\toperator\tn b=t\t2\toperator\tn e=t\t5\toperator\tn ");
-    schedules_keep_went_on(f->keep, STR("b")); /* the new life's has none: that one is lost */
+    schedules_keep_went_on(f->keep, STR("b"),
+                           false);             /* the new life's has none: that one is lost */
     put(f, "a", 1, "another");                 /* is not paused */
     schedules_keep_resumed(f->keep, STR("e")); /* by a person, since */
     again(f);
@@ -292,6 +293,25 @@ static void turns(struct fixture *f, int n)
 {
     for (int i = 0; i < n; i++) {
         turn(f);
+    }
+}
+
+static void a_pause_may_be_forgotten_too(void **state)
+{
+    struct fixture *f = *state;
+
+    schedules_keep_life(f->keep, "one");
+    put(f, "a", 1, "A");
+    put(f, "b", 5, "B");
+    schedules_keep_paused(f->keep, STR("a"), STR("t"), STR("1\toperator\tn"));
+    schedules_keep_paused(f->keep, STR("b"), STR("t"), STR("2\toperator\tn"));
+    only_since(f, "a", 3, 0); /* b is forgotten, and its pause */
+    assert_string_equal(lost(f, 's'), "b=B ");
+    assert_string_equal(lost(f, 'p'), "b=t\t2\toperator\tn ");
+    schedules_keep_went_on(f->keep, STR("a"), true);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(lost(f, 'p'), "a=t\t1\toperator\tn b=t\t2\toperator\tn ");
+        again(f);
     }
 }
 
@@ -465,6 +485,7 @@ int main(void)
                                        T(an_earlier_revision_loses_what_the_store_has_not),
                                        T(the_word_that_was_forgotten_settles_nothing),
                                        T(a_pause_belongs_to_its_schedule),
+                                       T(a_pause_may_be_forgotten_too),
                                        T(a_new_file_says_the_same),
                                        T(what_is_said_while_it_is_written_anew_counts),
                                        T(a_file_that_cannot_be_made_smaller_is_written_on),
