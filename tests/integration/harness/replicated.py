@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Redis servers beside a stack's own, and sentinels that watch them: real ones, on free loopback ports."""
+import subprocess
+import time
+from signal import SIGTERM
+
 import redis
 
 from .ports import free_port
@@ -41,6 +45,19 @@ class RedisServer(Process):
         self.redis = connect(self.port)
         super().__init__(name, ["redis-server", *words], stack.directory, is_ready=patient(self.redis.ping))
         stack.processes[name] = self
+
+    def stop(self, timeout=60):
+        """Redis refuses a SIGTERM that comes while it writes the first append-only file after a copy of its primary ("Writing initial
+        AOF, can't exit"), and forgets it: it is told again each second."""
+        end = time.monotonic() + timeout - 1
+        while self.is_running and time.monotonic() < end:
+            self.popen.send_signal(SIGTERM)
+            self._continue()
+            try:
+                self.popen.wait(1)
+            except subprocess.TimeoutExpired:
+                pass
+        return super().stop(1)
 
     @patient
     def role(self):
