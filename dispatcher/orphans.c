@@ -320,13 +320,16 @@ static void declare_and_act(struct orphan *o)
  * none. False when nothing names one. */
 static bool judge_unreadable(struct orphan *o, bool is_key_read)
 {
-    const struct bus_message *in = bus_delivery_message(o->delivery);
+    struct str its_id = o->message.id;
     struct str class = is_key_read ? str_of(o->key.class) : STR("normal");
     struct job_id id;
 
-    o->message = (struct job_message){
-        .id = in->id, .body = in->body, .class = class, .method = STR("POST"), .path = STR("/")};
-    if (job_id_parse(in->id, &id)) {
+    o->message = (struct job_message){.id = its_id,
+                                      .body = o->message.body,
+                                      .class = class,
+                                      .method = STR("POST"),
+                                      .path = STR("/")};
+    if (job_id_parse(its_id, &id)) {
         (void)snprintf(o->key.tenant, sizeof o->key.tenant, "%.*s", STR_ARG(id.tenant));
     } else if (is_key_read) {
         char name[RANDOM_NAME_SIZE];
@@ -341,12 +344,13 @@ static bool judge_unreadable(struct orphan *o, bool is_key_read)
     return true;
 }
 
-static bool judge(struct orphan *o)
+/* rc: of what was read into its message. */
+static bool judge(struct orphan *o, int rc)
 {
     bool is_key_read = orphan_key_read(bus_delivery_key(o->delivery), &o->key);
     struct job_id id;
 
-    if (wire_read(o->delivery, &o->message) != ERR_OK || !job_id_parse(o->message.id, &id)) {
+    if (rc != ERR_OK || !job_id_parse(o->message.id, &id)) {
         return judge_unreadable(o, is_key_read);
     }
     (void)snprintf(o->key.tenant, sizeof o->key.tenant, "%.*s", STR_ARG(id.tenant));
@@ -361,9 +365,10 @@ static bool judge(struct orphan *o)
     return true;
 }
 
-static void on_delivery(struct bus_delivery *d, void *arg)
+static void take(struct orphans *s, struct bus_delivery *d, struct wire_jobs *jobs)
 {
-    struct orphans *s = arg;
+    struct job_message m;
+    int rc = wire_next(jobs, &m);
     struct orphan *o = calloc(1, sizeof *o);
 
     if (o == NULL) {
@@ -372,13 +377,25 @@ static void on_delivery(struct bus_delivery *d, void *arg)
     }
     o->orphans = s;
     o->delivery = d;
+    o->message = m;
     s->under_way++;
     s->alive++;
-    if (judge(o)) {
+    if (judge(o, rc)) {
         declare_and_act(o);
     } else {
         log_event(LOG_WARN, "orphan_left", "key=\"%.*s\"", STR_ARG(bus_delivery_key(d)));
         leave(o);
+    }
+}
+
+static void on_delivery(struct bus_delivery *d, void *arg)
+{
+    struct wire_jobs jobs;
+
+    wire_open(d, &jobs);
+    bus_share(d, jobs.n);
+    while (jobs.n > 0) {
+        take(arg, d, &jobs);
     }
 }
 

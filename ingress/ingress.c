@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "bundles.h"
 #include "bus/topology.h"
 #include "daemon/keyring.h"
 #include "jobs.h"
@@ -228,6 +229,7 @@ static void stop(void *self)
     submissions_free(g);
     jobs_free(g);
     waiters_free(g);
+    bundles_free(g->bundles);
     marks_free(g->marks);
     registry_free(g->registry);
     keyring_free(g->keys);
@@ -259,6 +261,9 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     }
     if (rc == ERR_OK) {
         rc = marks_new(g, &g->marks);
+    }
+    if (rc == ERR_OK) {
+        rc = bundles_new(g, &g->bundles);
     }
     if (rc == ERR_OK) {
         rc = loop_timer_new(g->loop, on_tick, g, &g->tick);

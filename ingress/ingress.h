@@ -14,6 +14,7 @@
 
 enum { INGRESS_CHANNEL_SIZE = 64 };
 
+struct bundles;
 struct marks;
 struct keyring;
 
@@ -24,6 +25,7 @@ struct ingress {
     struct registry *registry;
     struct bus_link *publisher;
     struct marks *marks;
+    struct bundles *bundles;
     struct keyring *keys;
     char channel[INGRESS_CHANNEL_SIZE]; /* the reply channel */
     struct map waiting;                 /* job id → struct waiters */

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "bundles.h"
 #include "calls.h"
 #include "daemon/wire.h"
 #include "ease.h"
@@ -40,6 +41,7 @@ struct submission {
     bool is_waiting;               /* the caller is the waiters' */
     bool is_marked_later;          /* not at once */
     bool is_gone;                  /* the caller hung up before it was answered */
+    bool is_brisk;                 /* its tenant's attempts are brief, as far as is known */
     struct registry_entry *tenant;
     struct job_message message; /* borrows from `own`, `channel` and `body` */
     struct buf own;
@@ -239,9 +241,15 @@ static void on_confirmed(enum bus_outcome outcome, void *arg)
 
 static void publish(struct submission *s)
 {
+    struct ingress *g = s->ingress;
+    bool is_with_others = s->is_brisk && s->due_in_ms == 0 && bundles_may_take(&s->message);
+
     s->step = STEP_PUBLISH;
     FAULT_HERE(ingress_recorded);
-    if (wire_publish(s->ingress->publisher, &s->message, s->due_in_ms, on_confirmed, s) != ERR_OK) {
+    int rc = is_with_others
+                 ? bundles_add(g->bundles, &s->message, on_confirmed, s)
+                 : wire_publish(g->publisher, &s->message, s->due_in_ms, on_confirmed, s);
+    if (rc != ERR_OK) {
         undo(s);
     }
 }
@@ -330,6 +338,7 @@ static void act_on(struct submission *s, const struct store_value *v)
     if (str_is(word, STR("new"))) {
         s->caller.backoff_s =
             ease_off_s(store_number(v, 3), store_number(v, 4), s->tenant->tenant->timeouts.sync_ms);
+        s->is_brisk = str_is(store_word(v, 5), STR("1"));
         on_new(s, store_number(v, 2));
     } else if (str_is(word, STR("replay"))) {
         on_replay(s, store_word(v, 1), store_word(v, 3));

@@ -14,6 +14,7 @@
 #include "job/complete_token.h"
 #include "job/id.h"
 #include "polling.h"
+#include "surplus.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -106,10 +107,14 @@ static void end(struct attempt *a, bool is_done)
     buf_fini(&a->answer);
     buf_fini(&a->poll_url);
     registry_unref(a->tenant);
-    a->lane->in_hand--;
+    struct lane *l = a->lane;
+    l->in_hand--;
+    l->messages -= a->is_first ? 1 : 0;
+    l->begun -= a->is_begun ? 1 : 0;
     w->in_hand--;
     w->moved = loop_now(w->loop);
     free(a);
+    surplus_turn(l);
     worker_note(w);
 }
 
@@ -557,6 +562,18 @@ void attempt_retry_claim(struct attempt *a)
     claim(a);
 }
 
+void attempt_claim_first(struct attempt *a)
+{
+    a->is_begun = true;
+    a->lane->begun++;
+    lane_begin(a->lane, a);
+}
+
+int64_t attempt_age_ms(const struct attempt *a)
+{
+    return mono_since_ms(a->arrived, loop_now(a->worker->loop));
+}
+
 void attempt_claim_by_turn(struct attempt *a)
 {
     a->is_turn = true;
@@ -823,36 +840,64 @@ static void make_decodable(struct attempt *a)
     a->message.path = a->message.path.n > 0 ? a->message.path : STR("/");
 }
 
-void attempt_begin(struct lane *l, struct bus_delivery *d)
+static struct attempt *attempt_new(struct lane *l, struct bus_delivery *d)
 {
     struct worker *w = l->worker;
     struct registry_entry *tenant = registry_find(w->registry, str_of(l->tenant));
     struct attempt *a = calloc(1, sizeof *a);
 
-    FAULT_HERE(worker_delivered);
     if (a == NULL || tenant == NULL || loop_timer_new(w->loop, on_timer, a, &a->timer) != ERR_OK) {
         free(a);
-        bus_requeue(d);
-        return;
+        return NULL;
     }
     a->worker = w;
     a->lane = l;
     a->delivery = d;
+    a->arrived = loop_now(w->loop);
     a->is_polling = lane_is_for_polls(l);
     a->tenant = registry_ref(tenant);
     draw_token(a);
     w->in_hand++;
     list_push_back(&w->attempts, &a->all);
     l->in_hand++;
-    if (wire_read(d, &a->message) != ERR_OK) {
-        a->message = (struct job_message){.id = bus_delivery_message(d)->id,
-                                          .body = bus_delivery_message(d)->body};
+    return a;
+}
+
+/* rc: of what was read into its message. */
+static void begin(struct attempt *a, int rc, bool is_alone)
+{
+    if (rc != ERR_OK) {
         make_decodable(a);
-        metric_add(w->metrics.missing, NULL, 1);
+        metric_add(a->worker->metrics.missing, NULL, 1);
         to_shelf(a, -1, STR(""), "undecodable");
-        return;
+    } else if (is_alone) {
+        attempt_claim_first(a);
+    } else {
+        surplus_begin(a->lane, a);
     }
-    lane_begin(l, a);
+}
+
+void attempts_begin(struct lane *l, struct bus_delivery *d)
+{
+    struct wire_jobs jobs;
+
+    wire_open(d, &jobs);
+    bus_share(d, jobs.n);
+    bool is_alone = jobs.n == 1;
+    for (bool is_first = true; jobs.n > 0; is_first = false) {
+        struct job_message m;
+        int rc = wire_next(&jobs, &m);
+        FAULT_HERE(worker_delivered);
+        struct attempt *a = attempt_new(l, d);
+        if (a == NULL) {
+            bus_requeue(d);
+            continue;
+        }
+        a->message = m;
+        a->is_first = is_first;
+        l->messages += is_first ? 1 : 0;
+        begin(a, rc, is_alone);
+    }
 }
 
 void attempt_drop_all(struct worker *w)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attempt — the life of one delivery in this worker: claim, forward, record, announce, acknowledge.
+/* attempt — the life of one job that was delivered to this worker: claim, forward, record,
+ * announce, acknowledge.
  *
  *   claim ──go──► forward ──► settle ──ended──────────────► acknowledge
  *     │                          └─waiting─► delay ─confirm─► acknowledge
@@ -14,8 +15,9 @@
  *     └─ack───────────────────────────────────────────────────► acknowledge
  *
  * Invariant: a delivery is acknowledged at most once, and only when its job is final or shelved or
- * another message of the job is confirmed. A step whose answer did not come is asked again, with
- * the same token: scripts give the same answer. Memory: frees itself when the delivery is settled.
+ * another message of the job is confirmed; one of several jobs when that is so of each. A step
+ * whose answer did not come is asked again, with the same token: scripts give the same answer.
+ * Memory: frees itself when its share of the delivery is settled.
  */
 #pragma once
 
@@ -23,8 +25,12 @@
 
 struct attempt;
 
-/* Takes the delivery over. */
-void attempt_begin(struct lane *l, struct bus_delivery *d);
+/* Takes the delivery over: each of its jobs is an attempt, and has a share of it. */
+void attempts_begin(struct lane *l, struct bus_delivery *d);
+/* Its first claim: for one that was surplus. */
+void attempt_claim_first(struct attempt *a);
+/* So long it has been in hand. */
+int64_t attempt_age_ms(const struct attempt *a);
 /* The claim again, for one that was refused. */
 void attempt_retry_claim(struct attempt *a);
 /* Likewise; lane_turn_over follows when it has its answer, or could not go out. */

@@ -35,7 +35,10 @@ struct attempt {
     struct job_message message; /* borrows from the delivery */
     struct registry_entry *tenant;
     struct list all;
-    struct list refused;
+    struct list refused; /* in lane.refused, or in lane.surplus */
+    struct mono arrived;
+    bool is_first; /* of its message: counted in lane.messages */
+    bool is_begun; /* counted in lane.begun */
     struct loop_timer *timer;
     enum step step;
     char token[ATTEMPT_TOKEN_SIZE];

@@ -6,9 +6,9 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "bus/topology.h"
-#include "daemon/wire.h"
 #include "lookout.h"
 #include "spread.h"
+#include "surplus.h"
 #include "turns.h"
 
 #include <stdint.h>
@@ -60,7 +60,7 @@ static void on_delivery(struct bus_delivery *d, void *arg)
 
     l->worker->moved = loop_now(l->worker->loop);
     l->heard = l->worker->moved;
-    attempt_begin(l, d);
+    attempts_begin(l, d);
     spread_note(l);
 }
 
@@ -249,14 +249,15 @@ static void declare(struct lane *l)
     }
 }
 
-/* Everything that was refused goes back to the queue. */
-static void give_back_refused(struct lane *l)
+/* Everything that waits here goes back to the queue. */
+static void give_back_waiting(struct lane *l)
 {
     struct list *link;
 
     while ((link = list_pop_front(&l->refused)) != NULL) {
         attempt_give_back(attempt_of_refused(link));
     }
+    surplus_give_back(l);
 }
 
 static void leave(struct lane *l, enum lane_state from)
@@ -287,18 +288,18 @@ static void enter(struct lane *l, enum lane_state to)
         consume(l);
         break;
     case LANE_RESTING:
-        give_back_refused(l);
+        give_back_waiting(l);
         loop_timer_set(l->timer, rest_ms(l));
         break;
     case LANE_IDLE:
         l->stands = false;
-        give_back_refused(l);
+        give_back_waiting(l);
         if (bus_link_state(l->worker->consumer) == BUS_OPEN) {
             loop_timer_set(l->timer, TROUBLE_MS);
         }
         break;
     case LANE_LEFT:
-        give_back_refused(l);
+        give_back_waiting(l);
         break;
     case LANE_STATES:
         break;
@@ -400,6 +401,7 @@ int lane_new(struct worker *w, const char *tenant, const char *route, struct tur
     l->group = g;
     l->state = LANE_IDLE;
     list_init(&l->refused);
+    list_init(&l->surplus);
     l->tenant = str_dup(str_of(tenant));
     if (l->tenant != NULL) {
         rc = name_route(l, route);

@@ -53,6 +53,10 @@ struct lane {
     size_t n_consumers;
     uint32_t prefetch;       /* of all consumers */
     size_t in_hand;          /* attempts that live: a lane outlives them */
+    size_t messages;         /* of them, the first of its message: about how many of those */
+    size_t begun;            /* of them, those not in `surplus` */
+    struct list surplus;     /* of messages with several jobs: more than it may have under way */
+    bool is_beginning;       /* against recursion */
     size_t peak;             /* the most in hand since the worker looked last */
     size_t delivered_lately; /* since then */
     bool was_full;           /* then */
@@ -83,7 +87,7 @@ void lane_move(struct lane *l, enum lane_event event);
 void lane_standing(struct lane *l, int rc);
 /* The broker took its consumer, or its queue. */
 void lane_lost(struct lane *l, const char *why);
-/* A delivery of the lane wants its first claim. */
+/* A job that was delivered wants its first claim. */
 struct attempt;
 void lane_begin(struct lane *l, struct attempt *a);
 /* A claim was refused (no slot, no instance, paused); it may succeed in `ms`. */

@@ -35,7 +35,7 @@ static size_t used(const struct lane *l)
     for (size_t i = 0; i < l->n_consumers; i++) {
         live += bus_consumer_in_hand(l->consumers[i].consumer);
     }
-    return l->prefetch + (l->in_hand > live ? l->in_hand - live : 0);
+    return l->prefetch + (l->messages > live ? l->messages - live : 0);
 }
 
 /* So many lanes that what each has while it is idle would take the place of those with work. */

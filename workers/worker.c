@@ -10,6 +10,7 @@
 #include "lane.h"
 #include "lookout.h"
 #include "spread.h"
+#include "surplus.h"
 #include "turns.h"
 
 #include <stdio.h>
@@ -421,6 +422,7 @@ static void on_tick(struct loop_timer *t, void *arg)
     free_left_lanes(w);
     routes_turn(w->routes, standing_is_ready(w->standing));
     add_missing_lanes(w);
+    surplus_look(w);
     spread_turn(w);
     lookout_turn(w);
     loop_timer_set(t, TICK_MS);

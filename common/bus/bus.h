@@ -141,7 +141,7 @@ struct bus_consumer;
 struct bus_delivery;
 
 /* A delivery: acknowledge, return or drop it exactly once (bus_ack, bus_requeue, bus_forget), also
- * after its channel is gone (then those only free it). */
+ * after its channel is gone (then those only free it). Of one with shares: once a share. */
 typedef void (*bus_delivery_cb)(struct bus_delivery *d, void *arg);
 /* The consumer stopped: cancelled by the broker (queue deleted, moved), its channel closed, or the
  * link lost. It is not restarted by itself; bus_consumer_free it. Deliveries in hand come back to
@@ -169,6 +169,11 @@ struct str bus_delivery_key(const struct bus_delivery *d);
 bool bus_delivery_is_redelivered(const struct bus_delivery *d);
 /* Its channel still lives, so that an acknowledgement would count. */
 bool bus_delivery_is_live(const struct bus_delivery *d);
+/* It has `n` shares from now on, 1 at least. What is said of it (the three below) is said of one,
+ * and done when nothing is left to be said: what was forgotten of any is forgotten, what was
+ * returned of any is returned, else it is acknowledged. Once a delivery, before anything is said of
+ * it. */
+void bus_share(struct bus_delivery *d, size_t n);
 /* Each frees the delivery. Acknowledgements leave together, the gap-free prefix of a channel as one
  * with `multiple`: within ten milliseconds, or at the end of the turn when the broker may send less
  * than half of the prefetch. */

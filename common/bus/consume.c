@@ -27,9 +27,11 @@ struct bus_delivery {
     struct bus_consumer *consumer;
     uint64_t tag;
     bool is_redelivered;
-    size_t body_n; /* when complete */
-    size_t used;   /* of bytes */
-    char bytes[];  /* texts, then the body */
+    size_t shares;                  /* of which nothing was said yet */
+    bool is_requeued, is_forgotten; /* of any share */
+    size_t body_n;                  /* when complete */
+    size_t used;                    /* of bytes */
+    char bytes[];                   /* texts, then the body */
 };
 
 struct bus_consumer {
@@ -153,7 +155,7 @@ static void drop(struct bus_delivery *d)
     unref(c);
 }
 
-void bus_ack(struct bus_delivery *d)
+static void acknowledge(struct bus_delivery *d)
 {
     struct bus_consumer *c = d->consumer;
 
@@ -163,7 +165,7 @@ void bus_ack(struct bus_delivery *d)
     drop(d);
 }
 
-void bus_requeue(struct bus_delivery *d)
+static void requeue(struct bus_delivery *d)
 {
     if (d->consumer->link != NULL) {
         put_requeue(d->consumer, d->tag);
@@ -171,7 +173,7 @@ void bus_requeue(struct bus_delivery *d)
     drop(d);
 }
 
-void bus_forget(struct bus_delivery *d)
+static void forget(struct bus_delivery *d)
 {
     struct bus_consumer *c = d->consumer;
 
@@ -179,6 +181,45 @@ void bus_forget(struct bus_delivery *d)
         c->forgotten = d->tag;
     }
     drop(d);
+}
+
+void bus_share(struct bus_delivery *d, size_t n)
+{
+    CHECK(n > 0 && d->shares == 1);
+    d->shares = n;
+}
+
+/* One share less; the last one does what all have said. */
+static void say(struct bus_delivery *d)
+{
+    CHECK(d->shares > 0);
+    if (--d->shares > 0) {
+        return;
+    }
+    if (d->is_forgotten) {
+        forget(d);
+    } else if (d->is_requeued) {
+        requeue(d);
+    } else {
+        acknowledge(d);
+    }
+}
+
+void bus_ack(struct bus_delivery *d)
+{
+    say(d);
+}
+
+void bus_requeue(struct bus_delivery *d)
+{
+    d->is_requeued = true;
+    say(d);
+}
+
+void bus_forget(struct bus_delivery *d)
+{
+    d->is_forgotten = true;
+    say(d);
 }
 
 /* --- deliveries ------------------------------------------------------------------------------ */
@@ -328,6 +369,7 @@ static struct bus_delivery *delivery_new(struct bus_consumer *c, const amqp_basi
     *d = (struct bus_delivery){.consumer = c,
                                .tag = c->coming_tag,
                                .is_redelivered = c->is_coming_redelivered,
+                               .shares = 1,
                                .body_n = body_n};
     keep_texts(d, p);
     d->key = keep(d, (struct str){c->coming_key, c->coming_key_n});

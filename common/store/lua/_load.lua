@@ -6,7 +6,7 @@
 --   {T}:t lq, lqs (of asynchronous jobs, of synchronous ones, which have a queue of their own)  "<since> <looked> <probe> <trend>": since when jobs wait, when that was looked at last, when a caller was last let
 --     through although it comes too late, what a job would have waited of late (ms, smoothed). Absent while nobody waits
 local FOLLOW_MS, TREND_MS, WINDOW_MS, STALE_MS, PROBE_MS = 2000, 5000, 3000, 10000, 1000
-local FEW_WAIT, FEW_SAMPLES, MANY_SAMPLES, BRIEF_MS, STILL_MS, MOST_MS = 2, 3, 20, 100, 1000, 300000
+local FEW_WAIT, FEW_SAMPLES, MANY_SAMPLES, BRISK_MS, BRIEF_MS, STILL_MS, MOST_MS = 2, 3, 20, 25, 100, 1000, 300000
 local WAKES_MS = 60000 -- so long a worker may take to come where there is none
 
 local LOAD = {'at', 'took', 'seen', 'from', 'least', 'n', 'least_before', 'n_before'}
@@ -107,6 +107,12 @@ local function takes_ms(l, now, still)
     local is_known = l.seen >= FEW_SAMPLES and now - l.at < math.max(STALE_MS, 2 * l.took)
     local took = is_known and l.took or 0
     return still > STILL_MS and math.max(took, still) or took
+end
+
+-- Attempts are over within a moment, and did so until now: what comes together may go to one worker together.
+local function is_brisk(now)
+    local l = noted('ld', LOAD)
+    return l.seen >= FEW_SAMPLES and l.took <= BRISK_MS and now - l.at < FOLLOW_MS
 end
 
 -- How many calls it takes at a time; math.huge without a limit.

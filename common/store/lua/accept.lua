@@ -5,8 +5,8 @@
 -- ARGV: 1 epoch, 2 name, 3 key or '', 4 fingerprint, 5 class, 6 'wait' or 'async', 7 ms until the
 -- caller's deadline (0 never), 8 ms until the job's own (0 never), 9 ms until it is due (0 now),
 -- 10 "channel|waiter" or '', 11 accept lease in ms, 12 max_queue, 13… further fields of the record.
--- Gives {verdict, name, now, …}: new wait trend | undone | replay state | busy ms | reused | full ms | shed ms | memory.
--- wait, trend: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
+-- Gives {verdict, name, now, …}: new wait trend brisk | undone | replay state | busy ms | reused | full ms | shed ms | memory.
+-- wait, trend, brisk: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
 local name, key, fingerprint, mode, waiter = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[10]
 if tenant.know(mode == 'wait' and LOOKED_AT_SYNC or LOOKED_AT).ep ~= EPOCH then
     return {'memory', name, '0'}
@@ -107,4 +107,4 @@ unended.enter(name, lease)
 if is_sync then
     redis.call('ZADD', T .. 'y', int(is_call and deadline or now + 3600000), name)
 end
-return {'new', name, int(now), int(wait_ms), int(trend_ms)}
+return {'new', name, int(now), int(wait_ms), int(trend_ms), is_brisk(now) and '1' or '0'}
