@@ -45,7 +45,11 @@ int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, 
     store_args_number(&a, in->ttl_ms);
     store_args_number(&a, in->due_in_ms);
     store_args_add(&a, str_of(in->waiter));
-    store_args_number(&a, TUNED(accept_lease_ms, CALLS_ACCEPT_LEASE_MS));
+    if (in->follows) {
+        store_args_add(&a, STR("follows"));
+    } else {
+        store_args_number(&a, TUNED(accept_lease_ms, CALLS_ACCEPT_LEASE_MS));
+    }
     store_args_number(&a, (int64_t)in->tenant->max_queue);
     store_args_add(&a, STR("m"));
     store_args_add(&a, m->method);
@@ -80,11 +84,16 @@ int calls_why(struct ingress *g, struct str id, const struct tenant *t, store_cb
     return call(g, STORE_WHY, id, &a, cb, arg);
 }
 
-int calls_undo(struct ingress *g, struct str id, store_cb cb, void *arg)
+int calls_undo(struct ingress *g, struct str id, const struct calls_life *went_in, store_cb cb,
+               void *arg)
 {
     struct store_args a = {.n = 1};
 
     store_args_number(&a, CALLS_DAY_MS);
+    if (went_in != NULL) {
+        store_args_add(&a, str_of(went_in->epoch));
+        store_args_add(&a, str_of(went_in->generation));
+    }
     return call(g, STORE_UNDO, id, &a, cb, arg);
 }
 

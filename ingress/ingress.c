@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "brisk.h"
 #include "bundles.h"
 #include "bus/topology.h"
 #include "daemon/keyring.h"
@@ -230,6 +231,7 @@ static void stop(void *self)
     jobs_free(g);
     waiters_free(g);
     bundles_free(g->bundles);
+    brisk_free(g->brisk);
     marks_free(g->marks);
     registry_free(g->registry);
     keyring_free(g->keys);
@@ -264,6 +266,9 @@ static int start(struct daemon *d, void **ret_self, struct buf *why)
     }
     if (rc == ERR_OK) {
         rc = bundles_new(g, &g->bundles);
+    }
+    if (rc == ERR_OK) {
+        rc = brisk_new(&g->brisk);
     }
     if (rc == ERR_OK) {
         rc = loop_timer_new(g->loop, on_tick, g, &g->tick);

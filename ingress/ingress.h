@@ -14,6 +14,7 @@
 
 enum { INGRESS_CHANNEL_SIZE = 64 };
 
+struct brisk;
 struct bundles;
 struct marks;
 struct keyring;
@@ -26,6 +27,7 @@ struct ingress {
     struct bus_link *publisher;
     struct marks *marks;
     struct bundles *bundles;
+    struct brisk *brisk;
     struct keyring *keys;
     char channel[INGRESS_CHANNEL_SIZE]; /* the reply channel */
     struct map waiting;                 /* job id → struct waiters */

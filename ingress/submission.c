@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "brisk.h"
 #include "bundles.h"
 #include "calls.h"
 #include "daemon/wire.h"
@@ -19,7 +20,8 @@ enum {
     AGAIN_MS = 100,
     ROUTE_LOOK_MS = 20,
     ROUTE_PATIENCE_MS = 3000,
-    MARK_LATER_MS = 100
+    MARK_LATER_MS = 100,
+    LATE_SIZE = WAITER_NAME_SIZE + STR_I64_SIZE + 1
 };
 
 enum step {
@@ -28,8 +30,9 @@ enum step {
     STEP_ACCEPT,
     STEP_PUBLISH,
     STEP_UNDO,
-    STEP_CONFIRMED, /* its mark may turn out to be needless */
-    STEP_MARK
+    STEP_CONFIRMED, /* its mark may turn out to be needless, and its record be written by now */
+    STEP_MARK,
+    STEP_FOLLOW /* accept, of one whose message went first */
 };
 
 struct submission {
@@ -42,6 +45,9 @@ struct submission {
     bool is_marked_later;          /* not at once */
     bool is_gone;                  /* the caller hung up before it was answered */
     bool is_brisk;                 /* its tenant's attempts are brief, as far as is known */
+    bool follows;                  /* its record follows its message (decision 0015) */
+    char late[LATE_SIZE];          /* then the message's field */
+    char generation[STR_I64_SIZE]; /* and the store's, when it left */
     struct registry_entry *tenant;
     struct job_message message; /* borrows from `own`, `channel` and `body` */
     struct buf own;
@@ -160,13 +166,24 @@ static void undo(struct submission *s)
         s->step_began = loop_now(s->ingress->loop);
     }
     FAULT_HERE(ingress_undo);
-    int rc = calls_undo(s->ingress, s->message.id, on_undone, s);
+    struct calls_life life = {.epoch = s->epoch, .generation = s->generation};
+    int rc = calls_undo(s->ingress, s->message.id, s->follows ? &life : NULL, on_undone, s);
     if (rc != ERR_OK) {
         on_undone(rc, NULL, s);
     }
 }
 
 /* --- publish ---------------------------------------------------------------------------------- */
+
+/* Its message is confirmed: it is never undone from here. */
+static void follow(struct submission *s)
+{
+    if (s->step != STEP_FOLLOW) {
+        s->step = STEP_FOLLOW;
+        s->step_began = loop_now(s->ingress->loop);
+    }
+    accept_call(s);
+}
 
 static void mark(struct submission *s);
 
@@ -198,6 +215,10 @@ static void on_marked(const char *state, void *arg)
 
 static void mark(struct submission *s)
 {
+    if (s->follows) {
+        follow(s);
+        return;
+    }
     if (s->step != STEP_MARK) {
         s->step = STEP_MARK;
         s->step_began = loop_now(s->ingress->loop);
@@ -269,17 +290,22 @@ static void start_waiting(struct submission *s)
     }
 }
 
+static void set_times(struct submission *s, int64_t now_ms)
+{
+    s->message.created_ms = now_ms;
+    s->message.due_ms = s->due_in_ms > 0 ? now_ms + s->due_in_ms : 0;
+    s->message.expires_ms = s->ttl_ms > 0 ? now_ms + s->ttl_ms : 0;
+    /* One that waits with Prefer: wait=N gets a 202 at its deadline: the job has none. */
+    s->message.deadline_ms = s->caller.mode == CALLER_SYNC ? now_ms + s->caller.wait_ms : 0;
+}
+
 static void on_new(struct submission *s, int64_t now_ms)
 {
     if (s->is_gone) {
         undo(s);
         return;
     }
-    s->message.created_ms = now_ms;
-    s->message.due_ms = s->due_in_ms > 0 ? now_ms + s->due_in_ms : 0;
-    s->message.expires_ms = s->ttl_ms > 0 ? now_ms + s->ttl_ms : 0;
-    /* One that waits with Prefer: wait=N gets a 202 at its deadline: the job has none. */
-    s->message.deadline_ms = s->caller.mode == CALLER_SYNC ? now_ms + s->caller.wait_ms : 0;
+    set_times(s, now_ms);
     if (s->caller.mode != CALLER_ASYNC) {
         /* Before the publish: the answer may be faster than the confirm. */
         start_waiting(s);
@@ -331,14 +357,30 @@ static int seconds_up(int64_t ms)
     return (int)((ms + 999) / 1000);
 }
 
+static void note_brisk(struct submission *s, const struct store_value *v)
+{
+    struct ingress *g = s->ingress;
+
+    s->is_brisk = str_is(store_word(v, 5), STR("1"));
+    brisk_note(g->brisk, str_of(s->tenant->tenant->name), s->is_brisk, store_number(v, 2),
+               loop_now(g->loop));
+}
+
+/* What was turned away after its message had left is withdrawn by the same script. */
 static void act_on(struct submission *s, const struct store_value *v)
 {
     struct str word = store_word(v, 0);
+    char state[16];
 
-    if (str_is(word, STR("new"))) {
+    note_brisk(s, v);
+    if (s->follows && str_is(word, STR("new"))) {
+        (void)str_put(store_word(v, 6), state, sizeof state, 0);
+        accepted(s, state);
+    } else if (s->follows && str_is(word, STR("memory"))) {
+        refuse_unknown(s);
+    } else if (str_is(word, STR("new"))) {
         s->caller.backoff_s =
             ease_off_s(store_number(v, 3), store_number(v, 4), s->tenant->tenant->timeouts.sync_ms);
-        s->is_brisk = str_is(store_word(v, 5), STR("1"));
         on_new(s, store_number(v, 2));
     } else if (str_is(word, STR("replay"))) {
         on_replay(s, store_word(v, 1), store_word(v, 3));
@@ -369,6 +411,18 @@ static void act_on(struct submission *s, const struct store_value *v)
     }
 }
 
+/* Its message is with the broker: what the store does not say now, the claim will write. */
+static void on_follow_failed(struct submission *s)
+{
+    if (age_ms(s, s->step_began) < STORE_PATIENCE_MS) {
+        loop_timer_set(s->timer, AGAIN_MS);
+    } else if (s->is_marked_later) {
+        accepted(s, NULL); /* its caller waits, and goes on waiting */
+    } else {
+        refuse_unknown(s);
+    }
+}
+
 static void on_accepted(int rc, const struct store_value *v, void *arg)
 {
     struct submission *s = arg;
@@ -377,7 +431,9 @@ static void on_accepted(int rc, const struct store_value *v, void *arg)
     if (FAULT(ingress_accepted)) {
         rc = ERR_UNKNOWN;
     }
-    if (rc == ERR_OK || !RULE(record_before_publish)) {
+    if (rc != ERR_OK && s->follows) {
+        on_follow_failed(s);
+    } else if (rc == ERR_OK || !RULE(record_before_publish)) {
         act_on(s, v);
     } else if (rc == ERR_UNKNOWN || rc == ERR_DOWN) {
         /* It may have happened: the same script with the same name gives the same answer. */
@@ -398,6 +454,14 @@ static void on_accepted(int rc, const struct store_value *v, void *arg)
     }
 }
 
+/* A millisecond at least: 0 would be no deadline. */
+static int64_t wait_left_ms(const struct submission *s)
+{
+    int64_t left = s->caller.wait_ms - (s->follows ? age_ms(s, s->arrived) : 0);
+
+    return left > 0 ? left : 1;
+}
+
 static void accept_call(struct submission *s)
 {
     bool is_first = s->accept_sent.ns == 0;
@@ -405,21 +469,64 @@ static void accept_call(struct submission *s)
                               .tenant = s->tenant->tenant,
                               .is_async = s->caller.mode == CALLER_ASYNC,
                               .deadline_in_ms =
-                                  s->caller.mode == CALLER_ASYNC ? s->ttl_ms : s->caller.wait_ms,
+                                  s->caller.mode == CALLER_ASYNC ? s->ttl_ms : wait_left_ms(s),
                               .ttl_ms = s->ttl_ms,
                               .due_in_ms = s->due_in_ms,
                               .waiter = s->waiter,
+                              .follows = s->follows,
                               .takes_202 = s->caller.mode == CALLER_WAIT};
 
-    s->step = STEP_ACCEPT;
+    s->step = s->follows ? STEP_FOLLOW : STEP_ACCEPT;
     if (is_first) {
         s->accept_sent = loop_now(s->ingress->loop);
     }
     int rc = calls_accept(s->ingress, &in, on_accepted, s);
-    if (rc != ERR_OK && is_first) {
+    if (rc != ERR_OK && is_first && !s->follows) {
         refuse(s, PROBLEM_UNAVAILABLE, "The store does not answer. Nothing was accepted.", 1);
     } else if (rc != ERR_OK) {
         on_accepted(ERR_DOWN, NULL, s);
+    }
+}
+
+static bool is_plain_text(struct str s)
+{
+    return memchr(s.p == NULL ? "" : s.p, '\n', s.n) == NULL;
+}
+
+/* The record of a plain job may follow its message while the tenant is brisk: whoever claims it
+ * writes it, or the confirm does, whichever is first (decision 0015). */
+static bool may_follow(const struct submission *s)
+{
+    const struct job_message *m = &s->message;
+    const struct ingress *g = s->ingress;
+
+    return s->caller.mode != CALLER_WAIT && s->due_in_ms == 0 && s->ttl_ms == 0 && m->key.n == 0 &&
+           m->ordering_key.n == 0 && !s->is_gone && bundles_may_take(m) && is_plain_text(m->path) &&
+           is_plain_text(m->labels) && is_plain_text(m->caller) && store_is_open(g->store) &&
+           brisk_is(g->brisk, str_of(s->tenant->tenant->name), loop_now(g->loop));
+}
+
+static void publish_first(struct submission *s)
+{
+    struct ingress *g = s->ingress;
+    size_t n = 0;
+
+    s->follows = true;
+    s->is_brisk = true;
+    (void)str_from_i64(store_generation(g->store), s->generation);
+    n = str_put(str_of(s->generation), s->late, sizeof s->late, n);
+    n = str_put(STR(" "), s->late, sizeof s->late, n);
+    (void)str_put(str_of(s->waiter), s->late, sizeof s->late, n);
+    s->message.late = str_of(s->late);
+    on_new(s, brisk_store_ms(g->brisk, loop_now(g->loop)));
+}
+
+static void begin(struct submission *s)
+{
+    if (may_follow(s)) {
+        publish_first(s);
+    } else {
+        accept_call(s);
     }
 }
 
@@ -431,7 +538,7 @@ static void find_route(struct submission *s)
 
     s->step = STEP_ROUTE;
     if (routes_have(s->ingress->routes, tenant, m->class, m->lane)) {
-        accept_call(s);
+        begin(s);
         return;
     }
     if (age_ms(s, s->arrived) >= ROUTE_PATIENCE_MS) {

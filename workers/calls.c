@@ -76,6 +76,50 @@ static struct str policy_word(const struct calls_job *j)
                                         : STR("hold");
 }
 
+static void put_field(struct buf *to, const char *name, struct str value)
+{
+    if (value.n > 0) {
+        buf_text(to, name);
+        buf_char(to, '\n');
+        buf_str(to, value);
+        buf_char(to, '\n');
+    }
+}
+
+/* What write_following() in _follow.lua takes: the record of a message that went first. */
+static void lay_out_following(const struct job_message *m, struct buf *ret)
+{
+    struct str waiter = m->late;
+    struct str generation;
+
+    (void)str_cut(&waiter, ' ', &generation);
+    buf_str(ret, m->epoch);
+    buf_char(ret, ' ');
+    buf_str(ret, generation);
+    buf_char(ret, ' ');
+    buf_i64(ret, m->created_ms);
+    buf_char(ret, ' ');
+    buf_i64(ret, m->deadline_ms);
+    buf_char(ret, ' ');
+    buf_str(ret, job_message_kind(m));
+    buf_char(ret, ' ');
+    buf_str(ret, waiter.n > 0 ? waiter : STR("-"));
+    buf_char(ret, '\n');
+    put_field(ret, "m", m->method);
+    put_field(ret, "p", m->path);
+    put_field(ret, "cr", m->caller);
+    put_field(ret, "lb", m->labels);
+    put_field(ret, "pr", job_message_priority(m));
+}
+
+static void add_following(struct store_args *a, const struct calls_job *j, struct buf *text)
+{
+    if (j->message->late.n > 0) {
+        lay_out_following(j->message, text);
+        add_option(a, STR("lt"), buf_as_str(text));
+    }
+}
+
 int64_t calls_limit_ms(const struct calls_job *j)
 {
     int64_t own = j->message->timeout_ms;
@@ -90,6 +134,7 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
     struct tenant_retry retry = verdict_retry_settings(j->tenant, j->message->retry);
     struct mood_policies policies;
     struct store_args a = {.n = 1};
+    struct buf following = {0};
     char key[PER_KEY_SIZE];
 
     store_args_add(&a, str_of(j->token));
@@ -100,6 +145,7 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
     store_args_number(&a, retry.max_attempts);
     store_args_number(&a, lease_ms);
     add_keeping(&a, j);
+    add_following(&a, j, &following);
     if (j->has_more) {
         add_option(&a, STR("mw"), STR("1"));
     }
@@ -113,7 +159,9 @@ int calls_claim(const struct calls_job *j, const char *worker, const char *chann
         store_args_add(&a, STR("poll_lease_ms"));
         store_args_number(&a, POLL_LEASE_MS);
     }
-    return call(j, STORE_CLAIM, &a, cb, arg);
+    int rc = buf_failed(&following) ? ERR_NOMEM : call(j, STORE_CLAIM, &a, cb, arg);
+    buf_fini(&following);
+    return rc;
 }
 
 int calls_rebuild(const struct calls_job *j, bool was_attempted, int64_t lease_ms, store_cb cb,

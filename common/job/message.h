@@ -28,6 +28,7 @@ struct job_message {
     struct str schedule;       /* with the two below, of a fired job */
     struct str scheduled_time; /* RFC 3339 */
     struct str channel;        /* reply channel of its first waiter, or empty */
+    struct str late;           /* "<generation> <waiter>" of one whose record follows; or empty */
     int64_t created_ms;        /* by the store's clock */
     int64_t due_ms;            /* likewise; 0: at once */
     int64_t expires_ms;        /* the job's own deadline, likewise; 0: never */

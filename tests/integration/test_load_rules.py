@@ -315,7 +315,7 @@ def test_a_full_queue_says_when_there_may_be_room(load):
 
 
 def test_what_a_job_will_wait_is_said_as_it_is_accepted(load):
-    assert load.arrive(deadline=60000)[1][3:] == ["0", "0", "0"]
+    assert load.arrive(deadline=60000)[1][3:] == ["0", "0", "0", "accepted"]
     load.busy(took=1000, waiting=10)
     said = load.arrive(deadline=60000)[1]
     assert said[0] == "new" and 4000 <= int(said[3]) <= 8000

@@ -242,9 +242,41 @@ def s_accept():
         waiters.append((a[1], waiter))
 waiters = []
 
-def undo(name):
-    a, b = twice(lambda: call('undo', name, DAY)); log('undo', name, a, b)
+def undo(name, *life):
+    a, b = twice(lambda: call('undo', name, DAY, *life)); log('undo', name, a, b)
     if b and a[0] != b[0]: complain('undo not idempotent', name, (a, b))
+    if a[0] == 'undone': withdrawn.add(name)
+
+first = {}        # of jobs whose message went before their record: what their claims say
+unfollowed = {}   # of them, those that their ingress has not asked for yet: how it will
+withdrawn = set() # whoever sent them was told that they will not run
+
+def s_first():
+    """A plain job of a brisk tenant: its record follows its message."""
+    name = fresh(); mode = rnd.choice(['wait', 'async']); at = now()
+    dl = rnd.choice([40, 5000]) if mode == 'wait' else 0
+    waiter = 'ch1|%016x' % rnd.getrandbits(64) if mode == 'wait' else ''
+    cl = 'sync' if mode == 'wait' else 'normal'
+    names.append(name); policy[name] = rnd.choice(['retry', 'hold', 'ask'])
+    info[name] = (0, 0, at + dl if dl else 0, '', '', cl, at, 'ch1' if waiter else '')
+    first[name] = '%s 1 %d %d %s %s\nm\nPOST\np\n/\n' % (EPOCH[0], at, at + dl if dl else 0, cl, waiter or '-')
+    fate = rnd.random()
+    if fate < .9: put(name, False, EPOCH[0])
+    log('first', name, mode, fate < .9)
+    if fate < .75: unfollowed[name] = (mode, dl, waiter)
+    elif fate < .85 or fate > .9: undo(name, EPOCH[0], 1)  # not confirmed, and stored or not
+    if mode == 'wait': waiters.append((name, waiter))
+
+def s_follow():
+    """Its message is confirmed."""
+    if not unfollowed: return
+    name = rnd.choice(list(unfollowed)); mode, dl, waiter = unfollowed.pop(name)
+    bound = rnd.choice([40, 40, 1])
+    f = lambda: call('accept', name, '', '', 'sync' if mode == 'wait' else 'normal', mode, dl, 0, 0, waiter, 'follows', bound, 'm', 'POST', 'p', '/')
+    a, b = twice(f); log('follow', name, bound, a, b)
+    if b and a[0] != b[0] and (a[0], b[0]) not in (('full', 'undone'), ('shed', 'undone')): complain('follow not idempotent', name, (a, b))
+    if a[0] in ('full', 'shed', 'undone'): withdrawn.add(name)
+    if a[0] == 'new' and mode == 'async' and a[6] not in FINAL: promised.add(name)
 
 def s_undo():
     live = [n for n in names if R.hget(T + 'j:' + n, 'st') == 'accepted']
@@ -293,7 +325,7 @@ def s_step():
     if d['step'] == 'claim':
         if R.exists(T + 'j:' + name): takes_place(name)
         f = lambda: call('claim', name, d['token'], d['worker'], 'cw', 40, policy.get(name, 'hold'), 3, 20, 60000, 60000, 60000, 60000,
-                         'rg', 'eu', *pk(name), *MOODS)
+                         *(['lt', first[name]] if name in first else []), 'rg', 'eu', *pk(name), *MOODS)
         before = R.hgetall(T + 't')
         a, b = twice(f); log('claim', name, d['token'][:4], a, b)
         if b and a[0] == 'go' and b != a and b[0] != 'go': complain('claim not idempotent', name, (a, b))
@@ -303,6 +335,7 @@ def s_step():
         elif v == 'go':
             d.update(step='run', running=True, n=a[1], counted=a[5], i=a[2], se=a[4])
             if name in in_air and name not in twins: complain('a silent repeat', name, a)
+            if name in withdrawn: complain('withdrawn, and it runs', name, a)
             in_sequence(name)
             offered.add(name)
         elif v in ('park',): replace(d)
@@ -398,7 +431,7 @@ def s_forget():
     EPOCH[0] = 'e%d' % (int(EPOCH[0][1:]) + 1); EPOCH[1] = 'l'
     register(); cursor[0] = ''
     log('everything is lost', '', EPOCH[0])
-    for x in (top, was_final, truth, told_queued): x.clear()
+    for x in (top, was_final, truth, told_queued, unfollowed, withdrawn): x.clear()
     promised.difference_update([n for n in promised if info[n][5] == 'sync'])  # what a repeat was told is lost
     for n in list(names):
         if n not in copies and msgs[n] + hand[n] == 0: names.remove(n); promised.discard(n)
@@ -583,7 +616,7 @@ def s_old_shelve():
     log('shelve again, after retry', n, a)
     if R.hget(T + 'j:' + n, 'st') != 'queued': complain('shelve sent again undid the operator', n, a)
 
-STEPS_ = [(s_accept, 10), (s_deliver, 14), (s_step, 40), (s_late, 3), (s_die, 2), (s_expire, 5), (s_cancel, 3), (s_resolve, 4), (s_drop, 2), (s_redrive, 2),
+STEPS_ = [(s_accept, 8), (s_first, 4), (s_follow, 4), (s_deliver, 14), (s_step, 40), (s_late, 3), (s_die, 2), (s_expire, 5), (s_cancel, 3), (s_resolve, 4), (s_drop, 2), (s_redrive, 2),
           (s_outbox, 4), (s_fire, 2), (s_sweep, 3), (s_lose, 1), (s_health, 1), (s_pool, 1), (s_shelf_bound, 1), (s_undo, 1), (s_old_shelve, 2),
           (s_shelf_queue, 1), (s_forget, 1)]
 R.flushall(); load(); register()

@@ -110,9 +110,9 @@ local function takes_ms(l, now, still)
 end
 
 -- Attempts are over within a moment, and did so until now: what comes together may go to one worker together.
-local function is_brisk(now)
+local function is_brisk(now, n_unended, bound)
     local l = noted('ld', LOAD)
-    return l.seen >= FEW_SAMPLES and l.took <= BRISK_MS and now - l.at < FOLLOW_MS
+    return (bound == 0 or n_unended * 2 < bound) and l.seen >= FEW_SAMPLES and l.took <= BRISK_MS and now - l.at < FOLLOW_MS
 end
 
 -- How many calls it takes at a time; math.huge without a limit.

@@ -2,10 +2,12 @@
 -- with: _pool.lua
 -- with: _order.lua
 -- with: _load.lua
+-- with: _follow.lua
 -- ARGV: 1 epoch, 2 name, 3 key or '', 4 fingerprint, 5 class, 6 'wait' or 'async', 7 ms until the
 -- caller's deadline (0 never), 8 ms until the job's own (0 never), 9 ms until it is due (0 now),
--- 10 "channel|waiter" or '', 11 accept lease in ms, 12 max_queue, 13… further fields of the record.
--- Gives {verdict, name, now, …}: new wait trend brisk | undone | replay state | busy ms | reused | full ms | shed ms | memory.
+-- 10 "channel|waiter" or '', 11 accept lease in ms, or 'follows': its message went first, and is confirmed (_follow.lua), 12 max_queue,
+-- 13… further fields of the record.
+-- Gives {verdict, name, now, …}: new wait trend brisk state | undone | replay state | busy ms | reused | full ms | shed ms | memory.
 -- wait, trend, brisk: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
 local name, key, fingerprint, mode, waiter = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[10]
 if tenant.know(mode == 'wait' and LOOKED_AT_SYNC or LOOKED_AT).ep ~= EPOCH then
@@ -21,7 +23,16 @@ end
 -- A caller that got no answer sends the same again.
 local again = redis.call('HGET', job(name), 'st')
 if again then
-    return {again == 'canceled' and 'undone' or 'new', name, int(now)} -- BREAK:accept_by_name
+    return {again == 'canceled' and 'undone' or 'new', name, int(now), '0', '0', is_brisk(now, 0, 0) and '1' or '0', again} -- BREAK:accept_by_name
+end
+local follows = ARGV[11] == 'follows'
+
+-- Nothing was accepted. What went first must not run.
+local function turn_away(...)
+    if follows then
+        withdraw_unknown(name, now, 86400000) -- BREAK:turned_away_does_not_run
+    end
+    return {...}
 end
 
 local function join(held, r)
@@ -61,12 +72,12 @@ end
 local bound = setting(ARGV[12])
 local n_unended = unended.count()
 if bound > 0 and n_unended >= bound then
-    return {'full', name, int(now), int(room_ms(now, bound))}
+    return turn_away('full', name, int(now), int(room_ms(now, bound)))
 end
 local own = from_now(ARGV[8])
 local due = from_now(ARGV[9])
 local deadline = mode == 'wait' and from_now(ARGV[7]) or own
-local lease = now + setting(ARGV[11])
+local lease = follows and 0 or now + setting(ARGV[11])
 -- Who waits with a 202 at its end (wn) is not too late by then; who begins later has a queue that nobody knows.
 local is_sync = mode == 'wait'
 local more = options(13)
@@ -78,10 +89,11 @@ if not late_ms and more.ok then
     late_ms = look_at_line(now, within, in_line_by(more.ok, now))
 end
 if late_ms then
-    return {'shed', name, int(now), int(late_ms)}
+    return turn_away('shed', name, int(now), int(late_ms))
 end
 -- What is as _common.lua's BLANK says is not written: a field is dear, and most jobs are plain.
-local sets = {'st', 'accepted', 'ca', int(now), unpack(ARGV, 13)}
+local state = follows and 'queued' or 'accepted'
+local sets = {'st', state, 'ca', int(now), unpack(ARGV, 13)}
 
 local function set(field, value)
     local n = #sets
@@ -103,8 +115,8 @@ redis.call('HSET', job(name), unpack(sets))
 if key ~= '' then
     redis.call('SET', T .. 'k:' .. key, name) -- BREAK:key_with_record
 end
-unended.enter(name, lease)
+unended.enter(name, follows and first_check(deadline, now) or lease)
 if is_sync then
     redis.call('ZADD', T .. 'y', int(is_call and deadline or now + 3600000), name)
 end
-return {'new', name, int(now), int(wait_ms), int(trend_ms), is_brisk(now) and '1' or '0'}
+return {'new', name, int(now), int(wait_ms), int(trend_ms), is_brisk(now, n_unended, bound) and '1' or '0', state}

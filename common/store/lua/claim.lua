@@ -2,10 +2,11 @@
 -- with: _pool.lua
 -- with: _order.lua
 -- with: _offload.lua
+-- with: _follow.lua
 -- The worker's table "what to do with one delivery": row and action in one.
 -- ARGV: 1 epoch, 2 name, 3 token, 4 worker, 5 worker's channel, 6 ms of the attempt's limit and linger,
 -- 7 in-doubt policy, 8 most attempts, 9 lease in ms, 10 record_ms, 11 window_ms, 12 result_ms, 13 brief_ms,
--- 14… options: rg the worker's region, pk the key of per_key, mw '1': its worker has more of its kind in hand that wait, room the shelf's bound in bytes and size what the request
+-- 14… options: lt (the first, where it is) the record of a message that went first (_follow.lua), rg the worker's region, pk the key of per_key, mw '1': its worker has more of its kind in hand that wait, room the shelf's bound in bytes and size what the request
 --   would take of it, breaker and adaptive (_moods.lua).
 -- Gives {verdict, …}:
 --   ack state [name at]           superfluous, or ended just now; whose turn it is now (_order.lua), in the outbox since
@@ -21,12 +22,22 @@
 local name, token, worker = ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
 local r = read(name)
+local options_from = ARGV[14] == 'lt' and 16 or 14
+local following
+if not r and options_from == 16 then
+    r, following = follow(ARGV[15], now) -- BREAK:follows_its_message
+end
+if following then
+    unended.enter(name, first_check(r.ex, now))
+end
+
+local NONE = {}
 
 -- n: the attempt's number. more: further fields of the record, name and value.
 local function grant(n, instance, slot_end, rest, ...)
     redis.call('HSET', job(name), 'st', 'running', 'n', int(n), 'tk', token, 'w', worker, 'i', instance.name, 'sa', int(now),
                'se', int(slot_end), 'cnt', int(r.cnt + 1), ...)
-    if r.cl == 'sync' then
+    if r.cl == 'sync' and not following then
         redis.call('ZREM', T .. 'y', name)
     end
     note_begun(instance, r.st ~= 'running')
@@ -41,7 +52,8 @@ end
 
 -- Most jobs are like this: nothing has happened to them, and their tenant has one instance. All others go the long way below, and
 -- whoever goes it finds the same.
-local has_options = ARGV[14] and (ARGV[14] ~= 'mw' or ARGV[16])
+local has_more = ARGV[options_from] == 'mw'
+local has_options = ARGV[has_more and options_from + 2 or options_from]
 if r and r.n == 0 and (r.st == 'queued' or r.st == 'accepted') and r.due == 0 and r.ok == '' and not has_options and
    (r.ex == 0 or now < r.ex) then
     local want = r.cl == 'sync' and A_CALL or A_JOB
@@ -51,9 +63,13 @@ if r and r.n == 0 and (r.st == 'queued' or r.st == 'accepted') and r.due == 0 an
         if one.has_slots then
             take_slot(1, one.instance, slot_end, want)
         end
-        served(one.t, one.pool, want.kind, ARGV[15] == '1', now)
-        return grant(1, one.instance, slot_end, r.ex > 0 and int(r.ex - now) or '-1')
+        served(one.t, one.pool, want.kind, has_more, now)
+        return grant(1, one.instance, slot_end, r.ex > 0 and int(r.ex - now) or '-1', unpack(following or NONE))
     end
+end
+if following then
+    write_following(name, r, following, now)
+    following = nil
 end
 local opt = options(14)
 if not r and tenant.get('ep') ~= EPOCH then
