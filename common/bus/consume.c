@@ -2,6 +2,7 @@
 /* Consumers, each on a channel of its own with a fresh tag (RabbitMQ mixes up what is pending when
  * a tag is used again). A consumer is kept by its owner, its channel and its deliveries: `refs`.
  * `link` is NULL once the channel is gone; deliveries in hand then only free themselves. */
+#include "base/fault.h"
 #include "base/panic.h"
 #include "base/random.h"
 #include "bus/acks.h"
@@ -194,6 +195,10 @@ static void say(struct bus_delivery *d)
 {
     CHECK(d->shares > 0);
     if (--d->shares > 0) {
+        if (!RULE(whole_before_ack) && d->consumer->link != NULL && !d->is_forgotten) {
+            put_ack(d->tag, /* is_multiple= */ false, d->consumer);
+            d->is_forgotten = true; /* nothing more is said of it */
+        }
         return;
     }
     if (d->is_forgotten) {

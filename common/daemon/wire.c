@@ -154,7 +154,7 @@ static bool cut_job(struct str *rest, struct str *ret_head, struct str *ret_body
     uint64_t head_n;
     uint64_t body_n;
 
-    if (!str_cut(&after, '\n', &sizes) || !str_cut(&sizes, ' ', &word) ||
+    if (!str_cut(&after, '\n', &sizes) || after.p == NULL || !str_cut(&sizes, ' ', &word) ||
         str_to_u64(word, after.n, &head_n) != ERR_OK ||
         str_to_u64(sizes, after.n - head_n, &body_n) != ERR_OK) {
         return false;
@@ -205,8 +205,11 @@ int wire_next(struct wire_jobs *j, struct job_message *ret)
         return wire_read(j->delivery, ret);
     }
     CHECK(cut_job(&j->rest, &head, &body));
-    ret->body = body;
-    return job_message_unpack(head, body, ret);
+    int rc = job_message_unpack(head, body, ret);
+    if (rc != ERR_OK) {
+        *ret = (struct job_message){.id = ret->id, .body = body};
+    }
+    return rc;
 }
 
 /* --- in --------------------------------------------------------------------------------------- */

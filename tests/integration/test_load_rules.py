@@ -315,7 +315,28 @@ def test_a_full_queue_says_when_there_may_be_room(load):
 
 
 def test_what_a_job_will_wait_is_said_as_it_is_accepted(load):
-    assert load.arrive(deadline=60000)[1][3:] == ["0", "0", "0", "accepted"]
+    assert load.arrive(deadline=60000)[1][3:5] == ["0", "0"]
     load.busy(took=1000, waiting=10)
     said = load.arrive(deadline=60000)[1]
     assert said[0] == "new" and 4000 <= int(said[3]) <= 8000
+
+
+def test_a_tenant_is_brisk_while_its_attempts_are_over_at_once(load):
+    """Then what comes together goes to one worker together (decision 0014)."""
+    def is_brisk():
+        said = load.arrive(deadline=60000)[1]
+        assert said[0] == "new"
+        return said[5] == "1"
+
+    at_once = -1000  # it took no time, however long this test takes
+    assert not is_brisk(), "nothing is known of it"
+    load.served(at_once, times=2)
+    assert not is_brisk(), "too little is known"
+    load.served(at_once)
+    assert is_brisk()
+    load.pass_time(2000)
+    assert not is_brisk(), "nothing has ended of late"
+    load.served(at_once)
+    assert is_brisk()
+    load.served(1000)
+    assert not is_brisk(), "it takes its time"

@@ -112,7 +112,8 @@ end
 -- Attempts are over within a moment, and did so until now: what comes together may go to one worker together.
 local function is_brisk(now, n_unended, bound)
     local l = noted('ld', LOAD)
-    return (bound == 0 or n_unended * 2 < bound) and l.seen >= FEW_SAMPLES and l.took <= BRISK_MS and now - l.at < FOLLOW_MS
+    if l.took > BRISK_MS then return false end -- BREAK:slow_work_is_spread
+    return (bound == 0 or n_unended * 2 < bound) and l.seen >= FEW_SAMPLES and now - l.at < FOLLOW_MS
 end
 
 -- How many calls it takes at a time; math.huge without a limit.

@@ -843,6 +843,107 @@ static void test_requeue(void **state)
     assert_int_equal(w->n_redelivered, 1);
 }
 
+/* A delivery with three shares is in hand until the last of them was said. */
+static void test_shares_acked(void **state)
+{
+    struct world *w = *state;
+    char queue[NAME_SIZE];
+
+    make_queue(w, "quorum", queue);
+    publish_number(w, queue, 0);
+    publish_number(w, queue, 1);
+    assert_outcomes(w, 2, 0, 0, 0);
+    consume(w, queue, 2);
+    w->wanted_deliveries = 2;
+    WAIT(w, are_delivered);
+    bus_share(w->held[0], 3);
+    bus_ack(w->held[0]);
+    bus_ack(w->held[1]); /* behind it, and alone: not as one with it */
+    bus_ack(w->held[0]);
+    assert_int_equal(bus_consumer_in_hand(w->consumer), 1);
+    assert_true(bus_delivery_is_live(w->held[0]));
+    idle(w, 100);
+    end_consumer(w); /* what is not acknowledged comes again */
+    bus_ack(w->held[0]);
+    w->n_held = 0;
+    w->wanted_deliveries = 3;
+    consume(w, queue, 2);
+    WAIT(w, are_delivered);
+    assert_int_equal(w->n_redelivered, 1);
+    bus_share(w->held[0], 2);
+    bus_ack(w->held[0]);
+    bus_ack(w->held[0]);
+    w->n_held = 0;
+    assert_int_equal(bus_consumer_in_hand(w->consumer), 0);
+    idle(w, 300);
+    end_consumer(w);
+    idle(w, 300);
+    assert_int_equal(w->n_delivered, 3);
+    assert_int_equal(ready_in(w, queue), 0);
+}
+
+/* What is returned of one share is returned, whenever that was said. */
+static void run_shares_returned(struct world *w, size_t which)
+{
+    char queue[NAME_SIZE];
+
+    make_queue(w, "quorum", queue);
+    publish_number(w, queue, 0);
+    assert_outcomes(w, 1, 0, 0, 0);
+    consume(w, queue, 1);
+    w->wanted_deliveries = 1;
+    WAIT(w, are_delivered);
+    w->n_held = 0;
+    bus_share(w->held[0], 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(w->n_delivered, 1);
+        (i == which ? bus_requeue : bus_ack)(w->held[0]);
+    }
+    w->wanted_deliveries = 2;
+    WAIT(w, are_delivered);
+    assert_int_equal(w->n_redelivered, 1);
+    bus_ack(w->held[0]); /* one share again */
+    w->n_held = 0;
+    assert_int_equal(bus_consumer_in_hand(w->consumer), 0);
+}
+
+static void test_shares_first_returned(void **state)
+{
+    run_shares_returned(*state, 0);
+}
+
+static void test_shares_last_returned(void **state)
+{
+    run_shares_returned(*state, 2);
+}
+
+/* One share forgotten: the delivery is, and comes again with its channel's end. */
+static void test_shares_forgotten(void **state)
+{
+    struct world *w = *state;
+    char queue[NAME_SIZE];
+
+    make_queue(w, "quorum", queue);
+    publish_number(w, queue, 0);
+    assert_outcomes(w, 1, 0, 0, 0);
+    consume(w, queue, 1);
+    w->wanted_deliveries = 1;
+    WAIT(w, are_delivered);
+    w->n_held = 0;
+    bus_share(w->held[0], 3);
+    bus_requeue(w->held[0]);
+    bus_forget(w->held[0]);
+    bus_ack(w->held[0]);
+    assert_int_equal(bus_consumer_in_hand(w->consumer), 0);
+    idle(w, 300);
+    assert_int_equal(w->n_delivered, 1);
+    end_consumer(w);
+    consume(w, queue, 1);
+    w->wanted_deliveries = 2;
+    WAIT(w, are_delivered);
+    assert_int_equal(w->n_redelivered, 1);
+}
+
 static void test_stop(void **state)
 {
     struct world *w = *state;
@@ -1406,6 +1507,10 @@ int main(int argc, char **argv)
         LIVE(test_settling_classic),
         LIVE(test_settling_quorum),
         LIVE(test_requeue),
+        LIVE(test_shares_acked),
+        LIVE(test_shares_first_returned),
+        LIVE(test_shares_last_returned),
+        LIVE(test_shares_forgotten),
         LIVE(test_stop),
         LIVE(test_consume_missing_queue),
         LIVE(test_many_consumers),
