@@ -59,8 +59,10 @@ void brisk_note(struct brisk *b, struct str tenant, bool is_brisk, int64_t store
     if (said != NULL) {
         *said = is_brisk ? now : (struct mono){0};
     }
-    b->store_ms = store_ms;
-    b->heard = now;
+    if (store_ms > 0) { /* a store that is new says no time */
+        b->store_ms = store_ms;
+        b->heard = now;
+    }
 }
 
 bool brisk_is(const struct brisk *b, struct str tenant, struct mono now)
