@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { KEY_SIZE = 160, POLICY_SIZE = 96 };
+enum { KEY_SIZE = 160, POLICY_SIZE = 96, LIFE_SIZE = 128 };
 
 /* A call about the job `id`, whose name is every script's first argument: its place is kept by `.n
  * = 1`. */
@@ -36,6 +36,7 @@ int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, 
 {
     const struct job_message *m = in->message;
     struct store_args a = {.n = 1};
+    char life[LIFE_SIZE];
 
     store_args_add(&a, m->key);
     store_args_add(&a, m->fingerprint);
@@ -45,8 +46,10 @@ int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, 
     store_args_number(&a, in->ttl_ms);
     store_args_number(&a, in->due_in_ms);
     store_args_add(&a, str_of(in->waiter));
-    if (in->follows) {
-        store_args_add(&a, STR("follows"));
+    if (in->went_in != NULL) {
+        (void)snprintf(life, sizeof life, "%s %s %s", in->is_promised ? "promised" : "follows",
+                       in->went_in->epoch, in->went_in->generation);
+        store_args_add(&a, str_of(life));
     } else {
         store_args_number(&a, TUNED(accept_lease_ms, CALLS_ACCEPT_LEASE_MS));
     }
@@ -84,27 +87,33 @@ int calls_why(struct ingress *g, struct str id, const struct tenant *t, store_cb
     return call(g, STORE_WHY, id, &a, cb, arg);
 }
 
+static void add_life(struct store_args *a, const struct calls_life *went_in)
+{
+    if (went_in != NULL) {
+        store_args_add(a, str_of(went_in->epoch));
+        store_args_add(a, str_of(went_in->generation));
+    }
+}
+
 int calls_undo(struct ingress *g, struct str id, const struct calls_life *went_in, store_cb cb,
                void *arg)
 {
     struct store_args a = {.n = 1};
 
     store_args_number(&a, CALLS_DAY_MS);
-    if (went_in != NULL) {
-        store_args_add(&a, str_of(went_in->epoch));
-        store_args_add(&a, str_of(went_in->generation));
-    }
+    add_life(&a, went_in);
     return call(g, STORE_UNDO, id, &a, cb, arg);
 }
 
-int calls_expire(struct ingress *g, struct str id, const char *waiter, bool is_hangup, store_cb cb,
-                 void *arg)
+int calls_expire(struct ingress *g, struct str id, const char *waiter, bool is_hangup,
+                 const struct calls_life *went_in, store_cb cb, void *arg)
 {
     struct store_args a = {.n = 1};
 
     store_args_add(&a, str_of(waiter));
     store_args_add(&a, is_hangup ? STR("hangup") : STR("deadline"));
     store_args_number(&a, CALLS_DAY_MS);
+    add_life(&a, went_in);
     return call(g, STORE_EXPIRE, id, &a, cb, arg);
 }
 

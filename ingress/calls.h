@@ -12,6 +12,12 @@
 
 enum { CALLS_ACCEPT_LEASE_MS = 30000, CALLS_DAY_MS = 86400000 };
 
+/* A life of the store. */
+struct calls_life {
+    const char *epoch;
+    const char *generation;
+};
+
 struct calls_accept {
     const struct job_message *message;
     const struct tenant *tenant;
@@ -21,7 +27,10 @@ struct calls_accept {
     int64_t due_in_ms;
     const char *waiter; /* "channel|token", or "" */
     bool takes_202;     /* in the end, when its wait is over */
-    bool follows;       /* its message is confirmed, and was published before (decision 0015) */
+    /* Not NULL: its message is confirmed, and was published before, in this life (decision 0015).
+     */
+    const struct calls_life *went_in;
+    bool is_promised; /* of such a one: its caller was told that it goes on */
 };
 
 MUST_CHECK int calls_accept(struct ingress *g, const struct calls_accept *a, store_cb cb,
@@ -29,16 +38,12 @@ MUST_CHECK int calls_accept(struct ingress *g, const struct calls_accept *a, sto
 /* Why it is not running (why.h). t: NULL for a tenant that has left. */
 MUST_CHECK int calls_why(struct ingress *g, struct str id, const struct tenant *t, store_cb cb,
                          void *arg);
-/* A life of the store. */
-struct calls_life {
-    const char *epoch;
-    const char *generation;
-};
 /* went_in: when the message left before its record; NULL of one that did not. */
 MUST_CHECK int calls_undo(struct ingress *g, struct str id, const struct calls_life *went_in,
                           store_cb cb, void *arg);
+/* went_in: likewise. */
 MUST_CHECK int calls_expire(struct ingress *g, struct str id, const char *waiter, bool is_hangup,
-                            store_cb cb, void *arg);
+                            const struct calls_life *went_in, store_cb cb, void *arg);
 MUST_CHECK int calls_give_202(struct ingress *g, struct str id, const char *waiter, store_cb cb,
                               void *arg);
 MUST_CHECK int calls_cancel(struct ingress *g, struct str id, const struct tenant *t, store_cb cb,

@@ -21,6 +21,7 @@ enum {
     ROUTE_LOOK_MS = 20,
     ROUTE_PATIENCE_MS = 3000,
     MARK_LATER_MS = 100,
+    ANSWER_FRESH_MS = 1000,
     LATE_SIZE = WAITER_NAME_SIZE + STR_I64_SIZE + 1
 };
 
@@ -135,6 +136,13 @@ static const char *state_word(const struct submission *s)
     return s->due_in_ms > 0 ? "scheduled" : "queued";
 }
 
+/* The life of the store in which its message left before its record; NULL of one that did not. */
+static const struct calls_life *went_in(const struct submission *s, struct calls_life *life)
+{
+    *life = (struct calls_life){.epoch = s->epoch, .generation = s->generation};
+    return s->follows ? life : NULL;
+}
+
 /* --- undo ------------------------------------------------------------------------------------- */
 
 static void on_undone(int rc, const struct store_value *v, void *arg)
@@ -166,8 +174,8 @@ static void undo(struct submission *s)
         s->step_began = loop_now(s->ingress->loop);
     }
     FAULT_HERE(ingress_undo);
-    struct calls_life life = {.epoch = s->epoch, .generation = s->generation};
-    int rc = calls_undo(s->ingress, s->message.id, s->follows ? &life : NULL, on_undone, s);
+    struct calls_life life;
+    int rc = calls_undo(s->ingress, s->message.id, went_in(s, &life), on_undone, s);
     if (rc != ERR_OK) {
         on_undone(rc, NULL, s);
     }
@@ -280,11 +288,13 @@ static void publish(struct submission *s)
 static void start_waiting(struct submission *s)
 {
     int64_t left = s->caller.wait_ms - age_ms(s, s->arrived);
+    struct calls_life life;
 
     if (s->caller.request == NULL) {
         return;
     }
-    if (waiter_add(s->ingress, &s->caller, s->waiter, left > 0 ? left : 0) != NULL) {
+    if (waiter_add(s->ingress, &s->caller, s->waiter, left > 0 ? left : 0, went_in(s, &life)) !=
+        NULL) {
         s->caller.request = NULL;
         s->is_waiting = true;
     }
@@ -337,7 +347,7 @@ static void on_replay(struct submission *s, struct str name, struct str state)
     }
     if (s->caller.request != NULL) {
         struct waiter *w = waiter_add(s->ingress, &s->caller, s->waiter,
-                                      s->caller.wait_ms - age_ms(s, s->arrived));
+                                      s->caller.wait_ms - age_ms(s, s->arrived), NULL);
         if (w != NULL) {
             s->caller.request = NULL;
             waiter_read(w);
@@ -345,7 +355,7 @@ static void on_replay(struct submission *s, struct str name, struct str state)
             caller_problem(&s->caller, PROBLEM_UNAVAILABLE, "Out of memory.", 1);
         }
     } else if (calls_expire(s->ingress, str_of(s->caller.id), s->waiter, /* is_hangup= */ true,
-                            NULL, NULL) != ERR_OK) {
+                            NULL, NULL, NULL) != ERR_OK) {
         /* It stays among the job's waiters: the job runs, and nobody hears of it. */
         log_event(LOG_DEBUG, "waiter_left_behind", "job=%s", s->caller.id);
     }
@@ -362,8 +372,28 @@ static void note_brisk(struct submission *s, const struct store_value *v)
     struct ingress *g = s->ingress;
 
     s->is_brisk = str_is(store_word(v, 5), STR("1"));
-    brisk_note(g->brisk, str_of(s->tenant->tenant->name), s->is_brisk, store_number(v, 2),
-               loop_now(g->loop));
+    /* An answer that was long under way says nothing of now, nor of the store's clock. */
+    if (age_ms(s, s->accept_sent) < ANSWER_FRESH_MS) {
+        brisk_note(g->brisk, str_of(s->tenant->tenant->name), s->is_brisk, store_number(v, 2),
+                   loop_now(g->loop));
+    }
+}
+
+static void note_backoff(struct submission *s, const struct store_value *v)
+{
+    s->caller.backoff_s =
+        ease_off_s(store_number(v, 3), store_number(v, 4), s->tenant->tenant->timeouts.sync_ms);
+}
+
+/* Its message is with the broker, and what the store knows of it cannot be learnt: a caller that
+ * waits goes on waiting. */
+static void leave_unknown(struct submission *s)
+{
+    if (s->is_marked_later) {
+        accepted(s, NULL);
+    } else {
+        refuse_unknown(s);
+    }
 }
 
 /* What was turned away after its message had left is withdrawn by the same script. */
@@ -374,13 +404,13 @@ static void act_on(struct submission *s, const struct store_value *v)
 
     note_brisk(s, v);
     if (s->follows && str_is(word, STR("new"))) {
+        note_backoff(s, v);
         (void)str_put(store_word(v, 6), state, sizeof state, 0);
         accepted(s, state);
-    } else if (s->follows && str_is(word, STR("memory"))) {
-        refuse_unknown(s);
+    } else if (s->follows && (str_is(word, STR("memory")) || str_is(word, STR("unknown")))) {
+        leave_unknown(s);
     } else if (str_is(word, STR("new"))) {
-        s->caller.backoff_s =
-            ease_off_s(store_number(v, 3), store_number(v, 4), s->tenant->tenant->timeouts.sync_ms);
+        note_backoff(s, v);
         on_new(s, store_number(v, 2));
     } else if (str_is(word, STR("replay"))) {
         on_replay(s, store_word(v, 1), store_word(v, 3));
@@ -416,10 +446,8 @@ static void on_follow_failed(struct submission *s)
 {
     if (age_ms(s, s->step_began) < STORE_PATIENCE_MS) {
         loop_timer_set(s->timer, AGAIN_MS);
-    } else if (s->is_marked_later) {
-        accepted(s, NULL); /* its caller waits, and goes on waiting */
     } else {
-        refuse_unknown(s);
+        leave_unknown(s);
     }
 }
 
@@ -430,6 +458,10 @@ static void on_accepted(int rc, const struct store_value *v, void *arg)
     s->ingress->moved = loop_now(s->ingress->loop);
     if (FAULT(ingress_accepted)) {
         rc = ERR_UNKNOWN;
+    }
+    if (rc == ERR_BUG) {
+        log_event(LOG_ERROR, "script_failed", "job=%.*s script=accept err=\"%.*s\"",
+                  STR_ARG(s->message.id), STR_ARG(v->text));
     }
     if (rc != ERR_OK && s->follows) {
         on_follow_failed(s);
@@ -443,10 +475,6 @@ static void on_accepted(int rc, const struct store_value *v, void *arg)
             loop_timer_set(s->timer, AGAIN_MS);
         }
     } else {
-        if (rc == ERR_BUG) {
-            log_event(LOG_ERROR, "script_failed", "job=%.*s script=accept err=\"%.*s\"",
-                      STR_ARG(s->message.id), STR_ARG(v->text));
-        }
         refuse(s, PROBLEM_UNAVAILABLE,
                rc == ERR_LIMIT ? "The store is out of memory. Nothing was accepted."
                                : "The store refuses writes. Nothing was accepted.",
@@ -462,8 +490,16 @@ static int64_t wait_left_ms(const struct submission *s)
     return left > 0 ? left : 1;
 }
 
+/* Only who was sent away by a process that stops was told that the job goes on. */
+static bool is_promised(const struct submission *s)
+{
+    return s->is_waiting && s->ingress->is_draining &&
+           !waiter_is_there(s->ingress, s->caller.id, s->waiter);
+}
+
 static void accept_call(struct submission *s)
 {
+    struct calls_life life;
     bool is_first = s->accept_sent.ns == 0;
     struct calls_accept in = {.message = &s->message,
                               .tenant = s->tenant->tenant,
@@ -473,7 +509,8 @@ static void accept_call(struct submission *s)
                               .ttl_ms = s->ttl_ms,
                               .due_in_ms = s->due_in_ms,
                               .waiter = s->waiter,
-                              .follows = s->follows,
+                              .went_in = went_in(s, &life),
+                              .is_promised = is_promised(s),
                               .takes_202 = s->caller.mode == CALLER_WAIT};
 
     s->step = s->follows ? STEP_FOLLOW : STEP_ACCEPT;
@@ -592,8 +629,7 @@ static void on_timer(struct loop_timer *t, void *arg)
         undo(s);
     } else if (s->step == STEP_CONFIRMED && !s->ingress->is_draining &&
                !waiter_is_there(s->ingress, s->caller.id, s->waiter)) {
-        /* Answered, or it left: what becomes of the job is said by now. Only who was sent away by a
-         * process that stops was told that the job goes on. */
+        /* Answered, or it left: what becomes of the job is said by now (else is_promised). */
         accepted(s, NULL);
     } else if (s->step == STEP_CONFIRMED || s->step == STEP_MARK) {
         mark(s);

@@ -3,13 +3,12 @@
 
 #include "base/fault.h"
 #include "base/random.h"
-#include "calls.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { READ_AGAIN_MS = 3000, READ_JITTER_MS = 2000, ACCEPT_LOOK_MS = 50 };
+enum { READ_AGAIN_MS = 3000, READ_JITTER_MS = 2000, ACCEPT_LOOK_MS = 50, EPOCH_SIZE = 64 };
 
 /* All callers of this process that wait for one job. */
 struct waiters {
@@ -21,6 +20,8 @@ struct waiter {
     struct caller caller;
     struct list link; /* in its job's list */
     char name[WAITER_NAME_SIZE];
+    char epoch[EPOCH_SIZE]; /* with the generation: where its message left before its record; "" */
+    char generation[STR_I64_SIZE];
     struct mono deadline;
     struct loop_timer *timer;
     uint32_t attempts;    /* as last seen, for the answer */
@@ -86,6 +87,14 @@ static void on_left(int rc, const struct store_value *v, void *arg)
     release(w);
 }
 
+static int expire(struct waiter *w, bool is_hangup, store_cb cb)
+{
+    struct calls_life life = {.epoch = w->epoch, .generation = w->generation};
+
+    return calls_expire(w->ingress, str_of(w->caller.id), w->name, is_hangup,
+                        w->epoch[0] != '\0' ? &life : NULL, cb, w);
+}
+
 /* The caller hung up: what was not started is not started. */
 static void on_gone(struct httpd_req *r, void *arg)
 {
@@ -97,8 +106,7 @@ static void on_gone(struct httpd_req *r, void *arg)
         return;
     }
     FAULT_HERE(ingress_hangup);
-    if (calls_expire(w->ingress, str_of(w->caller.id), w->name, /* is_hangup= */ true, on_left,
-                     w) == ERR_OK) {
+    if (expire(w, /* is_hangup= */ true, on_left) == ERR_OK) {
         w->asking++;
     }
     finish(w);
@@ -259,7 +267,7 @@ static void at_deadline(struct waiter *w)
     if (w->caller.mode == CALLER_WAIT) {
         rc = calls_give_202(w->ingress, id, w->name, on_given_202, w);
     } else {
-        rc = calls_expire(w->ingress, id, w->name, /* is_hangup= */ false, on_expired, w);
+        rc = expire(w, /* is_hangup= */ false, on_expired);
     }
     w->asking++;
     if (rc != ERR_OK) {
@@ -323,7 +331,7 @@ static struct waiters *list_of(struct ingress *g, const char *id)
 }
 
 struct waiter *waiter_add(struct ingress *g, const struct caller *c, const char *name,
-                          int64_t left_ms)
+                          int64_t left_ms, const struct calls_life *went_in)
 {
     struct waiter *w = calloc(1, sizeof *w);
     struct waiters *all = NULL;
@@ -341,6 +349,10 @@ struct waiter *waiter_add(struct ingress *g, const struct caller *c, const char 
     w->ingress = g;
     w->caller = *c;
     (void)str_put(str_of(name), w->name, sizeof w->name, 0);
+    if (went_in != NULL) {
+        (void)str_put(str_of(went_in->epoch), w->epoch, sizeof w->epoch, 0);
+        (void)str_put(str_of(went_in->generation), w->generation, sizeof w->generation, 0);
+    }
     w->deadline = mono_plus_ms(loop_now(g->loop), left_ms);
     list_push_back(&all->head, &w->link);
     g->n_waiting++;

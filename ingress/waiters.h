@@ -10,6 +10,7 @@
 #pragma once
 
 #include "caller.h"
+#include "calls.h"
 
 enum { WAITER_NAME_SIZE = INGRESS_CHANNEL_SIZE + 20 };
 struct waiter;
@@ -17,10 +18,11 @@ struct waiter;
 /* Draws the name under which a caller will wait: "channel|token". */
 void waiter_name(const struct ingress *g, char out[WAITER_NAME_SIZE]);
 /* Takes the caller over: from here on the request's hang-up and its answer are the waiter's.
- * name: as the record has it. left_ms: until its deadline. Returns NULL without memory (then the
- * caller is untouched). */
+ * name: as the record has it. left_ms: until its deadline. went_in: the life of the store in which
+ * the job's message left before its record; NULL of one that did not. Returns NULL without memory
+ * (then the caller is untouched). */
 struct waiter *waiter_add(struct ingress *g, const struct caller *c, const char *name,
-                          int64_t left_ms);
+                          int64_t left_ms, const struct calls_life *went_in);
 /* The job is known to stand: reads it at once when it was there before. */
 void waiter_read(struct waiter *w);
 /* Takes the caller back, e.g. because the job was not accepted; the waiter ends. False: the caller

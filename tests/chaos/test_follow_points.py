@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs whose record follows their message (decision 0015): killed, or without an answer, between the two. `ingress` holds its tenant
 for brisk as soon as a few of its calls were quick, and for longer than it would (brisk_ms)."""
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from signal import SIGCONT
 
 import pytest
 import requests
@@ -15,11 +18,13 @@ ACCEPTS = WARM - 1
 
 
 @pytest.fixture
-def stack(make_stack):
+def stack(make_stack, durability):
     stack = make_stack(lambda s: config_of(s, {"sample": {"in_doubt": {"policy": "hold"},
                                                           "timeouts": {"sync_s": 30, "total_s": 60}}},
-                                           worker={"lease_s": 2}, dispatcher={"leader_lease_s": 1}))
-    return stack
+                                           worker={"lease_s": 2}, dispatcher={"leader_lease_s": 1}, store={"durability": durability}))
+    yield stack
+    if stack["ingress"].is_running:
+        stack.signal("ingress", SIGCONT)  # a test that failed may have left it stopped
 
 
 def arm(stack, seam, name="ingress", nth=None):
@@ -38,6 +43,10 @@ def warm(stack):
     """Quick calls, one after the other; from the last on jobs go before their records."""
     for _ in range(WARM):
         assert send(stack, "/warm", prefer=None).status_code == 200
+
+
+def states(stack):
+    return [stack.redis.hget(key, "st") for key in stack.redis.scan_iter("{sample}:j:*", count=1000)]
 
 
 def records(stack, path):
@@ -107,6 +116,28 @@ def test_no_answer_about_the_record_that_follows(stack, seam):
         assert waits.result(30).status_code == 200
     ran_once(stack, "/unanswered")
     ran_once(stack, "/waits?sleep_ms=6000")
+
+
+@pytest.fixture
+def durability():
+    return "strict"
+
+
+@point("ingress_first_hangup")
+@pytest.mark.parametrize("durability", ["strict", "fast"])
+def test_who_hangs_up_before_there_is_a_record(stack, seam, durability):
+    arm(stack, seam, nth=WARM + 1)
+    warm(stack)
+    stack.stop("worker")
+    with closing(socket.create_connection(("127.0.0.1", stack["ingress"].port))) as caller:
+        caller.sendall(b"POST /call/sample/left HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        seam.wait_hit()
+    stack.signal("ingress", SIGCONT)
+    wait_until(lambda: "expired" in states(stack), 10, "it is expired")
+    stack.start("worker")
+    quiet(stack)
+    assert sorted(states(stack)) == ["expired"] + WARM * ["succeeded"]
+    assert stack.receipts(path="/left") == []
 
 
 @point("worker_first_delivered")

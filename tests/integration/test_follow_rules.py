@@ -32,8 +32,8 @@ class Following(Recovery):
     def claim_first(self, name="j", token="t1", **said):
         return self("claim", name, token, "w1", "cw", 60000, "hold", 5, 15000, 600000, 600000, 600000, 60000, "lt", self.text(**said))
 
-    def follow(self, name="j", mode="async", waiter="", bound=0, deadline=0):
-        return self("accept", name, "", "", "normal" if mode == "async" else "sync", mode, deadline, 0, 0, waiter, "follows", bound,
+    def follow(self, name="j", mode="async", waiter="", bound=0, deadline=0, went="follows e1 1"):
+        return self("accept", name, "", "", "normal" if mode == "async" else "sync", mode, deadline, 0, 0, waiter, went, bound,
                     "m", "POST", "p", "/orders", "cr", "shop")
 
     def record(self, name="j"):
@@ -94,6 +94,56 @@ def test_what_the_queue_has_no_room_for_does_not_run(scripts):
     assert scripts.follow(bound=1)[0] == "full"
     assert scripts.claim_first()[:2] == ["ack", "canceled"]
     assert scripts.redis.zcard("{t}:u") == 1 and scripts.redis.pttl("{t}:j:j") > 0
+
+
+def test_what_its_caller_was_promised_is_not_turned_away(scripts):
+    scripts.accept("other")
+    assert scripts.follow(bound=1, went="promised e1 1")[0] == "new"
+    assert scripts.claim_first()[:2] == ["go", 1]
+
+
+def busy(scripts):
+    """Nothing has ended for a long time, and jobs wait: what comes with a deadline is shed."""
+    now = scripts.now()
+    scripts.redis.hset("{t}:t", mapping={"ld": f"{now} 5000 20 {now} 5000 20", "run": "1"})
+    for n in range(9):
+        scripts.redis.zadd("{t}:y", {f"w{n}": now + 60000})
+
+
+@pytest.mark.parametrize("went, verdict, claim", [("follows e1 1", "shed", ["ack", "canceled"]), ("promised e1 1", "new", ["go", 1])])
+def test_what_comes_too_late_is_shed_unless_it_was_promised(scripts, went, verdict, claim):
+    busy(scripts)
+    assert scripts.follow(mode="wait", waiter="ch|w", deadline=1000, went=went)[0] == verdict
+    assert scripts.claim_first(kind="sync", waiter="ch|w", deadline=1000)[:2] == claim
+
+
+@pytest.mark.parametrize("went", ["follows e1 1", "follows e0 2", "promised e1 1"])
+def test_what_may_have_begun_before_the_store_forgot_does_not_follow(scripts, went):
+    """Its claim may have been granted, and be forgotten: as queued it would be granted once more."""
+    assert scripts.claim_first()[:2] == ["go", 1]
+    scripts.redis.delete("{t}:j:j", "{t}:u", "{t}:s")
+    scripts.knows = FORGETFUL
+    assert scripts.follow(went=went)[0] == "unknown"
+    assert scripts.claim_first(token="t2")[0] == "missing"
+    assert scripts.record() == {}
+
+
+def test_it_follows_in_the_next_life_of_a_store_that_keeps(scripts):
+    scripts.knows = "e1:2:k"
+    assert scripts.follow()[0] == "new"
+
+
+@pytest.mark.parametrize("how", ["hangup", "deadline"])
+def test_a_caller_that_leaves_before_there_is_a_record(scripts, how):
+    scripts.knows = FORGETFUL
+    assert scripts("expire", "j", "ch|w", how, 60000, "e1", 2) == ["expired", 0]
+    assert scripts.claim_first(generation=2, kind="sync", waiter="ch|w")[:2] == ["ack", "expired"]
+
+
+@pytest.mark.parametrize("life", [("e1", 1), ("e0", 2), ()])
+def test_a_caller_that_leaves_what_may_be_forgotten(scripts, life):
+    scripts.knows = FORGETFUL
+    assert scripts("expire", "j", "ch|w", "hangup", 60000, *life) == ["unknown", 0]
 
 
 def test_what_was_undone_before_there_was_a_record_does_not_run(scripts):

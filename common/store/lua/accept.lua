@@ -5,9 +5,10 @@
 -- with: _follow.lua
 -- ARGV: 1 epoch, 2 name, 3 key or '', 4 fingerprint, 5 class, 6 'wait' or 'async', 7 ms until the
 -- caller's deadline (0 never), 8 ms until the job's own (0 never), 9 ms until it is due (0 now),
--- 10 "channel|waiter" or '', 11 accept lease in ms, or 'follows': its message went first, and is confirmed (_follow.lua), 12 max_queue,
--- 13… further fields of the record.
--- Gives {verdict, name, now, …}: new wait trend brisk state | undone | replay state | busy ms | reused | full ms | shed ms | memory.
+-- 10 "channel|waiter" or '', 11 accept lease in ms, or "follows <epoch> <generation>": its message went first, in that life of the store, and is confirmed
+-- (_follow.lua), likewise "promised …": its caller was told that it goes on, so that it is not turned away, 12 max_queue, 13… further fields of the record.
+-- Gives {verdict, name, now, …}: new wait trend brisk state | undone | replay state | busy ms | reused | full ms | shed ms | memory |
+-- unknown (of what follows: the store may have forgotten that it was started).
 -- wait, trend, brisk: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
 local name, key, fingerprint, mode, waiter = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[10]
 if tenant.know(mode == 'wait' and LOOKED_AT_SYNC or LOOKED_AT).ep ~= EPOCH then
@@ -25,7 +26,13 @@ local again = redis.call('HGET', job(name), 'st')
 if again then
     return {again == 'canceled' and 'undone' or 'new', name, int(now), '0', '0', is_brisk(now, 0, 0) and '1' or '0', again} -- BREAK:accept_by_name
 end
-local follows = ARGV[11] == 'follows'
+local went, in_epoch, in_generation = string.match(ARGV[11], '^(%a+) (%S+) (%d+)$')
+local follows, is_promised = went ~= nil, went == 'promised'
+local may_be_forgotten = false
+may_be_forgotten = follows and not was_never_written(in_epoch, in_generation) -- BREAK:what_may_have_begun_does_not_follow
+if may_be_forgotten then
+    return {'unknown', name, int(now)}
+end
 
 -- Nothing was accepted. What went first must not run.
 local function turn_away(...)
@@ -71,7 +78,7 @@ end
 
 local bound = setting(ARGV[12])
 local n_unended = unended.count()
-if bound > 0 and n_unended >= bound then
+if bound > 0 and n_unended >= bound and not is_promised then
     return turn_away('full', name, int(now), int(room_ms(now, bound)))
 end
 local own = from_now(ARGV[8])
@@ -83,7 +90,7 @@ local is_sync = mode == 'wait'
 local more = options(13)
 local is_call = is_sync and more.wn ~= '1'
 local within = due == 0 and (is_call and deadline or own) or 0
-within = within > 0 and within - now or 0
+within = within > 0 and not is_promised and within - now or 0
 local late_ms, wait_ms, trend_ms = look_once(now, within, is_sync, n_unended)
 if not late_ms and more.ok then
     late_ms = look_at_line(now, within, in_line_by(more.ok, now))

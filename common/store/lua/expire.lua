@@ -2,7 +2,8 @@
 -- with: _pool.lua
 -- with: _order.lua
 -- with: _load.lua
--- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves, 4 'deadline' or 'hangup', 5 record_ms.
+-- with: _follow.lua
+-- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves, 4 'deadline' or 'hangup', 5 record_ms, 6, 7 as undo.lua's 4, 5.
 -- Done only if nothing was claimed and either the latest deadline has passed, or the last waiter left
 -- and no 202 was ever given. Gives {state afterwards, attempts}; a record that is gone: the final one is
 -- written, unless the store may have forgotten that it was started: {'unknown', 0}.
@@ -10,7 +11,8 @@ local name = ARGV[2]
 local now = now_ms()
 local r = read(name)
 local keep = {record_ms = tonumber(ARGV[5]), window_ms = 0, result_ms = 0}
-if not r and (MAY_FORGET or tenant.get('ep') ~= EPOCH) then
+local may_be_forgotten = MAY_FORGET and not was_never_written(ARGV[6], ARGV[7])
+if not r and (may_be_forgotten or tenant.get('ep') ~= EPOCH) then
     return {'unknown', 0} -- BREAK:forgotten_is_unknown
 end
 if not r then
