@@ -44,7 +44,7 @@ struct submission {
     bool is_waiting;               /* the caller is the waiters' */
     bool is_marked_later;          /* not at once */
     bool is_gone;                  /* the caller hung up before it was answered */
-    bool is_brisk;                 /* its tenant's attempts are brief, as far as is known */
+    size_t together;               /* so many may share its message; 0: its tenant is not brisk */
     bool follows;                  /* its record follows its message (decision 0015) */
     char late[LATE_SIZE];          /* then the message's field */
     char generation[STR_I64_SIZE]; /* and the store's, when it left */
@@ -263,12 +263,12 @@ static void on_confirmed(enum bus_outcome outcome, void *arg)
 static void publish(struct submission *s)
 {
     struct ingress *g = s->ingress;
-    bool is_with_others = s->is_brisk && s->due_in_ms == 0 && bundles_may_take(&s->message);
+    bool is_with_others = s->together > 1 && s->due_in_ms == 0 && bundles_may_take(&s->message);
 
     s->step = STEP_PUBLISH;
     FAULT_HERE(ingress_recorded);
     int rc = is_with_others
-                 ? bundles_add(g->bundles, &s->message, on_confirmed, s)
+                 ? bundles_add(g->bundles, &s->message, s->together, on_confirmed, s)
                  : wire_publish(g->publisher, &s->message, s->due_in_ms, on_confirmed, s);
     if (rc != ERR_OK) {
         undo(s);
@@ -361,8 +361,8 @@ static void note_brisk(struct submission *s, const struct store_value *v)
 {
     struct ingress *g = s->ingress;
 
-    s->is_brisk = str_is(store_word(v, 5), STR("1"));
-    brisk_note(g->brisk, str_of(s->tenant->tenant->name), s->is_brisk, store_number(v, 2),
+    s->together = (size_t)store_number(v, 5);
+    brisk_note(g->brisk, str_of(s->tenant->tenant->name), s->together, store_number(v, 2),
                loop_now(g->loop));
 }
 
@@ -372,7 +372,9 @@ static void act_on(struct submission *s, const struct store_value *v)
     struct str word = store_word(v, 0);
     char state[16];
 
-    note_brisk(s, v);
+    if (str_is(word, STR("new"))) {
+        note_brisk(s, v);
+    }
     if (s->follows && str_is(word, STR("new"))) {
         (void)str_put(store_word(v, 6), state, sizeof state, 0);
         accepted(s, state);
@@ -493,6 +495,13 @@ static bool is_plain_text(struct str s)
     return memchr(s.p == NULL ? "" : s.p, '\n', s.n) == NULL;
 }
 
+static size_t together_now(const struct submission *s)
+{
+    const struct ingress *g = s->ingress;
+
+    return brisk_together(g->brisk, str_of(s->tenant->tenant->name), loop_now(g->loop));
+}
+
 /* The record of a plain job may follow its message while the tenant is brisk: whoever claims it
  * writes it, or the confirm does, whichever is first (decision 0015). */
 static bool may_follow(const struct submission *s)
@@ -503,7 +512,7 @@ static bool may_follow(const struct submission *s)
     return s->caller.mode != CALLER_WAIT && s->due_in_ms == 0 && s->ttl_ms == 0 && m->key.n == 0 &&
            m->ordering_key.n == 0 && !s->is_gone && bundles_may_take(m) && is_plain_text(m->path) &&
            is_plain_text(m->labels) && is_plain_text(m->caller) && store_is_open(g->store) &&
-           brisk_is(g->brisk, str_of(s->tenant->tenant->name), loop_now(g->loop));
+           together_now(s) > 0;
 }
 
 static void publish_first(struct submission *s)
@@ -512,7 +521,7 @@ static void publish_first(struct submission *s)
     size_t n = 0;
 
     s->follows = true;
-    s->is_brisk = true;
+    s->together = together_now(s);
     (void)str_from_i64(store_generation(g->store), s->generation);
     n = str_put(str_of(s->generation), s->late, sizeof s->late, n);
     n = str_put(STR(" "), s->late, sizeof s->late, n);

@@ -7,8 +7,8 @@
 -- caller's deadline (0 never), 8 ms until the job's own (0 never), 9 ms until it is due (0 now),
 -- 10 "channel|waiter" or '', 11 accept lease in ms, or 'follows': its message went first, and is confirmed (_follow.lua), 12 max_queue,
 -- 13… further fields of the record.
--- Gives {verdict, name, now, …}: new wait trend brisk state | undone | replay state | busy ms | reused | full ms | shed ms | memory.
--- wait, trend, brisk: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
+-- Gives {verdict, name, now, …}: new wait trend together state | undone | replay state | busy ms | reused | full ms | shed ms | memory.
+-- wait, trend, together: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
 local name, key, fingerprint, mode, waiter = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[10]
 if tenant.know(mode == 'wait' and LOOKED_AT_SYNC or LOOKED_AT).ep ~= EPOCH then
     return {'memory', name, '0'}
@@ -23,7 +23,7 @@ end
 -- A caller that got no answer sends the same again.
 local again = redis.call('HGET', job(name), 'st')
 if again then
-    return {again == 'canceled' and 'undone' or 'new', name, int(now), '0', '0', is_brisk(now, 0, 0) and '1' or '0', again} -- BREAK:accept_by_name
+    return {again == 'canceled' and 'undone' or 'new', name, int(now), '0', '0', together(now, 0, 0), again} -- BREAK:accept_by_name
 end
 local follows = ARGV[11] == 'follows'
 
@@ -119,4 +119,4 @@ unended.enter(name, follows and first_check(deadline, now) or lease)
 if is_sync then
     redis.call('ZADD', T .. 'y', int(is_call and deadline or now + 3600000), name)
 end
-return {'new', name, int(now), int(wait_ms), int(trend_ms), is_brisk(now, n_unended, bound) and '1' or '0', state}
+return {'new', name, int(now), int(wait_ms), int(trend_ms), together(now, n_unended, bound), state}
