@@ -7,7 +7,7 @@
 --     through although it comes too late, what a job would have waited of late (ms, smoothed). Absent while nobody waits
 local FOLLOW_MS, TREND_MS, WINDOW_MS, STALE_MS, PROBE_MS = 2000, 5000, 3000, 10000, 1000
 local FEW_WAIT, FEW_SAMPLES, MANY_SAMPLES, BRIEF_MS, STILL_MS, MOST_MS = 2, 3, 20, 100, 1000, 300000
-local BRISK_MS, TOGETHER_MS = 25, 64
+local TOGETHER_MS = 50
 local WAKES_MS = 60000 -- so long a worker may take to come where there is none
 
 local LOAD = {'at', 'took', 'seen', 'from', 'least', 'n', 'least_before', 'n_before'}
@@ -111,13 +111,13 @@ local function takes_ms(l, now, still)
 end
 
 -- How many of the jobs that come together may go to one worker together, as text: those that it would be over with within TOGETHER_MS, one after
--- the other, while attempts are brief, were so until now, and the queue is not half full. '0': the tenant is not brisk.
+-- the other, while something ended of late and the queue is not half full. Fewer than two are '0': the tenant is not brisk.
 local function together(now, n_unended, bound)
     local l = noted('ld', LOAD)
-    local is_idle = bound == 0 or n_unended * 2 < bound
-    local took = l.took
-    if took > BRISK_MS then return '0' end -- BREAK:slow_work_is_spread
-    return is_idle and l.seen >= FEW_SAMPLES and now - l.at < FOLLOW_MS and int(math.max(1, TOGETHER_MS / math.max(1, took) - 0.5)) or '0'
+    local n = TOGETHER_MS
+    n = math.floor(TOGETHER_MS / math.max(1, l.took)) -- BREAK:slow_work_is_spread
+    local is_brisk = n >= 2 and (bound == 0 or n_unended * 2 < bound) and l.seen >= FEW_SAMPLES and now - l.at < FOLLOW_MS
+    return is_brisk and int(n) or '0'
 end
 
 -- How many calls it takes at a time; math.huge without a limit.
