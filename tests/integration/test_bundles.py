@@ -210,7 +210,7 @@ def test_each_of_many_calls_at_once_has_its_own_answer(stack):
 @pytest.mark.parametrize("n", range(2))
 def test_the_work_of_a_slow_tenant_is_spread(stack, n):
     """A message is one worker's: what takes its time is for all of them."""
-    answers = begin_burst(stack, lambda path: stack.submit(path, "slow", body={"n": path}), f"/slow/{n}", "slow", 100).result(30)
+    answers = begin_burst(stack, lambda path: stack.submit(path, "slow", body={"n": path}), f"/slow/{n}", "slow", 400).result(30)
     sizes = messages_of_burst(stack, "sluice.slow.normal")
     stack["worker"].start()
     assert sizes == [1] * BURST, "jobs of a slow tenant in one message"

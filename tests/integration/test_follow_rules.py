@@ -166,11 +166,11 @@ def test_briefness_is_said(scripts):
         scripts.claim_first(f"w{n}")
         scripts("complete", f"w{n}", 1, "t1", "end", "succeeded", "200", "", "yes", 3, 1, 0, 600000, 600000, 600000, 60000, "head", "body",
                 1000000, 0, 0)
-    assert scripts.follow("a")[5] == "50"
+    assert scripts.follow("a")[5] == "400"
     assert scripts.follow("b", bound=2)[5] == "0"  # half of the queue is used
 
 
-@pytest.mark.parametrize("took, together", [(1, 50), (2, 25), (8, 6), (25, 2), (26, 0)])
+@pytest.mark.parametrize("took, together", [(1, 400), (12, 33), (50, 8), (51, 0)])
 def test_slow_jobs_share_a_message_with_fewer(scripts, took, together):
     scripts.redis.hset("{t}:t", "ld", f"{scripts.now()} {took} 20 0 0 0 0 0")
     assert scripts.follow()[5] == str(together)
