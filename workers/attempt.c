@@ -244,13 +244,38 @@ static void park_doubling(struct attempt *a, int64_t ms, int64_t max_ms)
     delay_for(a, ms < max_ms ? ms : max_ms);
 }
 
+/* What came in one message stands together in the worker's list. */
+static bool is_with_busy(struct attempt *a, bool is_forward)
+{
+    struct list *all = &a->worker->attempts;
+
+    for (struct list *i = &a->all;;) {
+        i = is_forward ? i->next : i->prev;
+        const struct attempt *b = i == all ? NULL : LIST_OF(i, struct attempt, all);
+        if (b == NULL || b->delivery != a->delivery) {
+            return false;
+        }
+        if (!list_is_linked(&b->refused) && b->step != STEP_DELAY) {
+            return true;
+        }
+    }
+}
+
+/* The broker would have its message again only when another of its jobs is over. */
+static bool is_held_by_another(struct attempt *a)
+{
+    return (is_with_busy(a, true) || is_with_busy(a, false)) && RULE(back_without_the_others);
+}
+
 /* To the end of its queue, as it came. */
 static void hand_back(struct attempt *a)
 {
+    bool is_open = bus_link_state(a->worker->publisher) == BUS_OPEN;
+
     list_remove(&a->refused);
     /* A delivery whose channel is gone is with somebody else already. */
-    if (!RULE(give_back_as_new) || bus_link_state(a->worker->publisher) != BUS_OPEN ||
-        !bus_delivery_is_live(a->delivery)) {
+    if (!RULE(give_back_as_new) || !bus_delivery_is_live(a->delivery) ||
+        (!is_open && !is_held_by_another(a))) {
         end(a, /* is_done= */ false);
         return;
     }
