@@ -95,6 +95,7 @@ static void end(struct attempt *a, bool is_done)
     set_running(a, false);
     list_remove(&a->refused);
     list_remove(&a->all);
+    a->lane->messages -= bus_delivery_is_last(a->delivery) ? 1 : 0;
     if (is_done) {
         FAULT_HERE(worker_acknowledges);
         bus_ack(a->delivery);
@@ -109,7 +110,6 @@ static void end(struct attempt *a, bool is_done)
     registry_unref(a->tenant);
     struct lane *l = a->lane;
     l->in_hand--;
-    l->messages -= a->is_first ? 1 : 0;
     l->begun -= a->is_begun ? 1 : 0;
     w->in_hand--;
     w->moved = loop_now(w->loop);
@@ -909,18 +909,18 @@ void attempts_begin(struct lane *l, struct bus_delivery *d)
     wire_open(d, &jobs);
     bus_share(d, jobs.n);
     bool is_alone = jobs.n == 1;
-    for (bool is_first = true; jobs.n > 0; is_first = false) {
+    l->messages++;
+    while (jobs.n > 0) {
         struct job_message m;
         int rc = wire_next(&jobs, &m);
         FAULT_HERE(worker_delivered);
         struct attempt *a = attempt_new(l, d);
         if (a == NULL) {
+            l->messages -= bus_delivery_is_last(d) ? 1 : 0;
             bus_requeue(d);
             continue;
         }
         a->message = m;
-        a->is_first = is_first;
-        l->messages += is_first ? 1 : 0;
         begin(a, rc, is_alone);
     }
 }
