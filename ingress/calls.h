@@ -12,6 +12,14 @@
 
 enum { CALLS_ACCEPT_LEASE_MS = 30000, CALLS_DAY_MS = 86400000 };
 
+/* When a message left before its record (decision 0015): in which life of the store, and by its
+ * clock. */
+struct calls_life {
+    const char *epoch;
+    const char *generation;
+    int64_t ms;
+};
+
 struct calls_accept {
     const struct job_message *message;
     const struct tenant *tenant;
@@ -19,9 +27,9 @@ struct calls_accept {
     int64_t deadline_in_ms; /* the caller's; 0 never */
     int64_t ttl_ms;         /* the job's own; 0 never */
     int64_t due_in_ms;
-    const char *waiter; /* "channel|token", or "" */
-    bool takes_202;     /* in the end, when its wait is over */
-    bool follows;       /* its message is confirmed, and was published before (decision 0015) */
+    const char *waiter;               /* "channel|token", or "" */
+    bool takes_202;                   /* in the end, when its wait is over */
+    const struct calls_life *follows; /* its message is confirmed, and went before; or NULL */
 };
 
 MUST_CHECK int calls_accept(struct ingress *g, const struct calls_accept *a, store_cb cb,
@@ -29,12 +37,7 @@ MUST_CHECK int calls_accept(struct ingress *g, const struct calls_accept *a, sto
 /* Why it is not running (why.h). t: NULL for a tenant that has left. */
 MUST_CHECK int calls_why(struct ingress *g, struct str id, const struct tenant *t, store_cb cb,
                          void *arg);
-/* A life of the store. */
-struct calls_life {
-    const char *epoch;
-    const char *generation;
-};
-/* went_in: when the message left before its record; NULL of one that did not. */
+/* went_in: of a message that left before its record; or NULL. */
 MUST_CHECK int calls_undo(struct ingress *g, struct str id, const struct calls_life *went_in,
                           store_cb cb, void *arg);
 MUST_CHECK int calls_expire(struct ingress *g, struct str id, const char *waiter, bool is_hangup,

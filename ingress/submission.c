@@ -159,6 +159,12 @@ static void on_undone(int rc, const struct store_value *v, void *arg)
     }
 }
 
+static struct calls_life life_of(const struct submission *s)
+{
+    return (struct calls_life){
+        .epoch = s->epoch, .generation = s->generation, .ms = s->message.created_ms};
+}
+
 static void undo(struct submission *s)
 {
     if (s->step != STEP_UNDO) {
@@ -166,7 +172,7 @@ static void undo(struct submission *s)
         s->step_began = loop_now(s->ingress->loop);
     }
     FAULT_HERE(ingress_undo);
-    struct calls_life life = {.epoch = s->epoch, .generation = s->generation};
+    struct calls_life life = life_of(s);
     int rc = calls_undo(s->ingress, s->message.id, s->follows ? &life : NULL, on_undone, s);
     if (rc != ERR_OK) {
         on_undone(rc, NULL, s);
@@ -366,6 +372,16 @@ static void note_brisk(struct submission *s, const struct store_value *v)
                loop_now(g->loop));
 }
 
+/* Whether its record will be there, and stays, is not known. */
+static void leave_unfollowed(struct submission *s)
+{
+    if (s->is_marked_later) {
+        accepted(s, NULL); /* its caller waits, and goes on waiting */
+    } else {
+        refuse_unknown(s);
+    }
+}
+
 /* What was turned away after its message had left is withdrawn by the same script. */
 static void act_on(struct submission *s, const struct store_value *v)
 {
@@ -378,8 +394,8 @@ static void act_on(struct submission *s, const struct store_value *v)
     if (s->follows && str_is(word, STR("new"))) {
         (void)str_put(store_word(v, 6), state, sizeof state, 0);
         accepted(s, state);
-    } else if (s->follows && str_is(word, STR("memory"))) {
-        refuse_unknown(s);
+    } else if (s->follows && (str_is(word, STR("memory")) || str_is(word, STR("forgotten")))) {
+        leave_unfollowed(s);
     } else if (str_is(word, STR("new"))) {
         s->caller.backoff_s =
             ease_off_s(store_number(v, 3), store_number(v, 4), s->tenant->tenant->timeouts.sync_ms);
@@ -418,10 +434,8 @@ static void on_follow_failed(struct submission *s)
 {
     if (age_ms(s, s->step_began) < STORE_PATIENCE_MS) {
         loop_timer_set(s->timer, AGAIN_MS);
-    } else if (s->is_marked_later) {
-        accepted(s, NULL); /* its caller waits, and goes on waiting */
     } else {
-        refuse_unknown(s);
+        leave_unfollowed(s);
     }
 }
 
@@ -467,6 +481,7 @@ static int64_t wait_left_ms(const struct submission *s)
 static void accept_call(struct submission *s)
 {
     bool is_first = s->accept_sent.ns == 0;
+    struct calls_life life = life_of(s);
     struct calls_accept in = {.message = &s->message,
                               .tenant = s->tenant->tenant,
                               .is_async = s->caller.mode == CALLER_ASYNC,
@@ -475,7 +490,7 @@ static void accept_call(struct submission *s)
                               .ttl_ms = s->ttl_ms,
                               .due_in_ms = s->due_in_ms,
                               .waiter = s->waiter,
-                              .follows = s->follows,
+                              .follows = s->follows ? &life : NULL,
                               .takes_202 = s->caller.mode == CALLER_WAIT};
 
     s->step = s->follows ? STEP_FOLLOW : STEP_ACCEPT;

@@ -32,8 +32,9 @@ class Following(Recovery):
     def claim_first(self, name="j", token="t1", **said):
         return self("claim", name, token, "w1", "cw", 60000, "hold", 5, 15000, 600000, 600000, 600000, 60000, "lt", self.text(**said))
 
-    def follow(self, name="j", mode="async", waiter="", bound=0, deadline=0):
-        return self("accept", name, "", "", "normal" if mode == "async" else "sync", mode, deadline, 0, 0, waiter, "follows", bound,
+    def follow(self, name="j", mode="async", waiter="", bound=0, deadline=0, epoch="e1", generation=1, age=0):
+        life = f"follows {epoch} {generation} {self.now() - age}"
+        return self("accept", name, "", "", "normal" if mode == "async" else "sync", mode, deadline, 0, 0, waiter, life, bound,
                     "m", "POST", "p", "/orders", "cr", "shop")
 
     def record(self, name="j"):
@@ -98,7 +99,7 @@ def test_what_the_queue_has_no_room_for_does_not_run(scripts):
 
 def test_what_was_undone_before_there_was_a_record_does_not_run(scripts):
     scripts.knows = "e1:1:f"
-    assert scripts("undo", "j", 60000, "e1", 1) == ["undone"]
+    assert scripts("undo", "j", 60000, "e1", 1, scripts.now()) == ["undone"]
     assert scripts.claim_first()[:2] == ["ack", "canceled"]
     assert scripts.follow()[0] == "undone"
 
@@ -106,18 +107,26 @@ def test_what_was_undone_before_there_was_a_record_does_not_run(scripts):
 @pytest.mark.parametrize("epoch, generation", [("e0", 1), ("e1", 1), ("e0", 2)])
 def test_an_undo_of_what_may_be_forgotten_is_unknown(scripts, epoch, generation):
     scripts.knows = FORGETFUL
-    assert scripts("undo", "j", 60000, epoch, generation) == ["unknown"]
+    assert scripts("undo", "j", 60000, epoch, generation, scripts.now()) == ["unknown"]
     assert scripts.record() == {}
 
 
 def test_an_undo_behind_a_claim_is_lost(scripts):
     scripts.claim_first()
-    assert scripts("undo", "j", 60000, "e1", 1) == ["lost", "running"]
+    assert scripts("undo", "j", 60000, "e1", 1, scripts.now()) == ["lost", "running"]
 
 
 def test_a_store_that_may_have_forgotten_writes_no_record_for_a_message_from_before(scripts):
     scripts.knows = FORGETFUL
     assert scripts.claim_first(generation=1)[0] == "missing"
+    assert scripts.record() == {} and scripts.redis.zcard("{t}:u") == 0
+
+
+@pytest.mark.parametrize("knows, said", [(FORGETFUL, {}), (KEEPS, {"epoch": "e0"}), (KEEPS, {"age": 61000})])
+def test_no_record_is_entered_that_may_have_come_and_gone(scripts, knows, said):
+    """Its message may be worked off: nobody would wake it."""
+    scripts.knows = knows
+    assert scripts.follow(**said)[0] == "forgotten"
     assert scripts.record() == {} and scripts.redis.zcard("{t}:u") == 0
 
 

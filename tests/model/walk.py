@@ -264,15 +264,16 @@ def s_first():
     if fate < .9: put(name, False, EPOCH[0])
     log('first', name, mode, fate < .9)
     if fate < .75: unfollowed[name] = (mode, dl, waiter)
-    elif fate < .85 or fate > .9: undo(name, EPOCH[0], 1)  # not confirmed, and stored or not
+    elif fate < .85 or fate > .9: undo(name, EPOCH[0], 1, at)  # not confirmed, and stored or not
     if mode == 'wait': waiters.append((name, waiter))
 
 def s_follow():
     """Its message is confirmed."""
     if not unfollowed: return
     name = rnd.choice(list(unfollowed)); mode, dl, waiter = unfollowed.pop(name)
+    life = 'follows ' + ' '.join(first[name].split()[:3])
     bound = rnd.choice([40, 40, 1])
-    f = lambda: call('accept', name, '', '', 'sync' if mode == 'wait' else 'normal', mode, dl, 0, 0, waiter, 'follows', bound, 'm', 'POST', 'p', '/')
+    f = lambda: call('accept', name, '', '', 'sync' if mode == 'wait' else 'normal', mode, dl, 0, 0, waiter, life, bound, 'm', 'POST', 'p', '/')
     a, b = twice(f); log('follow', name, bound, a, b)
     if b and a[0] != b[0] and (a[0], b[0]) not in (('full', 'undone'), ('shed', 'undone')): complain('follow not idempotent', name, (a, b))
     if a[0] in ('full', 'shed', 'undone'): withdrawn.add(name)

@@ -5,9 +5,11 @@
 -- with: _follow.lua
 -- ARGV: 1 epoch, 2 name, 3 key or '', 4 fingerprint, 5 class, 6 'wait' or 'async', 7 ms until the
 -- caller's deadline (0 never), 8 ms until the job's own (0 never), 9 ms until it is due (0 now),
--- 10 "channel|waiter" or '', 11 accept lease in ms, or 'follows': its message went first, and is confirmed (_follow.lua), 12 max_queue,
+-- 10 "channel|waiter" or '', 11 accept lease in ms, or 'follows <epoch> <generation> <created>': its message went first, and is
+-- confirmed (_follow.lua), 12 max_queue,
 -- 13… further fields of the record.
--- Gives {verdict, name, now, …}: new wait trend together state | undone | replay state | busy ms | reused | full ms | shed ms | memory.
+-- Gives {verdict, name, now, …}: new wait trend together state | undone | replay state | busy ms | reused | full ms | shed ms | memory | forgotten (its
+-- message went first, and the record may have come and gone since).
 -- wait, trend, together: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
 local name, key, fingerprint, mode, waiter = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[10]
 if tenant.know(mode == 'wait' and LOOKED_AT_SYNC or LOOKED_AT).ep ~= EPOCH then
@@ -23,9 +25,14 @@ end
 -- A caller that got no answer sends the same again.
 local again = redis.call('HGET', job(name), 'st')
 if again then
-    return {again == 'canceled' and 'undone' or 'new', name, int(now), '0', '0', together(now, 0, 0), again} -- BREAK:accept_by_name
+    local most = setting(ARGV[12])
+    local brisk = together(now, most > 0 and unended.count() or 0, most)
+    return {again == 'canceled' and 'undone' or 'new', name, int(now), '0', '0', brisk, again} -- BREAK:accept_by_name
 end
-local follows = ARGV[11] == 'follows'
+local follows = string.sub(ARGV[11], 1, 8) == 'follows '
+if follows and not was_never_written(now, string.match(ARGV[11], '^follows (%S+) (%d+) (%d+)$')) then
+    return {'forgotten', name, int(now)} -- BREAK:only_the_unforgotten_is_entered
+end
 
 -- Nothing was accepted. What went first must not run.
 local function turn_away(...)
