@@ -8,8 +8,13 @@
 
 enum { HOLDS_MS = 200 };
 
+struct said {
+    size_t together;
+    struct mono at;
+};
+
 struct brisk {
-    struct map tenants; /* tenant → struct mono, when it was last said to be brisk */
+    struct map tenants; /* tenant → struct said */
     int64_t store_ms;   /* the store's clock at `heard` */
     struct mono heard;
 };
@@ -36,9 +41,9 @@ void brisk_free(struct brisk *b)
     free(b);
 }
 
-static struct mono *entry_of(struct brisk *b, struct str tenant)
+static struct said *entry_of(struct brisk *b, struct str tenant)
 {
-    struct mono *said = map_get(&b->tenants, tenant);
+    struct said *said = map_get(&b->tenants, tenant);
 
     if (said != NULL) {
         return said;
@@ -51,25 +56,24 @@ static struct mono *entry_of(struct brisk *b, struct str tenant)
     return said;
 }
 
-void brisk_note(struct brisk *b, struct str tenant, bool is_brisk, int64_t store_ms,
+void brisk_note(struct brisk *b, struct str tenant, size_t together, int64_t store_ms,
                 struct mono now)
 {
-    struct mono *said = is_brisk ? entry_of(b, tenant) : map_get(&b->tenants, tenant);
+    struct said *said = together > 0 ? entry_of(b, tenant) : map_get(&b->tenants, tenant);
 
     if (said != NULL) {
-        *said = is_brisk ? now : (struct mono){0};
+        *said = (struct said){.together = together, .at = now};
     }
-    if (store_ms > 0) { /* a store that is new says no time */
-        b->store_ms = store_ms;
-        b->heard = now;
-    }
+    b->store_ms = store_ms;
+    b->heard = now;
 }
 
-bool brisk_is(const struct brisk *b, struct str tenant, struct mono now)
+size_t brisk_together(const struct brisk *b, struct str tenant, struct mono now)
 {
-    const struct mono *said = map_get(&b->tenants, tenant);
+    const struct said *said = map_get(&b->tenants, tenant);
+    bool is_fresh = said != NULL && mono_since_ms(said->at, now) < TUNED(brisk_ms, HOLDS_MS);
 
-    return said != NULL && said->ns != 0 && mono_since_ms(*said, now) < TUNED(brisk_ms, HOLDS_MS);
+    return is_fresh ? said->together : 0;
 }
 
 int64_t brisk_store_ms(const struct brisk *b, struct mono now)

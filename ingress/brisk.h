@@ -12,11 +12,11 @@ struct brisk;
 
 MUST_CHECK int brisk_new(struct brisk **ret);
 void brisk_free(struct brisk *b);
-/* An answer about a tenant. store_ms: by the store's clock. Without memory it is as if the tenant
- * were not brisk. */
-void brisk_note(struct brisk *b, struct str tenant, bool is_brisk, int64_t store_ms,
+/* An answer about a tenant. together: how many of its jobs may share a message; 0: it is not brisk.
+ * store_ms: by the store's clock. Without memory it is as if the tenant were not brisk. */
+void brisk_note(struct brisk *b, struct str tenant, size_t together, int64_t store_ms,
                 struct mono now);
-/* As the last answer said, if it is of the last fifth of a second. */
-bool brisk_is(const struct brisk *b, struct str tenant, struct mono now);
-/* The store's clock, as far as known: only while brisk_is() holds for some tenant. */
+/* As the last answer said, if it is of the last fifth of a second; else 0. */
+size_t brisk_together(const struct brisk *b, struct str tenant, struct mono now);
+/* The store's clock, as far as known: only while some tenant is brisk. */
 int64_t brisk_store_ms(const struct brisk *b, struct mono now);

@@ -14,6 +14,7 @@ enum {
 
 struct bundle {
     size_t n;
+    size_t most; /* that any of them may be with */
     size_t bytes;
     struct ingress *ingress;
     const struct job_message *messages[WIRE_JOBS_MAX];
@@ -119,13 +120,19 @@ bool bundles_may_take(const struct job_message *m)
     return size_of(m) <= JOB_BYTES_MAX;
 }
 
-static struct bundle *bundle_for(struct bundles *s, const struct job_message *m)
+static bool has_room(const struct bundle *b, const struct job_message *m, size_t most)
+{
+    most = most < b->most ? most : b->most;
+    return b->n < most && b->bytes + size_of(m) <= BUNDLE_BYTES_MAX;
+}
+
+static struct bundle *bundle_for(struct bundles *s, const struct job_message *m, size_t most)
 {
     char name[NAME_SIZE];
     struct str queue = queue_of(m, name);
     struct bundle *b = map_get(&s->open, queue);
 
-    if (b != NULL && b->n < WIRE_JOBS_MAX && b->bytes + size_of(m) <= BUNDLE_BYTES_MAX) {
+    if (b != NULL && has_room(b, m, most)) {
         return b;
     }
     if (b != NULL) {
@@ -138,12 +145,14 @@ static struct bundle *bundle_for(struct bundles *s, const struct job_message *m)
         return NULL;
     }
     b->ingress = s->ingress;
+    b->most = WIRE_JOBS_MAX;
     return b;
 }
 
-int bundles_add(struct bundles *s, const struct job_message *m, bus_outcome_cb cb, void *arg)
+int bundles_add(struct bundles *s, const struct job_message *m, size_t most, bus_outcome_cb cb,
+                void *arg)
 {
-    struct bundle *b = bundle_for(s, m);
+    struct bundle *b = bundle_for(s, m, most);
 
     if (b == NULL) {
         return ERR_NOMEM;
@@ -152,6 +161,7 @@ int bundles_add(struct bundles *s, const struct job_message *m, bus_outcome_cb c
     b->callers[b->n].cb = cb;
     b->callers[b->n].arg = arg;
     b->n++;
+    b->most = most < b->most ? most : b->most;
     b->bytes += size_of(m);
     return ERR_OK;
 }

@@ -10,11 +10,11 @@
 
 MUST_CHECK int bundles_new(struct ingress *g, struct bundles **ret);
 /* What was not published by then never is; its callbacks do not run. */
-void bundles_free(struct bundles *b);
-/* Publishes the job at the end of the turn, alone or with others. m: borrowed until then. cb: once,
- * never from within this; BUS_UNKNOWN also when it could not be published. Returns 0 or ERR_NOMEM:
- * then `cb` does not run. */
-MUST_CHECK int bundles_add(struct bundles *b, const struct job_message *m, bus_outcome_cb cb,
-                           void *arg);
+void bundles_free(struct bundles *s);
+/* Publishes the job at the end of the turn, alone or with others: `most` with itself. m: borrowed
+ * until then. cb: once, never from within this; BUS_UNKNOWN also when it could not be published.
+ * Returns 0 or ERR_NOMEM: then `cb` does not run. */
+MUST_CHECK int bundles_add(struct bundles *s, const struct job_message *m, size_t most,
+                           bus_outcome_cb cb, void *arg);
 /* Whether it is small enough to travel with others. */
 bool bundles_may_take(const struct job_message *m);

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { KEY_SIZE = 160, POLICY_SIZE = 96, LIFE_SIZE = 128 };
+enum { KEY_SIZE = 160, POLICY_SIZE = 96, FOLLOWS_SIZE = 128 };
 
 /* A call about the job `id`, whose name is every script's first argument: its place is kept by `.n
  * = 1`. */
@@ -32,11 +32,18 @@ static void add_field(struct store_args *a, const char *name, struct str value)
     }
 }
 
+/* As accept.lua takes it. */
+static void lay_out_follows(const struct calls_accept *in, char out[FOLLOWS_SIZE])
+{
+    (void)snprintf(out, FOLLOWS_SIZE, "%s %s %s %" PRId64, in->is_promised ? "promised" : "follows",
+                   in->follows->epoch, in->follows->generation, in->follows->ms);
+}
+
 int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, void *arg)
 {
+    char follows[FOLLOWS_SIZE];
     const struct job_message *m = in->message;
     struct store_args a = {.n = 1};
-    char life[LIFE_SIZE];
 
     store_args_add(&a, m->key);
     store_args_add(&a, m->fingerprint);
@@ -46,10 +53,9 @@ int calls_accept(struct ingress *g, const struct calls_accept *in, store_cb cb, 
     store_args_number(&a, in->ttl_ms);
     store_args_number(&a, in->due_in_ms);
     store_args_add(&a, str_of(in->waiter));
-    if (in->went_in != NULL) {
-        (void)snprintf(life, sizeof life, "%s %s %s", in->is_promised ? "promised" : "follows",
-                       in->went_in->epoch, in->went_in->generation);
-        store_args_add(&a, str_of(life));
+    if (in->follows != NULL) {
+        lay_out_follows(in, follows);
+        store_args_add(&a, str_of(follows));
     } else {
         store_args_number(&a, TUNED(accept_lease_ms, CALLS_ACCEPT_LEASE_MS));
     }
@@ -92,6 +98,7 @@ static void add_life(struct store_args *a, const struct calls_life *went_in)
     if (went_in != NULL) {
         store_args_add(a, str_of(went_in->epoch));
         store_args_add(a, str_of(went_in->generation));
+        store_args_number(a, went_in->ms);
     }
 }
 

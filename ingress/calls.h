@@ -12,10 +12,12 @@
 
 enum { CALLS_ACCEPT_LEASE_MS = 30000, CALLS_DAY_MS = 86400000 };
 
-/* A life of the store. */
+/* When a message left before its record (decision 0015): in which life of the store, and by its
+ * clock. */
 struct calls_life {
     const char *epoch;
     const char *generation;
+    int64_t ms;
 };
 
 struct calls_accept {
@@ -25,12 +27,10 @@ struct calls_accept {
     int64_t deadline_in_ms; /* the caller's; 0 never */
     int64_t ttl_ms;         /* the job's own; 0 never */
     int64_t due_in_ms;
-    const char *waiter; /* "channel|token", or "" */
-    bool takes_202;     /* in the end, when its wait is over */
-    /* Not NULL: its message is confirmed, and was published before, in this life (decision 0015).
-     */
-    const struct calls_life *went_in;
-    bool is_promised; /* of such a one: its caller was told that it goes on */
+    const char *waiter;               /* "channel|token", or "" */
+    bool takes_202;                   /* in the end, when its wait is over */
+    const struct calls_life *follows; /* its message is confirmed, and went before; or NULL */
+    bool is_promised;                 /* of such a one: its caller was told that it goes on */
 };
 
 MUST_CHECK int calls_accept(struct ingress *g, const struct calls_accept *a, store_cb cb,
@@ -38,7 +38,7 @@ MUST_CHECK int calls_accept(struct ingress *g, const struct calls_accept *a, sto
 /* Why it is not running (why.h). t: NULL for a tenant that has left. */
 MUST_CHECK int calls_why(struct ingress *g, struct str id, const struct tenant *t, store_cb cb,
                          void *arg);
-/* went_in: when the message left before its record; NULL of one that did not. */
+/* went_in: of a message that left before its record; or NULL. */
 MUST_CHECK int calls_undo(struct ingress *g, struct str id, const struct calls_life *went_in,
                           store_cb cb, void *arg);
 /* went_in: likewise. */

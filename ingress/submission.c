@@ -21,7 +21,6 @@ enum {
     ROUTE_LOOK_MS = 20,
     ROUTE_PATIENCE_MS = 3000,
     MARK_LATER_MS = 100,
-    ANSWER_FRESH_MS = 1000,
     LATE_SIZE = WAITER_NAME_SIZE + STR_I64_SIZE + 1
 };
 
@@ -45,7 +44,7 @@ struct submission {
     bool is_waiting;               /* the caller is the waiters' */
     bool is_marked_later;          /* not at once */
     bool is_gone;                  /* the caller hung up before it was answered */
-    bool is_brisk;                 /* its tenant's attempts are brief, as far as is known */
+    size_t together;               /* so many may share its message; 0: its tenant is not brisk */
     bool follows;                  /* its record follows its message (decision 0015) */
     char late[LATE_SIZE];          /* then the message's field */
     char generation[STR_I64_SIZE]; /* and the store's, when it left */
@@ -136,13 +135,6 @@ static const char *state_word(const struct submission *s)
     return s->due_in_ms > 0 ? "scheduled" : "queued";
 }
 
-/* The life of the store in which its message left before its record; NULL of one that did not. */
-static const struct calls_life *went_in(const struct submission *s, struct calls_life *life)
-{
-    *life = (struct calls_life){.epoch = s->epoch, .generation = s->generation};
-    return s->follows ? life : NULL;
-}
-
 /* --- undo ------------------------------------------------------------------------------------- */
 
 static void on_undone(int rc, const struct store_value *v, void *arg)
@@ -167,6 +159,12 @@ static void on_undone(int rc, const struct store_value *v, void *arg)
     }
 }
 
+static struct calls_life life_of(const struct submission *s)
+{
+    return (struct calls_life){
+        .epoch = s->epoch, .generation = s->generation, .ms = s->message.created_ms};
+}
+
 static void undo(struct submission *s)
 {
     if (s->step != STEP_UNDO) {
@@ -174,8 +172,8 @@ static void undo(struct submission *s)
         s->step_began = loop_now(s->ingress->loop);
     }
     FAULT_HERE(ingress_undo);
-    struct calls_life life;
-    int rc = calls_undo(s->ingress, s->message.id, went_in(s, &life), on_undone, s);
+    struct calls_life life = life_of(s);
+    int rc = calls_undo(s->ingress, s->message.id, s->follows ? &life : NULL, on_undone, s);
     if (rc != ERR_OK) {
         on_undone(rc, NULL, s);
     }
@@ -271,12 +269,12 @@ static void on_confirmed(enum bus_outcome outcome, void *arg)
 static void publish(struct submission *s)
 {
     struct ingress *g = s->ingress;
-    bool is_with_others = s->is_brisk && s->due_in_ms == 0 && bundles_may_take(&s->message);
+    bool is_with_others = s->together > 1 && s->due_in_ms == 0 && bundles_may_take(&s->message);
 
     s->step = STEP_PUBLISH;
     FAULT_HERE(ingress_recorded);
     int rc = is_with_others
-                 ? bundles_add(g->bundles, &s->message, on_confirmed, s)
+                 ? bundles_add(g->bundles, &s->message, s->together, on_confirmed, s)
                  : wire_publish(g->publisher, &s->message, s->due_in_ms, on_confirmed, s);
     if (rc != ERR_OK) {
         undo(s);
@@ -288,13 +286,13 @@ static void publish(struct submission *s)
 static void start_waiting(struct submission *s)
 {
     int64_t left = s->caller.wait_ms - age_ms(s, s->arrived);
-    struct calls_life life;
+    struct calls_life life = life_of(s);
 
     if (s->caller.request == NULL) {
         return;
     }
-    if (waiter_add(s->ingress, &s->caller, s->waiter, left > 0 ? left : 0, went_in(s, &life)) !=
-        NULL) {
+    if (waiter_add(s->ingress, &s->caller, s->waiter, left > 0 ? left : 0,
+                   s->follows ? &life : NULL) != NULL) {
         s->caller.request = NULL;
         s->is_waiting = true;
     }
@@ -371,12 +369,9 @@ static void note_brisk(struct submission *s, const struct store_value *v)
 {
     struct ingress *g = s->ingress;
 
-    s->is_brisk = str_is(store_word(v, 5), STR("1"));
-    /* An answer that was long under way says nothing of now, nor of the store's clock. */
-    if (age_ms(s, s->accept_sent) < ANSWER_FRESH_MS) {
-        brisk_note(g->brisk, str_of(s->tenant->tenant->name), s->is_brisk, store_number(v, 2),
-                   loop_now(g->loop));
-    }
+    s->together = (size_t)store_number(v, 5);
+    brisk_note(g->brisk, str_of(s->tenant->tenant->name), s->together, store_number(v, 2),
+               loop_now(g->loop));
 }
 
 static void note_backoff(struct submission *s, const struct store_value *v)
@@ -385,12 +380,11 @@ static void note_backoff(struct submission *s, const struct store_value *v)
         ease_off_s(store_number(v, 3), store_number(v, 4), s->tenant->tenant->timeouts.sync_ms);
 }
 
-/* Its message is with the broker, and what the store knows of it cannot be learnt: a caller that
- * waits goes on waiting. */
-static void leave_unknown(struct submission *s)
+/* Whether its record will be there, and stays, is not known. */
+static void leave_unfollowed(struct submission *s)
 {
     if (s->is_marked_later) {
-        accepted(s, NULL);
+        accepted(s, NULL); /* its caller waits, and goes on waiting */
     } else {
         refuse_unknown(s);
     }
@@ -402,13 +396,15 @@ static void act_on(struct submission *s, const struct store_value *v)
     struct str word = store_word(v, 0);
     char state[16];
 
-    note_brisk(s, v);
+    if (str_is(word, STR("new"))) {
+        note_brisk(s, v);
+    }
     if (s->follows && str_is(word, STR("new"))) {
         note_backoff(s, v);
         (void)str_put(store_word(v, 6), state, sizeof state, 0);
         accepted(s, state);
-    } else if (s->follows && (str_is(word, STR("memory")) || str_is(word, STR("unknown")))) {
-        leave_unknown(s);
+    } else if (s->follows && (str_is(word, STR("memory")) || str_is(word, STR("forgotten")))) {
+        leave_unfollowed(s);
     } else if (str_is(word, STR("new"))) {
         note_backoff(s, v);
         on_new(s, store_number(v, 2));
@@ -447,7 +443,7 @@ static void on_follow_failed(struct submission *s)
     if (age_ms(s, s->step_began) < STORE_PATIENCE_MS) {
         loop_timer_set(s->timer, AGAIN_MS);
     } else {
-        leave_unknown(s);
+        leave_unfollowed(s);
     }
 }
 
@@ -458,10 +454,6 @@ static void on_accepted(int rc, const struct store_value *v, void *arg)
     s->ingress->moved = loop_now(s->ingress->loop);
     if (FAULT(ingress_accepted)) {
         rc = ERR_UNKNOWN;
-    }
-    if (rc == ERR_BUG) {
-        log_event(LOG_ERROR, "script_failed", "job=%.*s script=accept err=\"%.*s\"",
-                  STR_ARG(s->message.id), STR_ARG(v->text));
     }
     if (rc != ERR_OK && s->follows) {
         on_follow_failed(s);
@@ -475,6 +467,10 @@ static void on_accepted(int rc, const struct store_value *v, void *arg)
             loop_timer_set(s->timer, AGAIN_MS);
         }
     } else {
+        if (rc == ERR_BUG) {
+            log_event(LOG_ERROR, "script_failed", "job=%.*s script=accept err=\"%.*s\"",
+                      STR_ARG(s->message.id), STR_ARG(v->text));
+        }
         refuse(s, PROBLEM_UNAVAILABLE,
                rc == ERR_LIMIT ? "The store is out of memory. Nothing was accepted."
                                : "The store refuses writes. Nothing was accepted.",
@@ -499,8 +495,8 @@ static bool is_promised(const struct submission *s)
 
 static void accept_call(struct submission *s)
 {
-    struct calls_life life;
     bool is_first = s->accept_sent.ns == 0;
+    struct calls_life life = life_of(s);
     struct calls_accept in = {.message = &s->message,
                               .tenant = s->tenant->tenant,
                               .is_async = s->caller.mode == CALLER_ASYNC,
@@ -509,7 +505,7 @@ static void accept_call(struct submission *s)
                               .ttl_ms = s->ttl_ms,
                               .due_in_ms = s->due_in_ms,
                               .waiter = s->waiter,
-                              .went_in = went_in(s, &life),
+                              .follows = s->follows ? &life : NULL,
                               .is_promised = is_promised(s),
                               .takes_202 = s->caller.mode == CALLER_WAIT};
 
@@ -530,6 +526,13 @@ static bool is_plain_text(struct str s)
     return memchr(s.p == NULL ? "" : s.p, '\n', s.n) == NULL;
 }
 
+static size_t together_now(const struct submission *s)
+{
+    const struct ingress *g = s->ingress;
+
+    return brisk_together(g->brisk, str_of(s->tenant->tenant->name), loop_now(g->loop));
+}
+
 /* The record of a plain job may follow its message while the tenant is brisk: whoever claims it
  * writes it, or the confirm does, whichever is first (decision 0015). */
 static bool may_follow(const struct submission *s)
@@ -540,7 +543,7 @@ static bool may_follow(const struct submission *s)
     return s->caller.mode != CALLER_WAIT && s->due_in_ms == 0 && s->ttl_ms == 0 && m->key.n == 0 &&
            m->ordering_key.n == 0 && !s->is_gone && bundles_may_take(m) && is_plain_text(m->path) &&
            is_plain_text(m->labels) && is_plain_text(m->caller) && store_is_open(g->store) &&
-           brisk_is(g->brisk, str_of(s->tenant->tenant->name), loop_now(g->loop));
+           together_now(s) > 0;
 }
 
 static void publish_first(struct submission *s)
@@ -549,7 +552,7 @@ static void publish_first(struct submission *s)
     size_t n = 0;
 
     s->follows = true;
-    s->is_brisk = true;
+    s->together = together_now(s);
     (void)str_from_i64(store_generation(g->store), s->generation);
     n = str_put(str_of(s->generation), s->late, sizeof s->late, n);
     n = str_put(STR(" "), s->late, sizeof s->late, n);
@@ -629,7 +632,8 @@ static void on_timer(struct loop_timer *t, void *arg)
         undo(s);
     } else if (s->step == STEP_CONFIRMED && !s->ingress->is_draining &&
                !waiter_is_there(s->ingress, s->caller.id, s->waiter)) {
-        /* Answered, or it left: what becomes of the job is said by now (else is_promised). */
+        /* Answered, or it left: what becomes of the job is said by now. Only who was sent away by a
+         * process that stops was told that the job goes on. */
         accepted(s, NULL);
     } else if (s->step == STEP_CONFIRMED || s->step == STEP_MARK) {
         mark(s);

@@ -22,6 +22,7 @@ struct waiter {
     char name[WAITER_NAME_SIZE];
     char epoch[EPOCH_SIZE]; /* with the generation: where its message left before its record; "" */
     char generation[STR_I64_SIZE];
+    int64_t went_ms;
     struct mono deadline;
     struct loop_timer *timer;
     uint32_t attempts;    /* as last seen, for the answer */
@@ -89,7 +90,7 @@ static void on_left(int rc, const struct store_value *v, void *arg)
 
 static int expire(struct waiter *w, bool is_hangup, store_cb cb)
 {
-    struct calls_life life = {.epoch = w->epoch, .generation = w->generation};
+    struct calls_life life = {.epoch = w->epoch, .generation = w->generation, .ms = w->went_ms};
 
     return calls_expire(w->ingress, str_of(w->caller.id), w->name, is_hangup,
                         w->epoch[0] != '\0' ? &life : NULL, cb, w);
@@ -352,6 +353,7 @@ struct waiter *waiter_add(struct ingress *g, const struct caller *c, const char 
     if (went_in != NULL) {
         (void)str_put(str_of(went_in->epoch), w->epoch, sizeof w->epoch, 0);
         (void)str_put(str_of(went_in->generation), w->generation, sizeof w->generation, 0);
+        w->went_ms = went_in->ms;
     }
     w->deadline = mono_plus_ms(loop_now(g->loop), left_ms);
     list_push_back(&all->head, &w->link);

@@ -95,6 +95,7 @@ static void end(struct attempt *a, bool is_done)
     set_running(a, false);
     list_remove(&a->refused);
     list_remove(&a->all);
+    a->lane->messages -= bus_delivery_is_last(a->delivery) ? 1 : 0;
     if (is_done) {
         FAULT_HERE(worker_acknowledges);
         bus_ack(a->delivery);
@@ -109,7 +110,6 @@ static void end(struct attempt *a, bool is_done)
     registry_unref(a->tenant);
     struct lane *l = a->lane;
     l->in_hand--;
-    l->messages -= a->is_first ? 1 : 0;
     l->begun -= a->is_begun ? 1 : 0;
     w->in_hand--;
     w->moved = loop_now(w->loop);
@@ -244,13 +244,38 @@ static void park_doubling(struct attempt *a, int64_t ms, int64_t max_ms)
     delay_for(a, ms < max_ms ? ms : max_ms);
 }
 
+/* What came in one message stands together in the worker's list. */
+static bool is_with_busy(struct attempt *a, bool is_forward)
+{
+    struct list *all = &a->worker->attempts;
+
+    for (struct list *i = &a->all;;) {
+        i = is_forward ? i->next : i->prev;
+        const struct attempt *b = i == all ? NULL : LIST_OF(i, struct attempt, all);
+        if (b == NULL || b->delivery != a->delivery) {
+            return false;
+        }
+        if (!list_is_linked(&b->refused) && b->step != STEP_DELAY) {
+            return true;
+        }
+    }
+}
+
+/* The broker would have its message again only when another of its jobs is over. */
+static bool is_held_by_another(struct attempt *a)
+{
+    return (is_with_busy(a, true) || is_with_busy(a, false)) && RULE(back_without_the_others);
+}
+
 /* To the end of its queue, as it came. */
 static void hand_back(struct attempt *a)
 {
+    bool is_open = bus_link_state(a->worker->publisher) == BUS_OPEN;
+
     list_remove(&a->refused);
     /* A delivery whose channel is gone is with somebody else already. */
-    if (!RULE(give_back_as_new) || bus_link_state(a->worker->publisher) != BUS_OPEN ||
-        !bus_delivery_is_live(a->delivery)) {
+    if (!RULE(give_back_as_new) || !bus_delivery_is_live(a->delivery) ||
+        (!is_open && !is_held_by_another(a))) {
         end(a, /* is_done= */ false);
         return;
     }
@@ -884,18 +909,18 @@ void attempts_begin(struct lane *l, struct bus_delivery *d)
     wire_open(d, &jobs);
     bus_share(d, jobs.n);
     bool is_alone = jobs.n == 1;
-    for (bool is_first = true; jobs.n > 0; is_first = false) {
+    l->messages++;
+    while (jobs.n > 0) {
         struct job_message m;
         int rc = wire_next(&jobs, &m);
         FAULT_HERE(worker_delivered);
         struct attempt *a = attempt_new(l, d);
         if (a == NULL) {
+            l->messages -= bus_delivery_is_last(d) ? 1 : 0;
             bus_requeue(d);
             continue;
         }
         a->message = m;
-        a->is_first = is_first;
-        l->messages += is_first ? 1 : 0;
         begin(a, rc, is_alone);
     }
 }

@@ -37,7 +37,6 @@ struct attempt {
     struct list all;
     struct list refused; /* in lane.refused, or in lane.surplus */
     struct mono arrived;
-    bool is_first; /* of its message: counted in lane.messages */
     bool is_begun; /* counted in lane.begun */
     struct loop_timer *timer;
     enum step step;

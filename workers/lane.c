@@ -159,6 +159,7 @@ void lane_fit(struct lane *l, uint32_t prefetch)
         l->n_consumers == 0) {
         lane_move(l, LANE_TROUBLE);
     }
+    surplus_turn(l);
 }
 
 /* Tried again each second by each lane, and said once a minute. */

@@ -53,7 +53,7 @@ struct lane {
     size_t n_consumers;
     uint32_t prefetch;       /* of all consumers */
     size_t in_hand;          /* attempts that live: a lane outlives them */
-    size_t messages;         /* of them, the first of its message: about how many of those */
+    size_t messages;         /* that brought them */
     size_t begun;            /* of them, those not in `surplus` */
     struct list surplus;     /* of messages with several jobs: more than it may have under way */
     bool is_beginning;       /* against recursion */

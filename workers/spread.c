@@ -27,8 +27,7 @@ static double weight_of(const struct lane *l)
     return 12 * share / (1 - share);
 }
 
-/* Its prefetches, and what still runs on channels that were given up. */
-static size_t used(const struct lane *l)
+size_t spread_places(const struct lane *l)
 {
     size_t live = 0;
 
@@ -36,6 +35,14 @@ static size_t used(const struct lane *l)
         live += bus_consumer_in_hand(l->consumers[i].consumer);
     }
     return l->prefetch + (l->messages > live ? l->messages - live : 0);
+}
+
+/* What one message on a channel that was given up has brought may be more. */
+static size_t used(const struct lane *l)
+{
+    size_t places = spread_places(l);
+
+    return l->begun > places ? l->begun : places;
 }
 
 /* So many lanes that what each has while it is idle would take the place of those with work. */

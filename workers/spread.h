@@ -14,6 +14,9 @@
 
 /* What a lane that begins to consume may have in hand. */
 uint32_t spread_first(const struct lane *l);
+/* So many attempts the lane may have under way: as if each message brought one. What still runs on
+ * channels that were given up has its own place. */
+size_t spread_places(const struct lane *l);
 /* The lane has one more in hand. */
 void spread_note(struct lane *l);
 /* Each second. */

@@ -3,12 +3,13 @@
 
 #include "attempt.h"
 #include "base/fault.h"
+#include "spread.h"
 
 enum { HOLD_MS = 2000 };
 
 static bool has_room(const struct lane *l)
 {
-    return l->begun < l->prefetch;
+    return l->prefetch > 0 && l->begun < spread_places(l);
 }
 
 static void give_back_first(struct lane *l)

@@ -174,6 +174,8 @@ bool bus_delivery_is_live(const struct bus_delivery *d);
  * returned of any is returned, else it is acknowledged. Once a delivery, before anything is said of
  * it. */
 void bus_share(struct bus_delivery *d, size_t n);
+/* What is said of it next is the last. */
+bool bus_delivery_is_last(const struct bus_delivery *d);
 /* Each frees the delivery. Acknowledgements leave together, the gap-free prefix of a channel as one
  * with `multiple`: within ten milliseconds, or at the end of the turn when the broker may send less
  * than half of the prefetch. */

@@ -190,6 +190,11 @@ void bus_share(struct bus_delivery *d, size_t n)
     d->shares = n;
 }
 
+bool bus_delivery_is_last(const struct bus_delivery *d)
+{
+    return d->shares == 1;
+}
+
 /* One share less; the last one does what all have said. */
 static void say(struct bus_delivery *d)
 {

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several jobs in one message, while their tenant is brisk (decision 0014): each is called once and has its own answer, whoever
 dies, drains or has no room meanwhile; a message that lies about what it brings is shelved, and takes nothing with it."""
+import tempfile
+import time
 from signal import SIGCONT, SIGSTOP, SIGTERM
 
 import pika
 import pytest
 
-from harness import wait_until
+from harness import Broker, wait_until
 from harness.load import config_of, expect_problem, quiet, start, together
 
 NORMAL = "sluice.sample.normal"
@@ -210,7 +212,7 @@ def test_each_of_many_calls_at_once_has_its_own_answer(stack):
 @pytest.mark.parametrize("n", range(2))
 def test_the_work_of_a_slow_tenant_is_spread(stack, n):
     """A message is one worker's: what takes its time is for all of them."""
-    answers = begin_burst(stack, lambda path: stack.submit(path, "slow", body={"n": path}), f"/slow/{n}", "slow", 100).result(30)
+    answers = begin_burst(stack, lambda path: stack.submit(path, "slow", body={"n": path}), f"/slow/{n}", "slow", 400).result(30)
     sizes = messages_of_burst(stack, "sluice.slow.normal")
     stack["worker"].start()
     assert sizes == [1] * BURST, "jobs of a slow tenant in one message"
@@ -284,6 +286,41 @@ def test_a_drained_worker_loses_and_repeats_nothing(make_stack, concurrency):
     assert worker.popen.returncode == 0
     worker.start()
     all_ran_once(stack, jobs)
+    quiet(stack)
+
+
+@pytest.fixture(scope="module")
+def own_broker():
+    """One that may be hurt."""
+    with tempfile.TemporaryDirectory(prefix="sluice-broker.", ignore_cleanup_errors=True) as path:
+        broker = Broker(path)
+        try:
+            yield broker.start()
+        finally:
+            broker.stop()
+
+
+@pytest.mark.timeout_s(240)
+def test_what_could_not_be_published_does_not_wait_for_one_that_runs_beside_it(make_stack, own_broker):
+    """An alarm comes while a worker holds more than it has room for: the broker would have the message again only when the one that
+    runs is over."""
+    stack = make_stack(config(concurrency=2), broker=own_broker)
+    stack.stop("worker")
+    jobs = bundle(stack, [f"/alarm/{n}?sleep_ms={25000 if n < 3 else 0}" for n in range(8)])
+    retried = submit(stack, "/fail?times=1", "slow")  # its retry is the publish that the broker blocks
+    own_broker.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        wait_until(lambda: own_broker.ctl("eval", "rabbit_alarm:get_alarms().").strip() != "[]", 20, "the alarm")
+        stack["worker"].start(wait=False)
+        wait_until(lambda: stack.receipts(path="/alarm/0"), 30, "one runs")
+        wait_until(lambda: stack.job(retried)["state"] == "waiting", 20, "another is to be published again")
+        time.sleep(4)  # longer than it keeps what it does not begin
+    finally:
+        own_broker.ctl("set_vm_memory_high_watermark", "absolute", "1024MB")
+    wait_until(lambda: ready(stack) >= 5, 12, "the others are in their queue")
+    assert stack.job(jobs[0])["state"] == "running"
+    all_ran_once(stack, jobs)
+    assert stack.wait_job(retried)["state"] == "succeeded"
     quiet(stack)
 
 

@@ -32,8 +32,9 @@ class Following(Recovery):
     def claim_first(self, name="j", token="t1", **said):
         return self("claim", name, token, "w1", "cw", 60000, "hold", 5, 15000, 600000, 600000, 600000, 60000, "lt", self.text(**said))
 
-    def follow(self, name="j", mode="async", waiter="", bound=0, deadline=0, went="follows e1 1"):
-        return self("accept", name, "", "", "normal" if mode == "async" else "sync", mode, deadline, 0, 0, waiter, went, bound,
+    def follow(self, name="j", mode="async", waiter="", bound=0, deadline=0, epoch="e1", generation=1, age=0, word="follows"):
+        life = f"{word} {epoch} {generation} {self.now() - age}"
+        return self("accept", name, "", "", "normal" if mode == "async" else "sync", mode, deadline, 0, 0, waiter, life, bound,
                     "m", "POST", "p", "/orders", "cr", "shop")
 
     def record(self, name="j"):
@@ -98,57 +99,42 @@ def test_what_the_queue_has_no_room_for_does_not_run(scripts):
 
 def test_what_its_caller_was_promised_is_not_turned_away(scripts):
     scripts.accept("other")
-    assert scripts.follow(bound=1, went="promised e1 1")[0] == "new"
+    assert scripts.follow(bound=1, word="promised")[0] == "new"
     assert scripts.claim_first()[:2] == ["go", 1]
 
 
 def busy(scripts):
-    """Nothing has ended for a long time, and jobs wait: what comes with a deadline is shed."""
+    """Nine calls wait, of five seconds each."""
     now = scripts.now()
     scripts.redis.hset("{t}:t", mapping={"ld": f"{now} 5000 20 {now} 5000 20", "run": "1"})
     for n in range(9):
         scripts.redis.zadd("{t}:y", {f"w{n}": now + 60000})
 
 
-@pytest.mark.parametrize("went, verdict, claim", [("follows e1 1", "shed", ["ack", "canceled"]), ("promised e1 1", "new", ["go", 1])])
-def test_what_comes_too_late_is_shed_unless_it_was_promised(scripts, went, verdict, claim):
+@pytest.mark.parametrize("word, verdict, claim", [("follows", "shed", ["ack", "canceled"]), ("promised", "new", ["go", 1])])
+def test_what_comes_too_late_is_shed_unless_it_was_promised(scripts, word, verdict, claim):
     busy(scripts)
-    assert scripts.follow(mode="wait", waiter="ch|w", deadline=1000, went=went)[0] == verdict
+    assert scripts.follow(mode="wait", waiter="ch|w", deadline=1000, word=word)[0] == verdict
     assert scripts.claim_first(kind="sync", waiter="ch|w", deadline=1000)[:2] == claim
-
-
-@pytest.mark.parametrize("went", ["follows e1 1", "follows e0 2", "promised e1 1"])
-def test_what_may_have_begun_before_the_store_forgot_does_not_follow(scripts, went):
-    """Its claim may have been granted, and be forgotten: as queued it would be granted once more."""
-    assert scripts.claim_first()[:2] == ["go", 1]
-    scripts.redis.delete("{t}:j:j", "{t}:u", "{t}:s")
-    scripts.knows = FORGETFUL
-    assert scripts.follow(went=went)[0] == "unknown"
-    assert scripts.claim_first(token="t2")[0] == "missing"
-    assert scripts.record() == {}
-
-
-def test_it_follows_in_the_next_life_of_a_store_that_keeps(scripts):
-    scripts.knows = "e1:2:k"
-    assert scripts.follow()[0] == "new"
 
 
 @pytest.mark.parametrize("how", ["hangup", "deadline"])
 def test_a_caller_that_leaves_before_there_is_a_record(scripts, how):
     scripts.knows = FORGETFUL
-    assert scripts("expire", "j", "ch|w", how, 60000, "e1", 2) == ["expired", 0]
+    assert scripts("expire", "j", "ch|w", how, 60000, "e1", 2, scripts.now()) == ["expired", 0]
     assert scripts.claim_first(generation=2, kind="sync", waiter="ch|w")[:2] == ["ack", "expired"]
 
 
 @pytest.mark.parametrize("life", [("e1", 1), ("e0", 2), ()])
 def test_a_caller_that_leaves_what_may_be_forgotten(scripts, life):
     scripts.knows = FORGETFUL
-    assert scripts("expire", "j", "ch|w", "hangup", 60000, *life) == ["unknown", 0]
+    at = (scripts.now(),) if life else ()
+    assert scripts("expire", "j", "ch|w", "hangup", 60000, *life, *at) == ["unknown", 0]
 
 
 def test_what_was_undone_before_there_was_a_record_does_not_run(scripts):
     scripts.knows = "e1:1:f"
-    assert scripts("undo", "j", 60000, "e1", 1) == ["undone"]
+    assert scripts("undo", "j", 60000, "e1", 1, scripts.now()) == ["undone"]
     assert scripts.claim_first()[:2] == ["ack", "canceled"]
     assert scripts.follow()[0] == "undone"
 
@@ -156,18 +142,26 @@ def test_what_was_undone_before_there_was_a_record_does_not_run(scripts):
 @pytest.mark.parametrize("epoch, generation", [("e0", 1), ("e1", 1), ("e0", 2)])
 def test_an_undo_of_what_may_be_forgotten_is_unknown(scripts, epoch, generation):
     scripts.knows = FORGETFUL
-    assert scripts("undo", "j", 60000, epoch, generation) == ["unknown"]
+    assert scripts("undo", "j", 60000, epoch, generation, scripts.now()) == ["unknown"]
     assert scripts.record() == {}
 
 
 def test_an_undo_behind_a_claim_is_lost(scripts):
     scripts.claim_first()
-    assert scripts("undo", "j", 60000, "e1", 1) == ["lost", "running"]
+    assert scripts("undo", "j", 60000, "e1", 1, scripts.now()) == ["lost", "running"]
 
 
 def test_a_store_that_may_have_forgotten_writes_no_record_for_a_message_from_before(scripts):
     scripts.knows = FORGETFUL
     assert scripts.claim_first(generation=1)[0] == "missing"
+    assert scripts.record() == {} and scripts.redis.zcard("{t}:u") == 0
+
+
+@pytest.mark.parametrize("knows, said", [(FORGETFUL, {}), (KEEPS, {"epoch": "e0"}), (KEEPS, {"age": 61000})])
+def test_no_record_is_entered_that_may_have_come_and_gone(scripts, knows, said):
+    """Its message may be worked off: nobody would wake it."""
+    scripts.knows = knows
+    assert scripts.follow(**said)[0] == "forgotten"
     assert scripts.record() == {} and scripts.redis.zcard("{t}:u") == 0
 
 
@@ -216,8 +210,14 @@ def test_briefness_is_said(scripts):
         scripts.claim_first(f"w{n}")
         scripts("complete", f"w{n}", 1, "t1", "end", "succeeded", "200", "", "yes", 3, 1, 0, 600000, 600000, 600000, 60000, "head", "body",
                 1000000, 0, 0)
-    assert scripts.follow("a")[5] == "1"
+    assert scripts.follow("a")[5] == "400"
     assert scripts.follow("b", bound=2)[5] == "0"  # half of the queue is used
+
+
+@pytest.mark.parametrize("took, together", [(1, 400), (12, 33), (50, 8), (51, 0)])
+def test_slow_jobs_share_a_message_with_fewer(scripts, took, together):
+    scripts.redis.hset("{t}:t", "ld", f"{scripts.now()} {took} 20 0 0 0 0 0")
+    assert scripts.follow()[5] == str(together)
 
 
 def test_a_tenant_of_which_nothing_is_known_is_not_brisk(scripts):

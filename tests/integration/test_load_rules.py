@@ -326,7 +326,7 @@ def test_a_tenant_is_brisk_while_its_attempts_are_over_at_once(load):
     def is_brisk():
         said = load.arrive(deadline=60000)[1]
         assert said[0] == "new"
-        return said[5] == "1"
+        return int(said[5]) > 0
 
     at_once = -1000  # it took no time, however long this test takes
     assert not is_brisk(), "nothing is known of it"

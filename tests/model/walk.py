@@ -263,19 +263,18 @@ def s_first():
     fate = rnd.random()
     if fate < .9: put(name, False, EPOCH[0])
     log('first', name, mode, fate < .9)
-    if fate < .75: unfollowed[name] = (mode, dl, waiter, EPOCH[0])
-    elif fate < .85 or fate > .9: undo(name, EPOCH[0], 1)  # not confirmed, and stored or not
+    if fate < .75: unfollowed[name] = (mode, dl, waiter)
+    elif fate < .85 or fate > .9: undo(name, EPOCH[0], 1, at)  # not confirmed, and stored or not
     if mode == 'wait': waiters.append((name, waiter))
 
 def s_follow():
     """Its message is confirmed."""
     if not unfollowed: return
-    name = rnd.choice(list(unfollowed)); mode, dl, waiter, epoch = unfollowed.pop(name)
-    bound = rnd.choice([40, 40, 1]); went = '%s %s 1' % (rnd.choice(['follows', 'promised']), epoch)
-    f = lambda: call('accept', name, '', '', 'sync' if mode == 'wait' else 'normal', mode, dl, 0, 0, waiter, went, bound, 'm', 'POST', 'p', '/')
-    a, b = twice(f); log('follow', name, went, bound, a, b)
-    if a[0] == 'unknown' and epoch == EPOCH[0]: complain('unknown, in one life', name, a)
-    if a[0] == 'new' and epoch != EPOCH[0] and name not in names: complain('follows what is gone', name, a)
+    name = rnd.choice(list(unfollowed)); mode, dl, waiter = unfollowed.pop(name)
+    life = 'follows ' + ' '.join(first[name].split()[:3])
+    bound = rnd.choice([40, 40, 1])
+    f = lambda: call('accept', name, '', '', 'sync' if mode == 'wait' else 'normal', mode, dl, 0, 0, waiter, life, bound, 'm', 'POST', 'p', '/')
+    a, b = twice(f); log('follow', name, bound, a, b)
     if b and a[0] != b[0] and (a[0], b[0]) not in (('full', 'undone'), ('shed', 'undone')): complain('follow not idempotent', name, (a, b))
     if a[0] in ('full', 'shed', 'undone'): withdrawn.add(name)
     if a[0] == 'new' and mode == 'async' and a[6] not in FINAL: promised.add(name)
@@ -433,7 +432,7 @@ def s_forget():
     EPOCH[0] = 'e%d' % (int(EPOCH[0][1:]) + 1); EPOCH[1] = 'l'
     register(); cursor[0] = ''
     log('everything is lost', '', EPOCH[0])
-    for x in (top, was_final, truth, told_queued, withdrawn): x.clear()
+    for x in (top, was_final, truth, told_queued, unfollowed, withdrawn): x.clear()
     promised.difference_update([n for n in promised if info[n][5] == 'sync'])  # what a repeat was told is lost
     for n in list(names):
         if n not in copies and msgs[n] + hand[n] == 0: names.remove(n); promised.discard(n)

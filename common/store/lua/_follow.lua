@@ -15,9 +15,14 @@ local function withdraw_unknown(name, now, keep_ms)
 end
 
 -- Whether a record that is missing cannot be a forgotten one: its message left in this life of the store, or in this memory of one that
--- keeps what it answered.
-local function was_never_written(epoch, generation)
-    return epoch == EPOCH and tenant.get('ep') == EPOCH and (generation == GENERATION or MEMORY == 'k')
+-- keeps what it answered, and less than a minute ago, which every record outlives. created: text.
+local function was_never_written(now, epoch, generation, created)
+    local at = tonumber(created)
+    local is_young = at ~= nil
+    is_young = is_young and now - at <= YOUNG_MS and at - now <= AHEAD_MS -- BREAK:only_the_young_follow
+    local is_same = is_young
+    is_same = is_same and epoch == EPOCH and tenant.get('ep') == EPOCH and (generation == GENERATION or MEMORY == 'k') -- BREAK:only_the_unforgotten_follow
+    return is_same
 end
 
 -- Pairs of field and value, a line each: the same for most jobs.
@@ -33,14 +38,10 @@ end)
 -- line each, as workers/calls.c writes it. Gives the record, not written yet, and what is to be written, but for st; or nil.
 local function follow(text, now)
     local epoch, generation, created, deadline, class, waiter, rest = string.match(text, '^(%S+) (%d+) (%d+) (%d+) (%a+) (%S+)\n(.*)$')
-    local at = tonumber(created)
-    local is_young = at ~= nil
-    is_young = is_young and now - at <= YOUNG_MS and at - now <= AHEAD_MS -- BREAK:only_the_young_follow
-    local is_safe = is_young
-    is_safe = is_safe and was_never_written(epoch, generation) -- BREAK:only_the_unforgotten_follow
-    if not is_safe then
+    if not was_never_written(now, epoch, generation, created) then
         return nil
     end
+    local at = tonumber(created)
     local r = setmetatable({st = 'queued', ca = math.min(at, now), cl = class, ex = tonumber(deadline)}, RECORD)
     local sets = {'ca', at <= now and created or int(now), unpack(pairs_of(rest))}
     local n = #sets

@@ -6,7 +6,8 @@
 --   {T}:t lq, lqs (of asynchronous jobs, of synchronous ones, which have a queue of their own)  "<since> <looked> <probe> <trend>": since when jobs wait, when that was looked at last, when a caller was last let
 --     through although it comes too late, what a job would have waited of late (ms, smoothed). Absent while nobody waits
 local FOLLOW_MS, TREND_MS, WINDOW_MS, STALE_MS, PROBE_MS = 2000, 5000, 3000, 10000, 1000
-local FEW_WAIT, FEW_SAMPLES, MANY_SAMPLES, BRISK_MS, BRIEF_MS, STILL_MS, MOST_MS = 2, 3, 20, 25, 100, 1000, 300000
+local FEW_WAIT, FEW_SAMPLES, MANY_SAMPLES, BRIEF_MS, STILL_MS, MOST_MS = 2, 3, 20, 100, 1000, 300000
+local TOGETHER_MS, FEW_TOGETHER = 400, 8
 local WAKES_MS = 60000 -- so long a worker may take to come where there is none
 
 local LOAD = {'at', 'took', 'seen', 'from', 'least', 'n', 'least_before', 'n_before'}
@@ -109,11 +110,15 @@ local function takes_ms(l, now, still)
     return still > STILL_MS and math.max(took, still) or took
 end
 
--- Attempts are over within a moment, and did so until now: what comes together may go to one worker together.
-local function is_brisk(now, n_unended, bound)
+-- How many of the jobs that come together may go to one worker together, as text: those that it would be over with within TOGETHER_MS, one after
+-- the other, while something ended of late and the queue is not half full. Fewer than FEW_TOGETHER are
+-- '0': the tenant is not brisk. (Where the machine is busy an attempt takes longer than its tenant does: the bounds are not narrow.)
+local function together(now, n_unended, bound)
     local l = noted('ld', LOAD)
-    if l.took > BRISK_MS then return false end -- BREAK:slow_work_is_spread
-    return (bound == 0 or n_unended * 2 < bound) and l.seen >= FEW_SAMPLES and now - l.at < FOLLOW_MS
+    local n = TOGETHER_MS
+    n = math.floor(TOGETHER_MS / math.max(1, l.took)) -- BREAK:slow_work_is_spread
+    local is_brisk = n >= FEW_TOGETHER and (bound == 0 or n_unended * 2 < bound) and l.seen >= FEW_SAMPLES and now - l.at < FOLLOW_MS
+    return is_brisk and int(n) or '0'
 end
 
 -- How many calls it takes at a time; math.huge without a limit.

@@ -5,11 +5,12 @@
 -- with: _follow.lua
 -- ARGV: 1 epoch, 2 name, 3 key or '', 4 fingerprint, 5 class, 6 'wait' or 'async', 7 ms until the
 -- caller's deadline (0 never), 8 ms until the job's own (0 never), 9 ms until it is due (0 now),
--- 10 "channel|waiter" or '', 11 accept lease in ms, or "follows <epoch> <generation>": its message went first, in that life of the store, and is confirmed
--- (_follow.lua), likewise "promised …": its caller was told that it goes on, so that it is not turned away, 12 max_queue, 13… further fields of the record.
--- Gives {verdict, name, now, …}: new wait trend brisk state | undone | replay state | busy ms | reused | full ms | shed ms | memory |
--- unknown (of what follows: the store may have forgotten that it was started).
--- wait, trend, brisk: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
+-- 10 "channel|waiter" or '', 11 accept lease in ms, or 'follows <epoch> <generation> <created>': its message went first, and is
+-- confirmed (_follow.lua); likewise 'promised …': its caller was told that it goes on, so that it is not turned away; 12 max_queue,
+-- 13… further fields of the record.
+-- Gives {verdict, name, now, …}: new wait trend together state | undone | replay state | busy ms | reused | full ms | shed ms | memory | forgotten (its
+-- message went first, and the record may have come and gone since).
+-- wait, trend, together: _load.lua's figures. shed: it could not be worked off before its deadline; nothing was written.
 local name, key, fingerprint, mode, waiter = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[10]
 if tenant.know(mode == 'wait' and LOOKED_AT_SYNC or LOOKED_AT).ep ~= EPOCH then
     return {'memory', name, '0'}
@@ -24,14 +25,14 @@ end
 -- A caller that got no answer sends the same again.
 local again = redis.call('HGET', job(name), 'st')
 if again then
-    return {again == 'canceled' and 'undone' or 'new', name, int(now), '0', '0', is_brisk(now, 0, 0) and '1' or '0', again} -- BREAK:accept_by_name
+    local most = setting(ARGV[12])
+    local brisk = together(now, most > 0 and unended.count() or 0, most)
+    return {again == 'canceled' and 'undone' or 'new', name, int(now), '0', '0', brisk, again} -- BREAK:accept_by_name
 end
-local went, in_epoch, in_generation = string.match(ARGV[11], '^(%a+) (%S+) (%d+)$')
-local follows, is_promised = went ~= nil, went == 'promised'
-local may_be_forgotten = false
-may_be_forgotten = follows and not was_never_written(in_epoch, in_generation) -- BREAK:what_may_have_begun_does_not_follow
-if may_be_forgotten then
-    return {'unknown', name, int(now)}
+local is_promised = string.sub(ARGV[11], 1, 9) == 'promised '
+local follows = is_promised or string.sub(ARGV[11], 1, 8) == 'follows '
+if follows and not was_never_written(now, string.match(ARGV[11], '^%a+ (%S+) (%d+) (%d+)$')) then
+    return {'forgotten', name, int(now)} -- BREAK:only_the_unforgotten_is_entered
 end
 
 -- Nothing was accepted. What went first must not run.
@@ -126,4 +127,4 @@ unended.enter(name, follows and first_check(deadline, now) or lease)
 if is_sync then
     redis.call('ZADD', T .. 'y', int(is_call and deadline or now + 3600000), name)
 end
-return {'new', name, int(now), int(wait_ms), int(trend_ms), is_brisk(now, n_unended, bound) and '1' or '0', state}
+return {'new', name, int(now), int(wait_ms), int(trend_ms), together(now, n_unended, bound), state}

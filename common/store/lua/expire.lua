@@ -3,7 +3,7 @@
 -- with: _order.lua
 -- with: _load.lua
 -- with: _follow.lua
--- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves, 4 'deadline' or 'hangup', 5 record_ms, 6, 7 as undo.lua's 4, 5.
+-- ARGV: 1 epoch, 2 name, 3 "channel|waiter" that leaves, 4 'deadline' or 'hangup', 5 record_ms, 6, 7, 8 as undo.lua's 4, 5, 6.
 -- Done only if nothing was claimed and either the latest deadline has passed, or the last waiter left
 -- and no 202 was ever given. Gives {state afterwards, attempts}; a record that is gone: the final one is
 -- written, unless the store may have forgotten that it was started: {'unknown', 0}.
@@ -11,7 +11,7 @@ local name = ARGV[2]
 local now = now_ms()
 local r = read(name)
 local keep = {record_ms = tonumber(ARGV[5]), window_ms = 0, result_ms = 0}
-local may_be_forgotten = MAY_FORGET and not was_never_written(ARGV[6], ARGV[7])
+local may_be_forgotten = MAY_FORGET and not was_never_written(now, ARGV[6], ARGV[7], ARGV[8])
 if not r and (may_be_forgotten or tenant.get('ep') ~= EPOCH) then
     return {'unknown', 0} -- BREAK:forgotten_is_unknown
 end
