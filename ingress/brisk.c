@@ -64,8 +64,10 @@ void brisk_note(struct brisk *b, struct str tenant, size_t together, int64_t sto
     if (said != NULL) {
         *said = (struct said){.together = together, .at = now};
     }
-    b->store_ms = store_ms;
-    b->heard = now;
+    if (store_ms > 0) {
+        b->store_ms = store_ms;
+        b->heard = now;
+    }
 }
 
 size_t brisk_together(const struct brisk *b, struct str tenant, struct mono now)

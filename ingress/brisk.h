@@ -13,7 +13,8 @@ struct brisk;
 MUST_CHECK int brisk_new(struct brisk **ret);
 void brisk_free(struct brisk *b);
 /* An answer about a tenant. together: how many of its jobs may share a message; 0: it is not brisk.
- * store_ms: by the store's clock. Without memory it is as if the tenant were not brisk. */
+ * store_ms: by the store's clock; 0: it said no time. Without memory it is as if the tenant were
+ * not brisk. */
 void brisk_note(struct brisk *b, struct str tenant, size_t together, int64_t store_ms,
                 struct mono now);
 /* As the last answer said, if it is of the last fifth of a second; else 0. */

@@ -365,13 +365,15 @@ static int seconds_up(int64_t ms)
     return (int)((ms + 999) / 1000);
 }
 
+/* Of what is not new nothing is known, and the time may be none. */
 static void note_brisk(struct submission *s, const struct store_value *v)
 {
     struct ingress *g = s->ingress;
+    bool is_new = str_is(store_word(v, 0), STR("new"));
 
-    s->together = (size_t)store_number(v, 5);
-    brisk_note(g->brisk, str_of(s->tenant->tenant->name), s->together, store_number(v, 2),
-               loop_now(g->loop));
+    s->together = is_new ? (size_t)store_number(v, 5) : 0;
+    brisk_note(g->brisk, str_of(s->tenant->tenant->name), s->together,
+               is_new ? store_number(v, 2) : 0, loop_now(g->loop));
 }
 
 static void note_backoff(struct submission *s, const struct store_value *v)
@@ -396,9 +398,7 @@ static void act_on(struct submission *s, const struct store_value *v)
     struct str word = store_word(v, 0);
     char state[16];
 
-    if (str_is(word, STR("new"))) {
-        note_brisk(s, v);
-    }
+    note_brisk(s, v);
     if (s->follows && str_is(word, STR("new"))) {
         note_backoff(s, v);
         (void)str_put(store_word(v, 6), state, sizeof state, 0);
